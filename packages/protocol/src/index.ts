@@ -1,0 +1,7 @@
+export * from './channel.ts'
+export * from './close.ts'
+export * from './destination.ts'
+export * from './limit.ts'
+export * from './message.ts'
+export * from './position.ts'
+export * from './publication.ts'

@@ -1,0 +1,40 @@
+import { formatPosition, type Position } from './position.ts'
+
+/** A body on a channel (PROTOCOL.md §3). `position` is undefined when somebody published plain JSON on the channel. */
+export interface Publication {
+  readonly position: Position | undefined
+  readonly body: Uint8Array
+}
+
+const lineFeed = 0x0a
+const hyphen = 0x2d
+const maxDigits = 15
+const encoder = new TextEncoder()
+
+/**
+ * Reads `<epoch>-<offset>\n<body>`. Anything else is a body without a position. The body shares the payload's memory.
+ * Works on bytes: this runs once for every publication that reaches a gateway.
+ */
+export function decodePublication(payload: Uint8Array): Publication {
+  const epoch = digits(payload, 0)
+  if (epoch.end === 0 || payload[epoch.end] !== hyphen) return { position: undefined, body: payload }
+  const offset = digits(payload, epoch.end + 1)
+  if (offset.end === epoch.end + 1 || payload[offset.end] !== lineFeed) return { position: undefined, body: payload }
+  return { position: { epoch: epoch.value, offset: offset.value }, body: payload.subarray(offset.end + 1) }
+}
+
+export function encodePublication(position: Position, body: string): Uint8Array {
+  return encoder.encode(`${formatPosition(position)}\n${body}`)
+}
+
+function digits(bytes: Uint8Array, start: number): { value: number; end: number } {
+  let value = 0
+  let end = start
+  while (end < bytes.length && end - start < maxDigits) {
+    const digit = (bytes[end] as number) - 0x30
+    if (digit < 0 || digit > 9) break
+    value = value * 10 + digit
+    end++
+  }
+  return { value, end }
+}
