@@ -5,3 +5,18 @@ export * from './limit.ts'
 export * from './message.ts'
 export * from './position.ts'
 export * from './publication.ts'
+export * from './stomp/encode-frame.ts'
+export { escapeHeader } from './stomp/escape.ts'
+export {
+  type ClientCommand,
+  clientCommands,
+  type Frame,
+  FrameError,
+  type FrameErrorCode,
+  type ServerCommand,
+  type StompHeaders,
+  serverCommands,
+} from './stomp/frame.ts'
+export * from './stomp/frame-decoder.ts'
+export * from './stomp/heart-beat.ts'
+export * from './stomp/version.ts'

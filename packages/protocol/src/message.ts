@@ -15,7 +15,7 @@ const Message = z.string().min(1).max(maxMessageLength)
 const RedirectPath = z
   .string()
   .max(maxRedirectPathLength)
-  .regex(/^\/(?![/\\])[^\\\u0000-\u001f\u007f]*$/, 'must be a path on your own origin: one leading slash, no backslash or control character')
+  .regex(/^\/(?![/\\])[^\\\p{Cc}]*$/u, 'must be a path on your own origin: one leading slash, no backslash or control character')
 
 /** Anything else the application wants to carry along. */
 const Data = z.record(z.string(), z.json())
