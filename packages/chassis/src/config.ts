@@ -1,0 +1,38 @@
+import { z } from 'zod'
+
+/** Thrown by {@link readConfig}: one line for each variable that is wrong, none of them with its value. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+}
+
+/** Reads environment variables once through a schema. An empty variable counts as unset. Lists every error at once. */
+export function readConfig<S extends z.ZodType>(schema: S, environment: NodeJS.ProcessEnv): z.infer<S> {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const result = schema.safeParse(given)
+  if (result.success) return result.data
+  const lines = result.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`)
+  throw new ConfigError(`the configuration is wrong:\n  ${lines.join('\n  ')}`)
+}
+
+/** A bound or a duration from the environment: a positive integer. No setting is unbounded. */
+export const positive = (byDefault: number) => z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).default(byDefault)
+
+const port = (byDefault: number) => z.coerce.number().int().min(0).max(65_535).default(byDefault)
+
+/** Variables that both services read. `ports`: the defaults of PORT and OPS_PORT. */
+export const serviceVariables = (ports: { service: number; ops: number }) => ({
+  NODE_ENV: z.string().default('development'),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+  HOST: z.string().default('0.0.0.0'),
+  PORT: port(ports.service),
+  OPS_PORT: port(ports.ops),
+  REDIS_URL: z.string().default('redis://127.0.0.1:6379'),
+  MEMBER_COOKIE: z
+    .string()
+    .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'must be a cookie name (RFC 6265)')
+    .default('access_token'),
+  ALLOWED_ORIGINS: z
+    .string({ error: 'is required: comma-separated Origins such as https://app.example.com or https://*.example.com' })
+    .transform((list) => list.split(',').map((origin) => origin.trim()))
+    .pipe(z.array(z.string().regex(/^https?:\/\/(\*\.)?[A-Za-z0-9.[\]:-]+$/, 'must be Origins: scheme, host and optional port'))),
+})

@@ -1,0 +1,127 @@
+import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createSigner } from 'fast-jwt'
+import { expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
+import { readConfig } from './config.ts'
+import { authenticateMember } from './principal.ts'
+import { developmentSecrets, openTokenVerifier, tokenKey, tokenVariables } from './token.ts'
+
+const secret = 'a secret of more than thirty-two bytes'
+const now = Math.floor(Date.now() / 1000)
+const sign = createSigner({ key: secret, algorithm: 'HS256' })
+const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const pem = (key: KeyObject) => key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }) as string
+
+test('a good token gives its claims', async () => {
+  const { claims } = (await openTokenVerifier({ secret }).verify(sign({ sub: '7', exp: now + 60, scope: 'a b' }))) as never
+  expect(claims).toMatchObject({ sub: '7', exp: now + 60, scope: 'a b' })
+})
+
+test('every other token is refused, and said why', async () => {
+  const good = sign({ sub: '7', exp: now + 60 })
+  const [head, payload, signature] = good.split('.') as [string, string, string]
+  const hs512Head = encode({ alg: 'HS512', typ: 'JWT' })
+  const hs512 = createHmac('sha512', secret).update(`${hs512Head}.${payload}`).digest('base64url')
+  const cases: Record<string, [string | undefined, string]> = {
+    missing: [undefined, 'no token'],
+    garbage: ['garbage', 'malformed'],
+    tampered: [`${head}.${encode({ sub: '8', exp: now + 60 })}.${signature}`, 'signature'],
+    'other secret': [createSigner({ key: `${secret}!`, algorithm: 'HS256' })({ sub: '7', exp: now + 60 }), 'signature'],
+    expired: [sign({ sub: '7', exp: now - 1 }), 'expired'],
+    'without exp': [sign({ sub: '7' }), 'lacks sub or exp'],
+    'without sub': [sign({ exp: now + 60 }), 'lacks sub or exp'],
+    'alg none': [`${encode({ alg: 'none', typ: 'JWT' })}.${payload}.`, 'not signed'],
+    'alg none with a signature': [`${encode({ alg: 'none', typ: 'JWT' })}.${payload}.${signature}`, 'algorithm'],
+    'another algorithm': [`${hs512Head}.${payload}.${hs512}`, 'algorithm'],
+  }
+  const tokens = openTokenVerifier({ secret })
+  for (const [name, [token, reason]] of Object.entries(cases)) {
+    const verdict = await tokens.verify(token)
+    expect(verdict, name).toHaveProperty('refused', expect.stringContaining(reason))
+  }
+})
+
+test('a public key cannot be used as an HMAC secret', async () => {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const head = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub: '7', exp: now + 60 })}`
+  const forged = `${head}.${createHmac('sha256', pem(publicKey)).update(head).digest('base64url')}`
+  expect(await openTokenVerifier({ publicKey: pem(publicKey) }).verify(forged)).toHaveProperty(
+    'refused',
+    expect.stringContaining('algorithm'),
+  )
+})
+
+test('RSA, P-256 and Ed25519 public keys verify, also with \\n written out', async () => {
+  const pairs = {
+    RS256: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    EdDSA: generateKeyPairSync('ed25519'),
+  } as const
+  for (const [algorithm, { publicKey, privateKey }] of Object.entries(pairs)) {
+    const token = createSigner({ key: pem(privateKey), algorithm: algorithm as 'RS256' })({ sub: '7', exp: now + 60 })
+    const tokens = openTokenVerifier({ publicKey: pem(publicKey).replaceAll('\n', '\\n') })
+    expect(await tokens.verify(token), algorithm).toHaveProperty('claims.sub', '7')
+  }
+})
+
+test('keys rotate by JWKS without a restart, and an issuer that is away takes nothing from us', async () => {
+  const pairs = [generateKeyPairSync('ed25519'), generateKeyPairSync('ec', { namedCurve: 'P-256' })] as const
+  const jwk = (index: 0 | 1) => ({ ...pairs[index].publicKey.export({ format: 'jwk' }), kid: `key-${index}`, use: 'sig' })
+  const tokenOf = (index: 0 | 1) =>
+    createSigner({ key: pem(pairs[index].privateKey), algorithm: index === 0 ? 'EdDSA' : 'ES256', kid: `key-${index}` })({
+      sub: '7',
+      exp: now + 60,
+    })
+  let served: unknown = { keys: [jwk(0), { kty: 'unknown', kid: 'odd' }] }
+  let requests = 0
+  const issuer = createServer((_request, response) => {
+    requests++
+    response.end(JSON.stringify(served))
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => void issuer.close())
+  await new Promise((resolve) => issuer.once('listening', resolve))
+  const jwksUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks`
+
+  let clock = 0
+  const tokens = openTokenVerifier({ jwksUrl }, { now: () => clock })
+  expect(await tokens.verify(tokenOf(0))).toHaveProperty('claims.sub', '7')
+  served = { keys: [jwk(0), jwk(1)] }
+  expect(await tokens.verify(tokenOf(1))).toHaveProperty('refused', expect.stringContaining('unknown key'))
+  expect(requests, 'strangers cannot make us flood the issuer').toBe(1)
+  clock += 11_000
+  expect(await tokens.verify(tokenOf(1))).toHaveProperty('claims.sub', '7')
+  expect(requests).toBe(2)
+  issuer.close()
+  issuer.closeAllConnections()
+  clock += 700_000
+  expect(await tokens.verify(tokenOf(1)), 'the issuer is away').toHaveProperty('claims.sub', '7')
+})
+
+test('sub must be a member id', async () => {
+  const tokens = openTokenVerifier({ secret })
+  for (const sub of ['0', '-1', '1.5', 'seven', '9007199254740993', '01', ' 7'])
+    expect(await authenticateMember(tokens, sign({ sub, exp: now + 60 })), sub).toHaveProperty('refused')
+  for (const sub of ['7', 7] as const)
+    expect(await authenticateMember(tokens, sign({ sub: sub as string, exp: now + 60 }))).toEqual({
+      principal: { memberId: 7, expiresAt: now + 60 },
+    })
+})
+
+test('exactly one key is configured, and not the development secret in production', () => {
+  const Config = z
+    .object({ NODE_ENV: z.string().default('development'), ...tokenVariables('MEMBER') })
+    .transform((environment, context) => tokenKey('MEMBER', environment, context))
+  expect(readConfig(Config, { MEMBER_JWT_SECRET: secret })).toEqual({ secret })
+  expect(readConfig(Config, { MEMBER_JWT_SECRET: developmentSecrets.member })).toEqual({ secret: developmentSecrets.member })
+  const wrong: [NodeJS.ProcessEnv, string][] = [
+    [{}, 'exactly one'],
+    [{ MEMBER_JWT_SECRET: secret, MEMBER_JWKS_URL: 'https://issuer.example' }, 'exactly one'],
+    [{ MEMBER_JWT_SECRET: 'short' }, 'at least 32 bytes'],
+    [{ MEMBER_JWT_PUBLIC_KEY: 'not a key' }, 'PEM'],
+    [{ MEMBER_JWKS_URL: 'ftp://issuer.example' }, 'MEMBER_JWKS_URL'],
+    [{ MEMBER_JWT_SECRET: developmentSecrets.member, NODE_ENV: 'production' }, 'not in production'],
+  ]
+  for (const [environment, message] of wrong) expect(() => readConfig(Config, environment)).toThrow(message)
+})
