@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { ClosingLineReporter } from './infra/local/src/closing-line-reporter.ts'
 
 const conditions = ['tidings:source', 'node', 'import', 'module', 'default']
 
@@ -7,7 +8,7 @@ export default defineConfig({
   test: {
     include: ['{services,packages,infra}/*/src/**/*.test.ts'],
     globalSetup: ['infra/local/src/vitest-servers.ts'],
-    reporters: ['default', './infra/local/src/closing-line-reporter.ts'],
+    reporters: ['default', new ClosingLineReporter()],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',

@@ -1,0 +1,155 @@
+// The entry of every root script. Plain Node without dependencies: it brings in pnpm and the locked dependencies, builds, and
+// hands over to the compiled TypeScript beside it.
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+const bin = (name) => join(root, 'node_modules/.bin', name)
+const local = (file) => import(pathToFileURL(join(root, 'infra/local/dist', file)).href)
+
+const scripts = {
+  async start(args) {
+    await step('dependencies', installDependencies)
+    await step('build', build)
+    const { start } = await local('start.js')
+    await start(args)
+  },
+  async token(args) {
+    await installDependencies()
+    await run(bin('tsc'), ['-b', 'infra/local'])
+    const { printToken } = await local('token.js')
+    printToken(args)
+  },
+  async test(args) {
+    await step('dependencies', installDependencies)
+    await step('format', () => run(bin('biome'), ['format']))
+    await step('types', () => run(bin('tsc'), ['-b']))
+    await step('lint', lint)
+    await step('page', buildPage)
+    await step('servers', async () => (await local('install.js')).installForTests())
+    await run(bin('vitest'), ['run', ...args], { show: true })
+  },
+  async build() {
+    await step('dependencies', installDependencies)
+    await step('build', build)
+  },
+  async check() {
+    await step('dependencies', installDependencies)
+    await step('format', () => run(bin('biome'), ['format']))
+    await step('types', () => run(bin('tsc'), ['-b']))
+    await step('lint', lint)
+  },
+  async lint(args) {
+    await installDependencies()
+    await run(bin('tsc'), ['-b'])
+    await lint(args)
+  },
+  async format(args) {
+    await installDependencies()
+    await run(bin('biome'), ['format', '--write', ...args], { show: true })
+  },
+}
+
+class CommandFailed extends Error {
+  constructor(command, exitCode, output) {
+    super(`${output}${output && !output.endsWith('\n') ? '\n' : ''}${command} failed with exit code ${exitCode}`)
+    this.exitCode = exitCode
+  }
+}
+
+/** Skipped while node_modules still answers to the same lockfile and manifests. */
+async function installDependencies() {
+  const stamp = join(root, 'node_modules/.tidings-stamp')
+  const wanted = manifestHash()
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return 'unchanged'
+  const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  await run('npx', ['-y', packageManager, 'install', '--frozen-lockfile', '--trust-lockfile'])
+  writeFileSync(stamp, wanted)
+  return 'installed'
+}
+
+function manifestHash() {
+  const hash = createHash('sha256')
+  const rooms = ['services', 'packages', 'infra'].flatMap((room) =>
+    readdirSync(join(root, room))
+      .toSorted()
+      .map((entry) => join(room, entry, 'package.json')),
+  )
+  const files = ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', ...rooms]
+  for (const file of files) {
+    if (existsSync(join(root, file))) hash.update(`${file}\n`).update(readFileSync(join(root, file)))
+  }
+  return hash.digest('hex')
+}
+
+async function build() {
+  await run(bin('tsc'), ['-b'])
+  await buildPage()
+}
+
+/** The demo page, only when one of its sources is newer than what was built. */
+async function buildPage() {
+  const demo = join(root, 'packages/demo')
+  if (!existsSync(join(demo, 'index.html'))) return 'no page yet'
+  const built = join(demo, 'dist/index.html')
+  if (existsSync(built) && newest(demo) <= statSync(built).mtimeMs) return 'unchanged'
+  await run(join(demo, 'node_modules/.bin/vite'), ['build'], { cwd: demo })
+  return 'built'
+}
+
+function newest(directory) {
+  const times = readdirSync(directory, { withFileTypes: true }).map((entry) => {
+    if (entry.name === 'dist' || entry.name === 'node_modules' || entry.name.endsWith('.tsbuildinfo')) return 0
+    const path = join(directory, entry.name)
+    return entry.isDirectory() ? newest(path) : statSync(path).mtimeMs
+  })
+  return Math.max(0, ...times)
+}
+
+function lint(args = []) {
+  return run(bin('oxlint'), ['--type-aware', '--deny-warnings', ...args])
+}
+
+async function step(title, work) {
+  const startedAt = performance.now()
+  const outcome = await work()
+  const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
+  console.log(`${title.padEnd(14)} ${took.padStart(7)}  ${typeof outcome === 'string' ? outcome : ''}`.trimEnd())
+}
+
+/** Its output is shown as it comes with `show`, otherwise only when it fails: a quiet step is one line. */
+function run(command, args, { show = false, cwd = root } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, stdio: show ? 'inherit' : ['ignore', 'pipe', 'pipe'] })
+    const output = []
+    child.stdout?.on('data', (chunk) => output.push(chunk))
+    child.stderr?.on('data', (chunk) => output.push(chunk))
+    // A terminal's Ctrl-C reaches the child by itself; a signal sent to this process alone has to be handed on.
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
+    const handOn = (signal) => child.kill(signal)
+    for (const signal of signals) process.on(signal, handOn)
+    child.on('error', reject)
+    child.on('close', (code, signal) => {
+      for (const each of signals) process.off(each, handOn)
+      if (code === 0) return resolve()
+      reject(new CommandFailed(command, code ?? 128 + (signal === 'SIGINT' ? 2 : 15), Buffer.concat(output).toString()))
+    })
+  })
+}
+
+const [scriptName, ...scriptArgs] = process.argv.slice(2)
+const script = scripts[scriptName]
+if (!script) {
+  console.error(`usage: npm run ${Object.keys(scripts).join('|')}`)
+  process.exit(2)
+}
+process.chdir(root)
+try {
+  await script(scriptArgs)
+} catch (error) {
+  console.error(error instanceof CommandFailed ? error.message : error)
+  process.exit(error instanceof CommandFailed ? error.exitCode : 1)
+}

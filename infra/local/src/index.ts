@@ -1,0 +1,6 @@
+export * from './database.ts'
+export * from './free-port.ts'
+export * from './owned-process.ts'
+export * from './redis.ts'
+export * from './token.ts'
+export type * from './vitest-servers.ts'

@@ -1,0 +1,74 @@
+import { spawnSync } from 'node:child_process'
+import { findProgram } from './program.ts'
+
+interface Requirement {
+  readonly programs: readonly string[]
+  readonly debian: string
+  readonly fedora: string
+  readonly macos: string
+}
+
+const database: Requirement = {
+  programs: ['mariadbd', 'mysqld'],
+  debian: 'mariadb-server',
+  fedora: 'mariadb-server',
+  macos: 'mariadb',
+}
+const redis: Requirement = {
+  programs: ['redis-server', 'valkey-server'],
+  debian: 'redis-server',
+  fedora: 'valkey',
+  macos: 'redis',
+}
+const browser: Requirement = {
+  programs: ['chromium', 'chromium-browser', 'google-chrome'],
+  debian: 'chromium',
+  fedora: 'chromium',
+  macos: '--cask chromium',
+}
+
+/** What `npm start` needs, less what was given as a URL. */
+export function installForStart({ ownDatabase, ownRedis }: { ownDatabase: boolean; ownRedis: boolean }): string {
+  return install([...(ownDatabase ? [database] : []), ...(ownRedis ? [redis] : [])])
+}
+
+export function installForTests(): string {
+  return install([database, redis, browser])
+}
+
+/** The browser for tests of the page; throws when there is none. */
+export function findBrowser(): string {
+  const path = findProgram(...browser.programs)
+  if (!path) throw new Error(howToInstall([browser]))
+  return path
+}
+
+/** Never starts or enables a system service: servers run as our own children. */
+function install(requirements: readonly Requirement[]): string {
+  const missing = requirements.filter(({ programs }) => !findProgram(...programs))
+  if (missing.length === 0) return 'installed'
+  const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
+  const allowed = sudo.length === 0 || spawnSync('sudo', ['-n', 'true']).status === 0
+  if (!findProgram('apt-get') || !allowed) throw new Error(howToInstall(missing))
+  const packages = missing.map(({ debian }) => debian)
+  // RUNLEVEL=1 keeps Debian's package scripts from starting what they installed.
+  const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1', 'apt-get', '-q']
+  runOrThrow([...apt, 'update'])
+  runOrThrow([...apt, 'install', '-y', '--no-install-recommends', ...packages])
+  return `apt-get installed ${packages.join(', ')}`
+}
+
+function runOrThrow([command = '', ...args]: readonly string[]): void {
+  const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${[command, ...args].join(' ')} failed\n${stdout}${stderr}`)
+}
+
+function howToInstall(missing: readonly Requirement[]): string {
+  return [
+    `Not installed: ${missing.map(({ programs }) => programs.join(' or ')).join(', ')}. Install:`,
+    `  Debian, Ubuntu: sudo apt-get install --no-install-recommends ${missing.map(({ debian }) => debian).join(' ')}`,
+    `  Fedora:         sudo dnf install ${missing.map(({ fedora }) => fedora).join(' ')}`,
+    `  macOS:          brew install ${missing.map(({ macos }) => macos).join(' ')}`,
+    'or set MYSQL_URL and REDIS_URL to servers of your own.',
+  ].join('\n')
+}

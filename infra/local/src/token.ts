@@ -1,0 +1,50 @@
+import { createSigner } from 'fast-jwt'
+
+/** What the local stack signs with. The services refuse both when NODE_ENV is production. */
+export const developmentSecrets = {
+  member: 'tidings-development-member-secret-0123456789',
+  service: 'tidings-development-service-secret-0123456789',
+} as const
+
+export const serviceScopes = ['notification:send', 'notification:broadcast', 'session:revoke', 'task:write'] as const
+export type ServiceScope = (typeof serviceScopes)[number]
+
+export interface TokenOptions {
+  /** One hour unless told otherwise; below zero for one that has expired. */
+  readonly expiresInSeconds?: number
+  readonly secret?: string
+  /** Further claims, or others in place of the usual. */
+  readonly claims?: Readonly<Record<string, unknown>>
+}
+
+/** The JWT of a member's browser, for the cookie `access_token`. */
+export function memberToken(memberId: number, options: TokenOptions = {}): string {
+  return sign({ sub: String(memberId) }, developmentSecrets.member, options)
+}
+
+/** The JWT of a product backend, for `Authorization: Bearer`; every scope unless told otherwise. */
+export function serviceToken({
+  scopes = serviceScopes,
+  ...options
+}: TokenOptions & { scopes?: readonly ServiceScope[] } = {}): string {
+  return sign({ sub: 'local', scope: scopes.join(' ') }, developmentSecrets.service, options)
+}
+
+/** `npm run -s token -- member 7` and `npm run -s token -- service`. */
+export function printToken([kind, memberId]: readonly string[]): void {
+  if (kind === 'service') return console.log(serviceToken({ expiresInSeconds: 86_400 }))
+  if (kind === 'member' && Number.isSafeInteger(Number(memberId)) && Number(memberId) > 0) {
+    return console.log(memberToken(Number(memberId), { expiresInSeconds: 86_400 }))
+  }
+  console.error('usage: npm run -s token -- member <memberId> | npm run -s token -- service')
+  process.exitCode = 2
+}
+
+function sign(
+  claims: object,
+  usualSecret: string,
+  { expiresInSeconds = 3_600, secret = usualSecret, claims: other = {} }: TokenOptions,
+): string {
+  const iat = Math.floor(Date.now() / 1_000)
+  return createSigner({ algorithm: 'HS256', key: secret })({ ...claims, iat, exp: iat + expiresInSeconds, ...other })
+}
