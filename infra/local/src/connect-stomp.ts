@@ -1,0 +1,32 @@
+import { openRawSession, type RawSession, type ServerFrame, type Upgrade } from './raw-session.ts'
+import { memberToken } from './token.ts'
+
+export interface StompOptions extends Upgrade {
+  /** Signs a token for this member unless `token` or `cookie` is given. */
+  readonly memberId?: number
+  /** `accept-version`; 1.2 unless told otherwise. */
+  readonly version?: string
+  /** `heart-beat`; none unless told otherwise. */
+  readonly heartBeat?: string
+}
+
+/** Opens a session, sends CONNECT and takes CONNECTED. Rejects when the upgrade or CONNECT is refused. */
+export async function connectStomp(
+  url: string,
+  { memberId = 1, version = '1.2', heartBeat = '0,0', ...upgrade }: StompOptions = {},
+): Promise<{ session: RawSession; connected: ServerFrame }> {
+  const session = await openRawSession(url, { ...(upgrade.cookie === undefined && { token: memberToken(memberId) }), ...upgrade })
+  if ('status' in session) throw new Error(`upgrade refused with ${session.status} ${session.body}`)
+  session.sends(`CONNECT\naccept-version:${version}\nhost:localhost\nheart-beat:${heartBeat}\n\n\0`)
+  const connected = await session.nextFrame()
+  if (connected.command !== 'CONNECTED')
+    throw new Error(`${connected.command} ${connected.headers.get('message')} ${connected.body}`)
+  return { session, connected }
+}
+
+/** SUBSCRIBE, once the server has confirmed it. */
+export async function subscribe(session: RawSession, id: string, destination: string): Promise<void> {
+  session.sends(`SUBSCRIBE\nid:${id}\ndestination:${destination}\nreceipt:subscribed-${id}\n\n\0`)
+  const frame = await session.nextFrame()
+  if (frame.command !== 'RECEIPT') throw new Error(`${frame.command} ${frame.headers.get('message')} ${frame.body}`)
+}

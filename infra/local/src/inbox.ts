@@ -1,0 +1,45 @@
+/** A queue that loses nothing: what comes is kept until somebody asks, and who asks first waits first. */
+export class Inbox<T> {
+  readonly #items: T[] = []
+  readonly #readers: { resolve: (item: T) => void; reject: (error: Error) => void }[] = []
+  #ended: string | undefined
+
+  /** How many came and were not asked for yet. */
+  get waiting(): number {
+    return this.#items.length
+  }
+
+  push(item: T): void {
+    const reader = this.#readers.shift()
+    if (reader) reader.resolve(item)
+    else this.#items.push(item)
+  }
+
+  /** Nothing more will come: readers are told why. What has come already can still be read. */
+  end(reason: string): void {
+    this.#ended = reason
+    for (const reader of this.#readers.splice(0)) reader.reject(new Error(reason))
+  }
+
+  /** The next item; rejects after the deadline, or when there is none and the inbox has ended. */
+  next(deadlineMs: number, what: string): Promise<T> {
+    const item = this.#items.shift()
+    if (item !== undefined) return Promise.resolve(item)
+    if (this.#ended !== undefined) return Promise.reject(new Error(`no ${what}: ${this.#ended}`))
+    return new Promise((resolve, reject) => {
+      const settle = (end: () => void) => {
+        clearTimeout(timer)
+        end()
+      }
+      const reader = {
+        resolve: (arrived: T) => settle(() => resolve(arrived)),
+        reject: (error: Error) => settle(() => reject(new Error(`no ${what}: ${error.message}`))),
+      }
+      const timer = setTimeout(() => {
+        this.#readers.splice(this.#readers.indexOf(reader), 1)
+        reject(new Error(`no ${what} within ${deadlineMs} ms`))
+      }, deadlineMs)
+      this.#readers.push(reader)
+    })
+  }
+}
