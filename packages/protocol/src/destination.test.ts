@@ -1,0 +1,62 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { errorDestination, resolveDestination, sessionDestination } from './destination.ts'
+
+describe('a destination', () => {
+  test.each([
+    ['/member/queue/notification', 'member:1:notification'],
+    ['/member/queue/read', 'member:1:read'],
+    ['/member/queue/task', 'member:1:task'],
+    ['/member/queue/task.018f-AB_c', 'member:1:task.018f-AB_c'],
+    ['/topic/all', 'broadcast:all'],
+    ['/topic/release.2026', 'broadcast:release.2026'],
+    [`/topic/${'a'.repeat(128)}`, `broadcast:${'a'.repeat(128)}`],
+  ])('%s is the channel %s of member 1', (destination, channel) => {
+    expect(resolveDestination(destination, 1)).toEqual({ kind: 'channel', channel })
+  })
+
+  test("the gateway's own queues are of one session", () => {
+    expect(resolveDestination(sessionDestination, 1)).toEqual({ kind: 'session', queue: 'session' })
+    expect(resolveDestination(errorDestination, 1)).toEqual({ kind: 'session', queue: 'error' })
+  })
+
+  test.each([
+    '',
+    '/',
+    'member:2:notification',
+    '/member/2/queue/notification',
+    '/member/queue/',
+    '/member/queue/2:notification',
+    '/member/queue/../2',
+    '/member/queue/notification/',
+    '/member/queue/notification\n',
+    '/member/queue/*',
+    '/member/queue/.hidden',
+    '/member/queue/-x',
+    '/member/queue/알림',
+    '/member/queue/{member',
+    '/member/queue',
+    '/Member/queue/notification',
+    ' /member/queue/notification',
+    '/topic/',
+    '/topic/a:b',
+    '/topic/a/b',
+    '/topic/>',
+    `/topic/${'a'.repeat(129)}`,
+    '/queue/notification',
+    '/publish/notification/read',
+    '/user/queue/notification',
+  ])('%j is none', (destination) => {
+    expect(resolveDestination(destination, 1)).toBeUndefined()
+  })
+
+  test("nobody reaches another member's channel, whatever they name", () => {
+    const tail = fc.string({ unit: fc.constantFrom('2', ':', '/', '.', '1', 'notification', 'member', '\n', '{', '}') })
+    fc.assert(
+      fc.property(fc.constantFrom('/member/queue/', '/topic/', '/member/', '/'), tail, (prefix, name) => {
+        const found = resolveDestination(prefix + name, 1)
+        if (found?.kind === 'channel') expect(found.channel).toMatch(/^(member:1|broadcast):[A-Za-z0-9._-]+$/)
+      }),
+    )
+  })
+})

@@ -1,0 +1,160 @@
+import { describe, expect, test } from 'vitest'
+import type { z } from 'zod'
+import {
+  BroadcastMessage,
+  ControlMessage,
+  ErrorMessage,
+  MemberId,
+  maxMembersPerSend,
+  maxMessageLength,
+  maxRedirectPathLength,
+  NotificationMessage,
+  ReadMessage,
+  SendNotification,
+  SentNotification,
+  SessionMessage,
+} from './message.ts'
+
+const send = { memberId: 1, message: '새로운 알림이 도착했습니다.', redirectPath: '/dashboard' }
+
+/** The fields that a schema complains about. */
+function faults(schema: z.ZodType, value: unknown): string[] {
+  return schema.safeParse(value).error?.issues.map((issue) => issue.path.join('.')) ?? []
+}
+
+function faultsOfSendTo(memberIds: unknown): string[] {
+  return faults(SendNotification, { message: 'a', redirectPath: '/', memberIds })
+}
+
+describe('redirectPath', () => {
+  test.each(['/', '/dashboard', '/a/b?c=d#e', '/order/1?next=//x', '/한글', '/%2f%2fevil.example', '/a//b', '/@evil.example'])(
+    '%j is a path on our own origin',
+    (redirectPath) => {
+      expect(faults(SendNotification, { ...send, redirectPath })).toEqual([])
+      expect(new URL(redirectPath, 'https://app.example').origin).toBe('https://app.example')
+    },
+  )
+
+  test.each([
+    '',
+    'dashboard',
+    '//evil.example',
+    '///evil.example',
+    '/\\evil.example',
+    '\\\\evil.example',
+    '/a\\..\\b',
+    'javascript:alert(1)',
+    'JaVaScRiPt:alert(1)',
+    'data:text/html,x',
+    'https://evil.example',
+    'https:evil.example',
+    ' /dashboard',
+    '\t//evil.example',
+    '/\t/evil.example',
+    '/\n/evil.example',
+    '/\r/evil.example',
+    '/a\0',
+    '/a\u007f',
+    '/a\u0085',
+    './a',
+    '../a',
+    '?a',
+    '#a',
+    `/${'a'.repeat(maxRedirectPathLength)}`,
+  ])('%j is refused', (redirectPath) => {
+    expect(faults(SendNotification, { ...send, redirectPath })).toEqual(['redirectPath'])
+    expect(faults(NotificationMessage, { ...send, notificationId: 1, redirectPath })).toEqual(['redirectPath'])
+  })
+})
+
+describe('SendNotification', () => {
+  test('goes to one member or to several', () => {
+    const { memberId, ...rest } = send
+    expect(SendNotification.parse(send)).toEqual(send)
+    expect(SendNotification.parse({ ...rest, memberIds: [memberId, 2] })).toEqual({ ...rest, memberIds: [1, 2] })
+  })
+
+  test('takes exactly one of memberId and memberIds', () => {
+    expect(faults(SendNotification, { ...send, memberIds: [2] })).toEqual(['memberId'])
+    expect(faults(SendNotification, { ...send, memberId: undefined })).toEqual(['memberId'])
+  })
+
+  test('bounds memberIds', () => {
+    expect(faultsOfSendTo(Array.from({ length: maxMembersPerSend }, (_, index) => index + 1))).toEqual([])
+    expect(faultsOfSendTo(Array.from({ length: maxMembersPerSend + 1 }, (_, index) => index + 1))).toEqual(['memberIds'])
+    expect(faultsOfSendTo([])).toEqual(['memberIds'])
+    expect(faultsOfSendTo([1, 0])).toEqual(['memberIds.1'])
+    expect(faultsOfSendTo('1')).toEqual(['memberIds'])
+  })
+
+  test('bounds the message', () => {
+    expect(faults(SendNotification, { ...send, message: '' })).toEqual(['message'])
+    expect(faults(SendNotification, { ...send, message: 'a'.repeat(maxMessageLength) })).toEqual([])
+    expect(faults(SendNotification, { ...send, message: 'a'.repeat(maxMessageLength + 1) })).toEqual(['message'])
+    expect(faults(SendNotification, { ...send, message: 5 })).toEqual(['message'])
+  })
+
+  test('carries any JSON object as data, and nothing else', () => {
+    expect(SendNotification.parse({ ...send, data: { a: [1, null, { b: true }] } }).data).toEqual({ a: [1, null, { b: true }] })
+    for (const data of [[], 'x', null, 1]) expect(faults(SendNotification, { ...send, data })).toEqual(['data'])
+  })
+
+  test('names a field that it does not know', () => {
+    const { error } = SendNotification.safeParse({ ...send, memberID: 2 })
+    expect(error?.issues).toMatchObject([{ code: 'unrecognized_keys', keys: ['memberID'] }])
+  })
+
+  test('does not take a string, a list or nothing', () => {
+    for (const body of ['', [], null, undefined, 1]) expect(SendNotification.safeParse(body).success).toBe(false)
+  })
+})
+
+test.each([0, -1, 1.5, '1', 2 ** 53, Number.NaN, null])('%j is no member id', (memberId) => {
+  expect(MemberId.safeParse(memberId).success).toBe(false)
+})
+
+test('the largest member id is 2^53 - 1', () => {
+  expect(MemberId.parse(Number.MAX_SAFE_INTEGER)).toBe(Number.MAX_SAFE_INTEGER)
+})
+
+describe('the bodies of PROTOCOL.md §4 and §6', () => {
+  test.each<[string, z.ZodType, unknown]>([
+    [
+      'NotificationMessage',
+      NotificationMessage,
+      { memberId: 1, notificationId: 12345, message: 'a', redirectPath: '/dashboard' },
+    ],
+    ['BroadcastMessage', BroadcastMessage, { notificationId: 12345, message: 'a', redirectPath: '/' }],
+    ['SentNotification', SentNotification, { notificationId: 12345, memberId: 1, online: null }],
+    [
+      'ReadMessage of one',
+      ReadMessage,
+      { memberId: 1, notificationId: 5, readAt: '2026-11-22T00:00:00.000Z', unreadCount: 0, revision: 1 },
+    ],
+    [
+      'ReadMessage of all',
+      ReadMessage,
+      { memberId: 1, upTo: 5, readAt: '2026-11-22T00:00:00.000Z', unreadCount: 0, revision: 2 },
+    ],
+    ['gap', SessionMessage, { type: 'gap', destination: '/topic/all' }],
+    ['expiring', SessionMessage, { type: 'expiring', expiresAt: 1_800_000_000 }],
+    ['draining', SessionMessage, { type: 'draining', reconnectAfterMs: 0 }],
+    [
+      'ErrorMessage',
+      ErrorMessage,
+      { destination: '/publish/notification/read', type: 'about:blank', title: 'Forbidden', status: 403 },
+    ],
+    ['revoke', ControlMessage, { type: 'revoke', memberId: 1 }],
+  ])('%s is one', (_, schema, message) => {
+    expect(schema.parse(message)).toEqual(message)
+  })
+
+  test.each<[string, z.ZodType, unknown]>([
+    ['a session message of an unknown type', SessionMessage, { type: 'hello' }],
+    ['a negative delay', SessionMessage, { type: 'draining', reconnectAfterMs: -1 }],
+    ['a local time', ReadMessage, { memberId: 1, readAt: '2026-11-22 09:00', unreadCount: 0, revision: 1 }],
+    ['an unknown order', ControlMessage, { type: 'stop' }],
+  ])('%s is none', (_, schema, message) => {
+    expect(schema.safeParse(message).success).toBe(false)
+  })
+})

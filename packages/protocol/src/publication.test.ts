@@ -1,0 +1,56 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { decodePublication, encodePublication } from './publication.ts'
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+function decoded(payload: string) {
+  const { position, body } = decodePublication(encoder.encode(payload))
+  return { position, body: decoder.decode(body) }
+}
+
+describe('a publication', () => {
+  test('is a position, a line feed and a body', () => {
+    expect(decoded('1700000000000-3\n{"memberId": 1}')).toEqual({
+      position: { epoch: 1_700_000_000_000, offset: 3 },
+      body: '{"memberId": 1}',
+    })
+  })
+
+  test('may have an empty body, and line feeds in it', () => {
+    expect(decoded('1-2\n')).toEqual({ position: { epoch: 1, offset: 2 }, body: '' })
+    expect(decoded('1-2\n\n3-4\n')).toEqual({ position: { epoch: 1, offset: 2 }, body: '\n3-4\n' })
+  })
+
+  test.each([
+    '',
+    '{"a": 1}',
+    '17',
+    '17-',
+    '17-3',
+    '-3\n',
+    '17-\nx',
+    '17-3 \nx',
+    '17-3\r\nx',
+    '1234567890123456-1\nx',
+    '1-1234567890123456\nx',
+  ])('%j has no position: all of it is body', (payload) => {
+    expect(decoded(payload)).toEqual({ position: undefined, body: payload })
+  })
+
+  test('shares the memory of its payload', () => {
+    const payload = encoder.encode('1-2\nbody')
+    expect(decodePublication(payload).body.buffer).toBe(payload.buffer)
+  })
+
+  test('decodes to what was encoded', () => {
+    const number = fc.integer({ min: 0, max: 999_999_999_999_999 })
+    fc.assert(
+      fc.property(number, number, fc.string({ unit: 'grapheme' }), (epoch, offset, body) => {
+        const publication = decodePublication(encodePublication({ epoch, offset }, body))
+        expect({ ...publication, body: decoder.decode(publication.body) }).toEqual({ position: { epoch, offset }, body })
+      }),
+    )
+  })
+})

@@ -1,0 +1,75 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { encodeFrame } from './encode-frame.ts'
+import { allCommands, concat, cutAt, type PlainFrame, read, text } from './frames.test.fixture.ts'
+import { stompVersions, type StompVersion } from './version.ts'
+
+const handshake = new Set(['CONNECT', 'STOMP', 'CONNECTED'])
+const bodied = new Set(['SEND', 'MESSAGE', 'ERROR'])
+
+/** Text made of what is special on the wire and of anything else, NUL excepted. */
+const header = fc
+  .array(
+    fc.oneof(fc.constantFrom(':', '\\', '\r', '\n', ' ', '\\n', '\\c', '\r\n', '한', '🎉', 'é'), fc.string({ unit: 'grapheme' })),
+    {
+      maxLength: 6,
+    },
+  )
+  .map((parts) => parts.join('').replaceAll('\0', ''))
+
+const body = fc.oneof(
+  fc.constantFrom('', '\0', '\0\0', '\n\0\n', 'ACK\n\n\0'),
+  fc.array(fc.oneof(fc.constant('\0'), fc.string({ unit: 'grapheme' }))).map((parts) => parts.join('')),
+)
+
+/** What the version and the command cannot say is taken out; the rest must survive. */
+function sayable(part: string, command: string, version: StompVersion, isName: boolean): string {
+  const unescaped = version === '1.0' || handshake.has(command)
+  let plain = unescaped ? part.replaceAll('\n', '') : part
+  if (unescaped && isName) plain = plain.replaceAll(':', '')
+  if (handshake.has(command)) plain = plain.replaceAll('\r', '')
+  if (version === '1.0') plain = plain.replace(/^[ \t]+/, '').replace(/[ \t]+$/, '')
+  return isName && (plain === '' || plain === 'content-length') ? 'name' : plain
+}
+
+function frameOf(version: StompVersion): fc.Arbitrary<PlainFrame> {
+  const commands = [...allCommands].filter((command) => !(version === '1.0' && command === 'NACK'))
+  return fc
+    .record({ command: fc.constantFrom(...commands), headers: fc.array(fc.tuple(header, header), { maxLength: 6 }), body })
+    .map((frame) => {
+      const said = frame.headers.map(
+        ([name, value]) => [sayable(name, frame.command, version, true), sayable(value, frame.command, version, false)] as const,
+      )
+      return { command: frame.command, headers: [...new Map(said)], body: bodied.has(frame.command) ? frame.body : '' }
+    })
+}
+
+/** The encoder's own header, which the generated frames do not hold. */
+function withoutContentLength(frame: PlainFrame): PlainFrame {
+  return { ...frame, headers: frame.headers.filter(([name]) => name !== 'content-length') }
+}
+
+describe.each(stompVersions)('%s', (version) => {
+  test('what was encoded decodes to the same frames, cut anywhere', () => {
+    const conversation = fc.array(fc.tuple(frameOf(version), fc.nat(2)), { minLength: 1, maxLength: 4 })
+    fc.assert(
+      fc.property(conversation, fc.array(fc.nat(400), { maxLength: 8 }), (said, cuts) => {
+        const stream = concat(said.flatMap(([frame, beats]) => [encodeFrame(frame, version), new Uint8Array(beats).fill(0x0a)]))
+        const { frames, refusal } = read(cutAt(stream, cuts), { version })
+        expect(refusal).toBeUndefined()
+        expect(frames.map(withoutContentLength)).toEqual(said.map(([frame]) => frame))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('what was decoded encodes to the same bytes again', () => {
+    fc.assert(
+      fc.property(frameOf(version), (frame) => {
+        const once = encodeFrame(frame, version)
+        const again = encodeFrame(read([once], { version }).frames[0] as PlainFrame, version)
+        expect(text(again)).toBe(text(once))
+      }),
+    )
+  })
+})
