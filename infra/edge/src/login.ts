@@ -1,0 +1,81 @@
+import type { CookieSerializeOptions } from '@fastify/cookie'
+import { authenticateMember, openTokenVerifier, originMatcher } from '@tidings/chassis'
+import { createSigner } from 'fast-jwt'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { EdgeConfig } from './config.ts'
+import { forwarded, unreachable } from './proxy.ts'
+
+const sessionSeconds = 8 * 3_600
+const sendTokenSeconds = 60
+const Login = z.strictObject({ memberId: z.int().positive() })
+/** To one member, several, or all; the rest is what notify-api checks. */
+const Send = z.looseObject({ all: z.literal(true).optional() })
+
+/** Who the cookie says the page is for: it is HttpOnly, so that the page cannot look for itself. */
+export function serveWhoami(app: FastifyInstance, { memberKey, cookie }: EdgeConfig): void {
+  const tokens = openTokenVerifier(memberKey)
+  app.get('/whoami', async (request, reply) => {
+    const verdict = await authenticateMember(tokens, request.cookies[cookie])
+    void reply.header('cache-control', 'no-store')
+    if (verdict.refused === undefined) return verdict.principal
+    return reply.code(401).send({ type: 'about:blank', title: 'Unauthorized', status: 401, detail: verdict.refused })
+  })
+}
+
+/** Sign in as anybody, and send to anybody: what a product's own backend does, for a developer's machine. */
+export function serveLogin(
+  app: FastifyInstance,
+  { cookie, allowedOrigins }: EdgeConfig,
+  secrets: { member: string; service: string },
+): void {
+  const memberSigner = createSigner({ algorithm: 'HS256', key: secrets.member, expiresIn: sessionSeconds * 1_000 })
+  const serviceSigner = createSigner({ algorithm: 'HS256', key: secrets.service, expiresIn: sendTokenSeconds * 1_000 })
+  const allowed = originMatcher(allowedOrigins)
+  // A browser names its Origin on every POST; curl has none.
+  const preValidation = async (request: FastifyRequest) => {
+    if (request.headers.origin !== undefined && !allowed(request.headers.origin))
+      throw new Refused(403, 'this Origin is not allowed')
+  }
+
+  app.post('/login', { preValidation }, (request, reply) => {
+    const { memberId } = parse(Login, request.body)
+    const token = memberSigner({ sub: String(memberId) })
+    return reply
+      .setCookie(cookie, token, { ...cookieOptions(request), maxAge: sessionSeconds })
+      .send({ memberId, expiresAt: Math.floor(Date.now() / 1_000) + sessionSeconds })
+  })
+
+  app.post('/logout', { preValidation }, (request, reply) => reply.clearCookie(cookie, cookieOptions(request)).code(204).send())
+
+  app.post('/demo/send', { preValidation }, (request, reply) => {
+    const { all, ...body } = parse(Send, request.body)
+    const authorization = `Bearer ${serviceSigner({ sub: 'edge', scope: 'notification:send notification:broadcast' })}`
+    return reply.from(all ? '/notification/broadcast' : '/notification/send', {
+      body,
+      rewriteRequestHeaders: (_, { cookie: _cookie, ...headers }) => ({ ...headers, ...forwarded(request), authorization }),
+      onError: unreachable,
+    })
+  })
+}
+
+class Refused extends Error {
+  readonly statusCode: number
+
+  constructor(statusCode: number, reason: string) {
+    super(reason)
+    this.statusCode = statusCode
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const result = schema.safeParse(body)
+  if (!result.success) throw new Refused(400, z.prettifyError(result.error))
+  return result.data
+}
+
+/** A cookie for another site's page needs Secure, and browsers keep those from plain HTTP; the developer's own machine is excepted. */
+function cookieOptions({ hostname }: FastifyRequest): CookieSerializeOptions {
+  const local = ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+  return { path: '/', httpOnly: true, secure: !local, sameSite: local ? 'lax' : 'none' }
+}
