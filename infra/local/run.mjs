@@ -15,7 +15,7 @@ const scripts = {
     await step('dependencies', installDependencies)
     await step('build', build)
     const { start } = await local('start.js')
-    await start(args)
+    await start(args, step)
   },
   async token(args) {
     await installDependencies()
@@ -57,6 +57,7 @@ class CommandFailed extends Error {
   constructor(command, exitCode, output) {
     super(`${output}${output && !output.endsWith('\n') ? '\n' : ''}${command} failed with exit code ${exitCode}`)
     this.exitCode = exitCode
+    this.expected = true
   }
 }
 
@@ -113,11 +114,15 @@ function lint(args = []) {
   return run(bin('oxlint'), ['--type-aware', '--deny-warnings', ...args])
 }
 
-async function step(title, work) {
+/** One line when it is done; a terminal sees before that what is being done. */
+async function step(title, work, describe = (outcome) => (typeof outcome === 'string' ? outcome : '')) {
   const startedAt = performance.now()
+  const label = title.padEnd(14)
+  if (process.stdout.isTTY) process.stdout.write(`${label}   …\r`)
   const outcome = await work()
   const took = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
-  console.log(`${title.padEnd(14)} ${took.padStart(7)}  ${typeof outcome === 'string' ? outcome : ''}`.trimEnd())
+  console.log(`${label} ${took.padStart(7)}  ${describe(outcome)}`.trimEnd())
+  return outcome
 }
 
 /** Its output is shown as it comes with `show`, otherwise only when it fails: a quiet step is one line. */
@@ -150,6 +155,6 @@ process.chdir(root)
 try {
   await script(scriptArgs)
 } catch (error) {
-  console.error(error instanceof CommandFailed ? error.message : error)
-  process.exit(error instanceof CommandFailed ? error.exitCode : 1)
+  console.error(error.expected ? error.message : error)
+  process.exit(error.exitCode ?? 1)
 }

@@ -33,9 +33,11 @@ export async function startDatabase({ directory, onLine }: DatabaseOptions = {})
   if (!program) throw new Error('neither mariadbd nor mysqld is installed: npm test and npm start install one')
   const temporary = directory ? undefined : mkdtempSync(join(tmpdir(), 'tidings-database-'))
   const home = directory ?? temporary ?? ''
-  const data = join(home, 'data')
+  const mariadb = isMariadb(program)
+  // Neither reads the other's data.
+  const data = join(home, mariadb ? 'mariadb' : 'mysql')
   const grantsFile = join(home, 'grants.sql')
-  if (!existsSync(data)) initialise(program, home, data)
+  if (!existsSync(data)) initialise(program, mariadb, home, data)
   writeFileSync(grantsFile, grants.join('\n'))
 
   const launch = async (attempt: number): Promise<DatabaseServer> => {
@@ -94,17 +96,19 @@ export async function createDatabase(serverUrl: string, name: string): Promise<s
 }
 
 /** MariaDB has a script for this; MySQL's server does it itself. Into a directory aside first, so that half of it is never taken for all. */
-function initialise(program: string, home: string, data: string): void {
+function initialise(program: string, mariadb: boolean, home: string, data: string): void {
   mkdirSync(home, { recursive: true })
   const fresh = mkdtempSync(join(home, 'fresh-'))
-  const script = findProgram('mariadb-install-db')
-  const isMariadb = spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout.includes('MariaDB')
-  const { status, stdout, stderr } =
-    isMariadb && script
-      ? spawnSync(script, ['--no-defaults', ...asRoot, '--skip-test-db', '--innodb-log-file-size=8M', `--datadir=${fresh}`], {
-          encoding: 'utf8',
-        })
-      : spawnSync(program, ['--no-defaults', ...asRoot, '--initialize-insecure', `--datadir=${fresh}`], { encoding: 'utf8' })
+  const installer = findProgram('mariadb-install-db')
+  const [command, args] =
+    mariadb && installer ? [installer, ['--skip-test-db', '--innodb-log-file-size=8M']] : [program, ['--initialize-insecure']]
+  const { status, stdout, stderr } = spawnSync(command, ['--no-defaults', ...asRoot, ...args, `--datadir=${fresh}`], {
+    encoding: 'utf8',
+  })
   if (status !== 0) throw new Error(`the database could not be initialised in ${fresh}\n${stdout}${stderr}`)
   renameSync(fresh, data)
+}
+
+function isMariadb(program: string): boolean {
+  return spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout.includes('MariaDB')
 }

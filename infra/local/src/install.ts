@@ -1,9 +1,13 @@
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { findProgram } from './program.ts'
+import { Refusal } from './refusal.ts'
 
 interface Requirement {
   readonly programs: readonly string[]
   readonly debian: string
+  /** The system service that Debian's package brings. */
+  readonly unit?: string
   readonly fedora: string
   readonly macos: string
 }
@@ -11,12 +15,14 @@ interface Requirement {
 const database: Requirement = {
   programs: ['mariadbd', 'mysqld'],
   debian: 'mariadb-server',
+  unit: 'mariadb',
   fedora: 'mariadb-server',
   macos: 'mariadb',
 }
 const redis: Requirement = {
   programs: ['redis-server', 'valkey-server'],
   debian: 'redis-server',
+  unit: 'redis-server',
   fedora: 'valkey',
   macos: 'redis',
 }
@@ -39,28 +45,30 @@ export function installForTests(): string {
 /** The browser for tests of the page; throws when there is none. */
 export function findBrowser(): string {
   const path = findProgram(...browser.programs)
-  if (!path) throw new Error(howToInstall([browser]))
+  if (!path) throw new Refusal(howToInstall([browser]))
   return path
 }
 
-/** Never starts or enables a system service: servers run as our own children. */
+/** Brings in what is missing, but no system service: servers run as our own children. */
 function install(requirements: readonly Requirement[]): string {
   const missing = requirements.filter(({ programs }) => !findProgram(...programs))
   if (missing.length === 0) return 'installed'
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
   const allowed = sudo.length === 0 || spawnSync('sudo', ['-n', 'true']).status === 0
-  if (!findProgram('apt-get') || !allowed) throw new Error(howToInstall(missing))
+  if (!findProgram('apt-get') || !allowed) throw new Refusal(howToInstall(missing))
   const packages = missing.map(({ debian }) => debian)
-  // RUNLEVEL=1 keeps Debian's package scripts from starting what they installed.
-  const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1', 'apt-get', '-q']
+  // Both kinds of init are told that this is no time to start anything.
+  const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'SYSTEMD_OFFLINE=1', 'RUNLEVEL=1', 'apt-get', '-q']
   runOrThrow([...apt, 'update'])
   runOrThrow([...apt, 'install', '-y', '--no-install-recommends', ...packages])
+  const units = missing.flatMap(({ unit }) => unit ?? [])
+  if (units.length > 0 && existsSync('/run/systemd/system')) runOrThrow([...sudo, 'systemctl', 'disable', ...units])
   return `apt-get installed ${packages.join(', ')}`
 }
 
 function runOrThrow([command = '', ...args]: readonly string[]): void {
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${[command, ...args].join(' ')} failed\n${stdout}${stderr}`)
+  if (status !== 0) throw new Refusal(`${[command, ...args].join(' ')} failed\n${stdout}${stderr}`)
 }
 
 function howToInstall(missing: readonly Requirement[]): string {

@@ -1,0 +1,49 @@
+import { connectStomp, subscribe } from './connect-stomp.ts'
+import type { RawSession, ServerFrame } from './raw-session.ts'
+import { serviceToken } from './token.ts'
+
+const deadlineMs = 10_000
+const memberId = 7
+
+/**
+ * The main job once: a notification posted over HTTP arrives in a STOMP session, both through the edge. Answers the MESSAGE frame
+ * and how long it took.
+ *
+ * @throws Error saying what did not happen.
+ */
+export async function runMainJob(url: string): Promise<string> {
+  const { session } = await connectStomp(url, { memberId, origin: url })
+  await subscribe(session, 'check', '/member/queue/notification')
+  const postedAt = performance.now()
+  const posted = post(url)
+  const [, { frame, arrivedAt }] = await Promise.all([posted, arrival(session, posted)])
+  await session.leaves()
+  const headers = [...frame.headers].map(([name, value]) => `${name}:${value}`)
+  return [frame.command, ...headers, '', frame.body, '', `${(arrivedAt - postedAt).toFixed(1)} ms from POST to MESSAGE`].join(
+    '\n',
+  )
+}
+
+/** Answers the new notification's id. */
+async function post(url: string): Promise<number> {
+  const response = await fetch(`${url}/notification/send`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${serviceToken()}` },
+    body: JSON.stringify({ memberId, message: '새로운 알림이 도착했습니다.', redirectPath: '/dashboard' }),
+    signal: AbortSignal.timeout(deadlineMs),
+  })
+  const answer = await response.text()
+  if (response.status !== 201) throw new Error(`POST /notification/send answered ${response.status} ${answer}`)
+  return (JSON.parse(answer) as { notificationId: number }).notificationId
+}
+
+/** The MESSAGE of this notification, which may well come before the answer to the POST; those of others are passed over. */
+async function arrival(session: RawSession, posted: Promise<number>): Promise<{ frame: ServerFrame; arrivedAt: number }> {
+  for (;;) {
+    const frame = await session.nextFrame(deadlineMs)
+    const arrivedAt = performance.now()
+    if (frame.command !== 'MESSAGE') throw new Error(`${frame.command} ${frame.headers.get('message')} ${frame.body}`)
+    const { notificationId } = JSON.parse(frame.body) as { notificationId?: number }
+    if (notificationId === (await posted)) return { frame, arrivedAt }
+  }
+}

@@ -1,0 +1,62 @@
+import { join, relative } from 'node:path'
+import { runMainJob } from './check.ts'
+import { freePort, isFree } from './free-port.ts'
+import { Refusal } from './refusal.ts'
+import { Stack, type Step } from './stack.ts'
+import { serviceToken } from './token.ts'
+
+const root = join(import.meta.dirname, '../../..')
+const usualPort = 8080
+
+/** `npm start`, until a signal or the death of a part; `npm start -- --check`, until the main job has been seen to work or not. */
+export async function start(args: readonly string[], step: Step): Promise<void> {
+  const checking = args.includes('--check')
+  const port = checking ? await freePort() : wantedPort()
+  if (!(await isFree(port))) throw new Refusal(`Port ${port} is taken (\`lsof -i :${port}\` tells by what). ${elsewhere}`)
+  const directory = checking ? undefined : join(root, '.local', String(port))
+  let ending: Promise<never> | undefined
+  const end = (exitCode: number, reason: string) => {
+    if (ending) return
+    console.log(`\n${reason}`)
+    ending = stack.stop().then(() => process.exit(exitCode))
+  }
+  const stack = new Stack({
+    port,
+    directory,
+    step,
+    onDeath: ({ name, logs }, { code, signal }) =>
+      end(
+        1,
+        [`${name} ended with ${signal ?? `exit code ${code}`}. The last it said:`, ...logs.slice(-20), '', 'stopping'].join('\n'),
+      ),
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0, 'stopping'))
+
+  try {
+    await stack.start()
+    if (checking) end(0, await runMainJob(stack.url))
+    else console.log(closingBlock(stack.url, directory))
+  } catch (error) {
+    end(1, error instanceof Error ? error.message : String(error))
+  }
+}
+
+const elsewhere = 'End that, or take another port: PORT=8090 npm start'
+
+function wantedPort(): number {
+  const port = Number(process.env['PORT'] || usualPort)
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port
+  throw new Refusal(`PORT=${process.env['PORT']} is no port. Take another one: PORT=8090 npm start`)
+}
+
+function closingBlock(url: string, directory = ''): string {
+  const body = JSON.stringify({ memberId: 7, message: 'Your report is ready', redirectPath: '/report' })
+  const token = serviceToken({ expiresInSeconds: 86_400 })
+  return `
+Sign in as member 7 and watch:  ${url}
+Post a notification:
+curl -sS ${url}/notification/send -H 'content-type: application/json' -H 'authorization: Bearer ${token}' -d '${body}'
+Logs: ${relative(process.cwd(), directory)}/*.log    End: Ctrl-C
+
+ready ${url}`
+}
