@@ -6,7 +6,13 @@ export type RedisConnection = Redis | Cluster
 export interface ConnectionOptions
   extends Pick<
     RedisOptions,
-    'autoResubscribe' | 'commandTimeout' | 'connectionName' | 'enableOfflineQueue' | 'maxRetriesPerRequest' | 'socketTimeout'
+    | 'autoResubscribe'
+    | 'enableAutoPipelining'
+    | 'commandTimeout'
+    | 'connectionName'
+    | 'enableOfflineQueue'
+    | 'maxRetriesPerRequest'
+    | 'socketTimeout'
   > {
   /** Lua scripts, called by name on the connection. */
   readonly scripts?: Record<string, { lua: string; numberOfKeys: number; readOnly?: boolean }>

@@ -1,0 +1,45 @@
+import { authenticateMember, type TokenVerifier } from '@tidings/chassis'
+import type { FastifyReply, FastifyRequest, preValidationAsyncHookHandler } from 'fastify'
+import type { Metrics } from './metrics.ts'
+import type { Peer } from './session.ts'
+import type { Sessions } from './sessions.ts'
+
+export interface Handshake {
+  readonly sessions: Sessions
+  readonly allowOrigin: (origin: string | undefined) => boolean
+  readonly tokens: TokenVerifier
+  readonly memberCookie: string
+  readonly metrics: Metrics
+}
+
+/** Decided before the upgrade; taken by the upgraded connection. */
+const peers = new WeakMap<FastifyRequest, Peer>()
+
+/**
+ * The steps before an upgrade (PROTOCOL.md §2), each of which may refuse it with an HTTP answer that says why: is there room, may this
+ * page connect, who is the member. A refused upgrade never becomes an open socket.
+ */
+export function handshake({ sessions, allowOrigin, tokens, memberCookie, metrics }: Handshake): preValidationAsyncHookHandler {
+  const refuse = (reply: FastifyReply, status: number, title: string, detail: string) => {
+    metrics.refused(status)
+    return reply.code(status).type('application/problem+json').send({ type: 'about:blank', title, status, detail })
+  }
+  return async (request, reply): Promise<FastifyReply | void> => {
+    if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'Upgrade Required', 'this is a WebSocket endpoint')
+    if (sessions.draining) return refuse(reply.header('retry-after', '1'), 503, 'Service Unavailable', 'this gateway is stopping')
+    if (sessions.full) return refuse(reply.header('retry-after', '5'), 503, 'Service Unavailable', 'this gateway is full')
+    const { origin } = request.headers
+    if (!allowOrigin(origin)) return refuse(reply, 403, 'Forbidden', 'the Origin is not allowed')
+    const token = request.cookies[memberCookie]
+    const member = await authenticateMember(tokens, token)
+    if (member.refused !== undefined) return refuse(reply, 401, 'Unauthorized', `cookie ${memberCookie}: ${member.refused}`)
+    peers.set(request, { principal: member.principal, credentials: { token: token as string, origin: origin as string } })
+  }
+}
+
+/** Who passed the handshake with this request. */
+export function peerOf(request: FastifyRequest): Peer {
+  const peer = peers.get(request)
+  if (!peer) throw new Error('the request did not pass the handshake')
+  return peer
+}

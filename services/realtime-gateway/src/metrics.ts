@@ -1,0 +1,75 @@
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+
+/** What the gateway counts (design: Operations). One instance a process. */
+export class Metrics {
+  readonly registry = new Registry()
+  readonly #publications = this.#counter('publications_total', 'Publications received from Redis for local subscriptions')
+  readonly #deliveries = this.#counter('deliveries_total', 'MESSAGE frames handed to sessions')
+  readonly #bytes = this.#counter('sent_bytes_total', 'Bytes written to sockets')
+  readonly #closes = this.#counter('closes_total', 'Sessions ended, by close code', ['code'])
+  readonly #refusals = this.#counter('refused_upgrades_total', 'Upgrades refused, by HTTP status', ['status'])
+  readonly #resumes = this.#counter('resumes_total', 'Resumed subscriptions, by whether the history reached back', ['recovered'])
+  readonly #repairs = this.#counter('gap_repairs_total', 'Gaps found in a channel and read from its history')
+  readonly #gaps = this.#counter('gaps_total', 'Gaps that the history could not fill')
+  readonly #latency = new Histogram({
+    name: 'tidings_gateway_publish_to_socket_seconds',
+    help: 'From the first message of a tick, in encoding it, to the last write to a socket',
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+    registers: [this.registry],
+  })
+  readonly #lag = new Gauge({
+    name: 'tidings_gateway_redis_lag_seconds',
+    help: 'From publishing our canary to receiving it',
+    registers: [this.registry],
+  })
+
+  delivered(deliveries: number): void {
+    this.#publications.inc()
+    this.#deliveries.inc(deliveries)
+  }
+
+  /** All writes of one tick; `seconds` from the first message handed over to the last write. */
+  flushed(bytes: number, seconds: number): void {
+    this.#bytes.inc(bytes)
+    this.#latency.observe(seconds)
+  }
+
+  closed(code: number): void {
+    this.#closes.inc({ code })
+  }
+
+  refused(status: number): void {
+    this.#refusals.inc({ status })
+  }
+
+  resumed(recovered: boolean): void {
+    this.#resumes.inc({ recovered: String(recovered) })
+  }
+
+  repaired(): void {
+    this.#repairs.inc()
+  }
+
+  gap(): void {
+    this.#gaps.inc()
+  }
+
+  lag(seconds: number): void {
+    this.#lag.set(seconds)
+  }
+
+  /** A figure that is read when it is asked for. */
+  observe(name: string, help: string, read: () => number): void {
+    const gauge: Gauge = new Gauge({
+      name: `tidings_gateway_${name}`,
+      help,
+      registers: [],
+      collect: (): void => gauge.set(read()),
+    })
+    this.registry.registerMetric(gauge)
+  }
+
+  #counter(name: string, help: string, labelNames: string[] = []): Counter<string> {
+    return new Counter<string>({ name: `tidings_gateway_${name}`, help, labelNames, registers: [this.registry] })
+  }
+}

@@ -1,0 +1,360 @@
+import { randomUUID } from 'node:crypto'
+import type { Log, Principal } from '@tidings/chassis'
+import {
+  Close,
+  type CloseCode,
+  encodeFrame,
+  type ClientCommand,
+  type ErrorMessage,
+  type Frame,
+  FrameDecoder,
+  FrameError,
+  type HeartBeat,
+  heartBeat as lineFeed,
+  type ServerCommand,
+  type SessionMessage,
+  type SessionQueue,
+  type StompVersion,
+} from '@tidings/protocol'
+import type { Limits } from './config.ts'
+import { handlers } from './handler/table.ts'
+import type { Hub } from './hub.ts'
+import type { Metrics } from './metrics.ts'
+import type { Forward } from './publish-forward.ts'
+import type { Subscription } from './subscription.ts'
+import { textMessage, type Transport, type TransportListener } from './transport.ts'
+
+/** What all sessions of a process share. */
+export interface SessionContext {
+  readonly hub: Hub
+  readonly limits: Limits
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly forward: Forward
+}
+
+/** Who opened the connection, from the handshake. `credentials` act for the member towards notify-api. */
+export interface Peer {
+  readonly principal: Principal
+  readonly credentials: { readonly token: string; readonly origin: string }
+}
+
+/** What a handler leaves to be done: headers of the RECEIPT, and what must come after it. */
+export interface Outcome {
+  readonly receipt?: readonly (readonly [name: string, value: string])[]
+  readonly afterwards?: () => void
+}
+
+export type FrameHandler = (session: Session, frame: Frame<ClientCommand>) => Outcome | void | Promise<Outcome | void>
+
+export interface SessionListener {
+  connected(session: Session): void
+  ended(session: Session): void
+}
+
+/** How often the one timer of the process looks after its sessions. */
+export const sweepMs = 500
+
+const silentPeriods = 3
+/** A session that is rotated comes back within this. */
+const rotationSpreadMs = 1_000
+const maxReasonLength = 300
+const expiringMs = 60_000
+/** Frames that wait while an earlier one is being handled; past it we stop reading. */
+const maxQueuedFrames = 64
+/** A bucket holds two seconds of frames; a WebSocket message costs a tenth of a frame, so that cutting frames up is no way around it. */
+const bucketSeconds = 2
+const frameCost = 1
+const messageCost = 0.1
+
+const noBeats: HeartBeat = { sendMs: 0, expectMs: 0 }
+const beat = textMessage(lineFeed)
+
+/** One STOMP conversation over one transport. Its frames are handled strictly one after the other. */
+export class Session implements TransportListener {
+  readonly id = randomUUID()
+  readonly principal: Principal
+  readonly credentials: Peer['credentials']
+  readonly connectedAt = Date.now()
+  /** Undefined until CONNECT was answered. */
+  version: StompVersion | undefined = undefined
+  /** By the client's id; in STOMP 1.0 without id, by destination. */
+  readonly subscriptions = new Map<string, Subscription>()
+  /** Frames of open transactions, by the client's transaction id. */
+  transactions: Map<string, Frame<ClientCommand>[]> | undefined = undefined
+  /** ms between our beats, and between the client's; 0 for none. */
+  heartBeat: HeartBeat = noBeats
+  readonly #context: SessionContext
+  readonly #transport: Transport
+  readonly #listener: SessionListener
+  readonly #decoder: FrameDecoder
+  readonly #openedAt = performance.now()
+  readonly #rotateAt: number
+  #activeAt = this.#openedAt
+  #pingedAt = this.#openedAt
+  #queue: Frame<ClientCommand>[] | undefined = undefined
+  #busy = false
+  #paused = false
+  #closed = false
+  #localMessages = 0
+  #expiringTold = false
+  #tokens: number
+  #tokensAt = this.#openedAt
+
+  constructor(transport: Transport, peer: Peer, context: SessionContext, listener: SessionListener) {
+    this.#transport = transport
+    this.#context = context
+    this.#listener = listener
+    this.principal = peer.principal
+    this.credentials = peer.credentials
+    this.#decoder = new FrameDecoder(context.limits)
+    this.#tokens = context.limits.maxFramesPerSecond * bucketSeconds
+    // ± 20 %, so that what connected together does not come back together.
+    this.#rotateAt = this.#openedAt + context.limits.sessionMaxAgeMs * (0.8 + Math.random() * 0.4)
+  }
+
+  get limits(): Limits {
+    return this.#context.limits
+  }
+
+  get hub(): Hub {
+    return this.#context.hub
+  }
+
+  get metrics(): Metrics {
+    return this.#context.metrics
+  }
+
+  get forward(): Forward {
+    return this.#context.forward
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  get bufferedBytes(): number {
+    return this.#transport.bufferedBytes
+  }
+
+  get lastActivityAt(): number {
+    return Math.round(performance.timeOrigin + this.#activeAt)
+  }
+
+  bytes(bytes: Uint8Array): void {
+    if (this.#closed) return
+    this.alive()
+    if (!this.#spend(messageCost)) return
+    try {
+      this.#decoder.push(bytes, (frame) => this.#take(frame))
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error
+      this.refuse(Close.badFrame, error.message, { command: error.command ?? 'frame', receipt: error.receipt })
+    }
+  }
+
+  alive(): void {
+    this.#activeAt = performance.now()
+  }
+
+  gone(code: number): void {
+    this.#end(code, 'closed by the peer')
+  }
+
+  /** CONNECT was accepted: from the next frame on, the version's rules hold. */
+  connect(version: StompVersion, heartBeat: HeartBeat): void {
+    this.version = version
+    this.heartBeat = heartBeat
+    this.#decoder.version = version
+    this.#listener.connected(this)
+  }
+
+  /** Sends a whole WebSocket message, and ends a session that leaves too much unread. */
+  send(message: Buffer): void {
+    this.#transport.send(message)
+    if (this.#transport.bufferedBytes > this.limits.maxBufferedBytes) this.#tooSlow()
+  }
+
+  sendFrame(command: ServerCommand, headers: Iterable<readonly [string, string]>): void {
+    this.send(textMessage(encodeFrame({ command, headers }, this.version)))
+  }
+
+  /** Resolves when the reader has caught up, or is gone. */
+  drained(): Promise<void> {
+    return this.#transport.drained()
+  }
+
+  /** The gateway's own word, on `/member/queue/session`. */
+  tell(message: SessionMessage): void {
+    this.#deliverLocal('session', message)
+  }
+
+  /** A refused SEND, on `/member/queue/error`. */
+  tellError(message: ErrorMessage): void {
+    this.#deliverLocal('error', message)
+  }
+
+  /** Handles a frame of a committed transaction; its RECEIPT went out when it was sent. */
+  async handleCommitted(frame: Frame<ClientCommand>): Promise<void> {
+    if (!this.#closed) await handlers[frame.command](this, frame)
+  }
+
+  /**
+   * Refuses the conversation: ERROR, then close (STOMP 1.2, ERROR). `offender` is the frame that caused it; the ERROR names it and
+   * carries its `receipt-id`.
+   */
+  refuse(code: CloseCode, reason: string, offender?: { command: string; receipt?: string | undefined }): void {
+    if (this.#closed) return
+    const { receipt } = offender ?? {}
+    const headers: [string, string][] = [
+      ['content-type', 'text/plain'],
+      ['message', printable(reason)],
+    ]
+    if (receipt !== undefined) headers.push(['receipt-id', receipt])
+    const body = offender ? `${offender.command} was refused: ${reason}\n` : `${reason}\n`
+    this.#transport.send(textMessage(encodeFrame({ command: 'ERROR', headers, body }, this.version)))
+    this.close(code, reason)
+  }
+
+  refuseFrame(code: CloseCode, reason: string, frame: Frame): void {
+    this.refuse(code, reason, { command: frame.command, receipt: frame.headers.get('receipt') })
+  }
+
+  close(code: CloseCode, reason: string): void {
+    if (this.#closed) return
+    this.#transport.close(code, reason)
+    this.#end(code, reason)
+  }
+
+  /** Tells the client when to come back, then closes: a drain, or a rotation. */
+  restart(reconnectAfterMs: number): void {
+    this.tell({ type: 'draining', reconnectAfterMs })
+    this.close(Close.restarting, `reconnect after ${reconnectAfterMs} ms`)
+  }
+
+  /** Everything that time brings; called for each session by the one timer of the process. `now` is `performance.now()`. */
+  sweep(now: number): void {
+    const { limits, heartBeat } = this
+    if (this.version === undefined && now - this.#openedAt > limits.connectTimeoutMs) {
+      return this.refuse(Close.timeout, `no CONNECT within ${limits.connectTimeoutMs} ms (CONNECT_TIMEOUT_MS)`)
+    }
+    if (now - (this.#transport.bufferedSince ?? now) > limits.maxBufferedMs) return this.#tooSlow()
+    if (now > this.#rotateAt) return this.restart(Math.round(Math.random() * rotationSpreadMs))
+    const expectMs = heartBeat.expectMs || limits.heartBeatMs
+    // While we are not reading, the silence is ours.
+    if (!this.#paused && now - this.#activeAt > expectMs * silentPeriods) {
+      return this.refuse(Close.timeout, `silent for ${silentPeriods} heart-beat periods of ${expectMs} ms`)
+    }
+    if (heartBeat.sendMs > 0 && now - this.#transport.sentAt >= heartBeat.sendMs - sweepMs) this.#transport.send(beat)
+    // Who sends no beats must answer pings.
+    if (heartBeat.expectMs === 0 && now - this.#pingedAt >= limits.heartBeatMs) {
+      this.#pingedAt = now
+      this.#transport.ping()
+    }
+    return this.#checkExpiry(now)
+  }
+
+  #checkExpiry(now: number): void {
+    const { expiresAt } = this.principal
+    const leftMs = expiresAt * 1_000 - performance.timeOrigin - now
+    if (leftMs <= 0) return this.refuse(Close.unauthorized, 'the token has expired')
+    if (leftMs > expiringMs || this.#expiringTold) return undefined
+    this.#expiringTold = true
+    return this.tell({ type: 'expiring', expiresAt })
+  }
+
+  /** Takes a frame when its turn comes. */
+  #take(frame: Frame<ClientCommand>): void {
+    if (this.#closed || !this.#spend(frameCost)) return
+    if (!this.#busy) return this.#handle(frame)
+    this.#queue ??= []
+    if (this.#queue.push(frame) < maxQueuedFrames || this.#paused) return
+    this.#paused = true
+    this.#transport.pause()
+  }
+
+  #handle(frame: Frame<ClientCommand>): void {
+    const handshake = frame.command === 'CONNECT' || frame.command === 'STOMP'
+    if (!handshake && this.version === undefined)
+      return this.refuseFrame(Close.badFrame, 'the first frame must be CONNECT', frame)
+    const outcome = handlers[frame.command](this, frame)
+    if (!(outcome instanceof Promise)) return this.#finish(frame, outcome)
+    this.#busy = true
+    outcome
+      .then((settled) => this.#finish(frame, settled))
+      .catch((error: unknown) => {
+        this.#context.log.error({ err: error, sessionId: this.id, command: frame.command }, 'frame handler failed')
+        this.refuseFrame(Close.restarting, 'the gateway failed: try again', frame)
+      })
+      .finally(() => this.#next())
+    return undefined
+  }
+
+  #finish(frame: Frame, outcome: Outcome | void): void {
+    if (this.#closed) return
+    const receipt = frame.headers.get('receipt')
+    if (receipt !== undefined) this.sendFrame('RECEIPT', [['receipt-id', receipt], ...(outcome?.receipt ?? [])])
+    outcome?.afterwards?.()
+  }
+
+  #next(): void {
+    this.#busy = false
+    while (!this.#busy && !this.#closed) {
+      const frame = this.#queue?.shift()
+      if (!frame) break
+      this.#handle(frame)
+    }
+    if (this.#queue?.length !== 0) return
+    this.#queue = undefined
+    if (!this.#paused) return
+    this.#paused = false
+    this.alive()
+    this.#transport.resume()
+  }
+
+  /** Takes from the bucket of frames; empty, the session ends. */
+  #spend(cost: number): boolean {
+    const { maxFramesPerSecond } = this.limits
+    const now = this.#activeAt
+    const refilled = this.#tokens + ((now - this.#tokensAt) / 1_000) * maxFramesPerSecond
+    this.#tokens = Math.min(refilled, maxFramesPerSecond * bucketSeconds) - cost
+    this.#tokensAt = now
+    if (this.#tokens >= 0) return true
+    this.refuse(Close.flood, `more than ${maxFramesPerSecond} frames a second (MAX_FRAMES_PER_SECOND)`)
+    return false
+  }
+
+  #tooSlow(): void {
+    this.refuse(Close.slow, 'too much was left unread for too long (MAX_BUFFERED_BYTES, MAX_BUFFERED_MS)')
+  }
+
+  #deliverLocal(queue: SessionQueue, message: SessionMessage | ErrorMessage): void {
+    if (this.#closed) return
+    for (const { target, head } of this.subscriptions.values()) {
+      if (target.kind !== 'session' || target.queue !== queue) continue
+      this.#localMessages++
+      this.send(head.encode(String(this.#localMessages), Buffer.from(JSON.stringify(message))))
+    }
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.#closed) return
+    this.#closed = true
+    const { id, principal } = this
+    this.#context.metrics.closed(code)
+    this.#context.log.info({ sessionId: id, memberId: principal.memberId, code, reason }, 'session closed')
+    for (const subscription of this.subscriptions.values()) {
+      subscription.end()
+      if (subscription.target.kind === 'channel') this.hub.unsubscribe(subscription.target.channel, subscription)
+    }
+    this.subscriptions.clear()
+    this.transactions = undefined
+    this.#queue = undefined
+    this.#listener.ended(this)
+  }
+}
+
+/** Somebody's text as a header of any version: printable ASCII on one line, and short. */
+function printable(text: string): string {
+  return text.slice(0, maxReasonLength).replaceAll(/[^\u0020-\u007e]/g, '?')
+}
