@@ -27,3 +27,11 @@ export const historyLimits = {
   read: { length: 20, seconds: 86_400 },
   broadcast: { length: 500, seconds: 86_400 },
 } as const satisfies Record<string, HistoryLimit>
+
+/** How much history a channel keeps; undefined for orders and for kinds that have none. */
+export function historyLimitOf(channel: string): HistoryLimit | undefined {
+  const [kind, , queue] = channel.split(':')
+  if (kind === 'broadcast') return historyLimits.broadcast
+  if (kind === 'member' && (queue === 'notification' || queue === 'read')) return historyLimits[queue]
+  return undefined
+}

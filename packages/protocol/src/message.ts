@@ -17,8 +17,18 @@ const RedirectPath = z
   .max(maxRedirectPathLength)
   .regex(/^\/(?![/\\])[^\\\p{Cc}]*$/u, 'must be a path on your own origin: one leading slash, no backslash or control character')
 
-/** Anything else the application wants to carry along. */
-const Data = z.record(z.string(), z.json())
+export const maxDataDepth = 16
+
+/** Anything else the application wants to carry along: a JSON object, nested no deeper than `maxDataDepth`. */
+const Data = z
+  .record(z.string(), z.unknown())
+  .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
+
+// What comes here was parsed from JSON. The depth is looked at first: code that recurses into a value sent by strangers would overflow.
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1))
+}
 
 /** What a member's browsers get for one notification, on `/member/queue/notification`. */
 export const NotificationMessage = z.object({
@@ -52,6 +62,41 @@ export type SendNotification = z.infer<typeof SendNotification>
 /** One stored notification. `online`: a gateway listens for this member; null when Redis did not answer. */
 export const SentNotification = z.object({ notificationId: NotificationId, memberId: MemberId, online: z.boolean().nullable() })
 export type SentNotification = z.infer<typeof SentNotification>
+
+/** `POST /notification/send` with `memberIds`: in their order. */
+export const SentNotifications = z.object({ notifications: z.array(SentNotification) })
+export type SentNotifications = z.infer<typeof SentNotifications>
+
+/** `POST /notification/broadcast`: to everybody. */
+export const SendBroadcast = z.strictObject({ message: Message, redirectPath: RedirectPath, data: Data.optional() })
+export type SendBroadcast = z.infer<typeof SendBroadcast>
+
+export const SentBroadcast = z.object({ notificationId: NotificationId })
+export type SentBroadcast = z.infer<typeof SentBroadcast>
+
+/** One line of the inbox. A broadcast has no `memberId`. */
+export const InboxItem = NotificationMessage.extend({
+  memberId: MemberId.optional(),
+  createdAt: z.iso.datetime(),
+  readAt: z.iso.datetime().nullable(),
+})
+export type InboxItem = z.infer<typeof InboxItem>
+
+/** `GET /notification`: newest first. `nextCursor`: the `before` of the next page; null on the last. */
+export const InboxPage = z.object({ items: z.array(InboxItem), nextCursor: NotificationId.nullable() })
+export type InboxPage = z.infer<typeof InboxPage>
+
+/** `revision`: of the member's read state (see {@link ReadMessage}); 0 before anything was read. */
+export const UnreadCount = z.object({ unreadCount: z.int().nonnegative(), revision: z.int().nonnegative() })
+export type UnreadCount = z.infer<typeof UnreadCount>
+
+/** `POST /notification/read-all`: everything up to and including this one. */
+export const ReadAll = z.strictObject({ upTo: NotificationId })
+export type ReadAll = z.infer<typeof ReadAll>
+
+/** `POST /session/revoke`: closes this member's sessions on every gateway. */
+export const RevokeSession = z.strictObject({ memberId: MemberId })
+export type RevokeSession = z.infer<typeof RevokeSession>
 
 /** What a member's devices get when read state changes, on `/member/queue/read`. */
 export const ReadMessage = z.object({

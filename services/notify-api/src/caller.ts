@@ -1,0 +1,84 @@
+import { authenticateMember, type TokenVerifier } from '@tidings/chassis'
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import { Problem } from './problem.ts'
+
+/** Who makes a request: `id` names it in rate limits and idempotency keys. */
+export interface Caller {
+  readonly id: string
+  /** Set when the caller is a member. */
+  readonly memberId: number | undefined
+}
+
+/** The name of the request's decorator. */
+export const callerDecorator = 'caller'
+
+/** The caller of a request whose route has one of the hooks below. */
+export function callerOf(request: FastifyRequest): Caller {
+  const caller = request.getDecorator<Caller | null>(callerDecorator)
+  if (!caller) throw new Error('this route authenticates nobody')
+  return caller
+}
+
+export function memberOf(request: FastifyRequest): number {
+  const { memberId } = callerOf(request)
+  if (memberId === undefined) throw new Error('this route is not for members')
+  return memberId
+}
+
+export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke'
+
+/** Lets backends in whose token has the scope. */
+export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHookHandler {
+  return async (request) => {
+    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
+    const verdict = await tokens.verify(token)
+    if (verdict.refused !== undefined) {
+      throw new Problem('unauthorized', `Authorization: ${verdict.refused}.`, {
+        errors: [{ in: 'header', pointer: '#/authorization', detail: verdict.refused }],
+        headers: {
+          'www-authenticate': `Bearer realm="tidings"${token ? `, error="invalid_token", error_description="${verdict.refused}"` : ''}`,
+        },
+      })
+    }
+    if (!verdict.claims.scope?.split(' ').includes(scope)) {
+      throw new Problem('missing-scope', `The token needs the scope ${scope}.`, {
+        errors: [{ in: 'header', pointer: '#/authorization', detail: `lacks the scope ${scope}` }],
+        headers: { 'www-authenticate': `Bearer realm="tidings", error="insufficient_scope", scope="${scope}"` },
+      })
+    }
+    request.setDecorator<Caller>(callerDecorator, { id: `service:${verdict.claims.sub}`, memberId: undefined })
+  }
+}
+
+export interface MemberOptions {
+  readonly tokens: TokenVerifier
+  readonly cookie: string
+  readonly parseCookie: (header: string) => Record<string, string | undefined>
+  readonly allowed: (origin: string | undefined) => boolean
+}
+
+/**
+ * Lets members in. A call that changes state must come from an allowed Origin and say that it is JSON: a form on a strange page can
+ * send the cookie, but neither of these.
+ */
+export function member(
+  { tokens, cookie, parseCookie, allowed }: MemberOptions,
+  { changes }: { changes: boolean },
+): onRequestAsyncHookHandler {
+  return async (request) => {
+    const { headers } = request
+    if (changes && !allowed(headers.origin))
+      throw new Problem('forbidden-origin', 'The Origin is missing or not on the list of allowed ones.')
+    if (changes && !/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
+      throw new Problem('unsupported-media-type', 'Content-Type must be application/json, also with an empty body.')
+    }
+    const verdict = await authenticateMember(tokens, headers.cookie && parseCookie(headers.cookie)[cookie])
+    if (verdict.refused !== undefined) {
+      throw new Problem('unauthorized', `Cookie ${cookie}: ${verdict.refused}.`, {
+        headers: { 'www-authenticate': `Cookie realm="tidings", cookie-name="${cookie}"` },
+      })
+    }
+    const { memberId } = verdict.principal
+    request.setDecorator<Caller>(callerDecorator, { id: `member:${memberId}`, memberId })
+  }
+}

@@ -1,0 +1,55 @@
+import { positive, readConfig, serviceVariables, type TokenKey, tokenKey, tokenVariables } from '@tidings/chassis'
+import { z } from 'zod'
+
+const Variables = z.object({
+  ...serviceVariables({ service: 8081, ops: 9081 }),
+  ...tokenVariables('MEMBER'),
+  ...tokenVariables('SERVICE'),
+  MYSQL_URL: z.url({ protocol: /^mysql$/, error: 'is required: mysql://user:password@host:3306/tidings' }),
+  DATABASE_CONNECTIONS: positive(10),
+  DATABASE_TIMEOUT_MS: positive(5_000),
+  MAX_BODY_BYTES: positive(65_536),
+  MAX_GROUP_ROWS: positive(1_000),
+  MAX_GROUP_BYTES: positive(1_048_576),
+  MAX_QUEUED_WRITES: positive(10_000),
+  MAX_QUEUED_MS: positive(2_000),
+  MAX_SEND_BYTES: positive(16_777_216),
+  PUBLISH_TIMEOUT_MS: positive(1_000),
+  SERVICE_REQUESTS_PER_MINUTE: positive(1_000_000),
+  MEMBER_REQUESTS_PER_MINUTE: positive(600),
+  RETENTION_DAYS: positive(90),
+})
+
+const Config = Variables.transform((variables, context) => ({
+  logLevel: variables.LOG_LEVEL,
+  host: variables.HOST,
+  port: variables.PORT,
+  opsPort: variables.OPS_PORT,
+  redisUrl: variables.REDIS_URL,
+  allowedOrigins: variables.ALLOWED_ORIGINS,
+  member: { key: tokenKey('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
+  service: { key: tokenKey('SERVICE', variables, context) },
+  database: {
+    url: variables.MYSQL_URL,
+    connections: variables.DATABASE_CONNECTIONS,
+    timeoutMs: variables.DATABASE_TIMEOUT_MS,
+  },
+  maxBodyBytes: variables.MAX_BODY_BYTES,
+  group: {
+    maxRows: variables.MAX_GROUP_ROWS,
+    maxBytes: variables.MAX_GROUP_BYTES,
+    maxQueued: variables.MAX_QUEUED_WRITES,
+    maxWaitMs: variables.MAX_QUEUED_MS,
+  },
+  maxSendBytes: variables.MAX_SEND_BYTES,
+  publishTimeoutMs: variables.PUBLISH_TIMEOUT_MS,
+  requestsPerMinute: { service: variables.SERVICE_REQUESTS_PER_MINUTE, member: variables.MEMBER_REQUESTS_PER_MINUTE },
+  retentionDays: variables.RETENTION_DAYS,
+}))
+
+export type Config = z.infer<typeof Config>
+export type { TokenKey }
+
+export function configFrom(environment: NodeJS.ProcessEnv): Config {
+  return readConfig(Config, environment)
+}

@@ -1,0 +1,69 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { jsonSchemaTransform } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { type ProblemName, problems, problemTypes } from './problem.ts'
+
+const ProblemDocument = z.object({
+  type: z.string().meta({ description: `${problemTypes}{name}` }),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  errors: z
+    .array(z.object({ in: z.enum(['body', 'query', 'path', 'header']), pointer: z.string(), detail: z.string() }))
+    .optional(),
+})
+
+const problemResponse = {
+  description: 'A problem (RFC 9457)',
+  content: { 'application/problem+json': { schema: ProblemDocument } },
+}
+
+/** Problems that any call may answer with. */
+const everywhere: readonly ProblemName[] = ['invalid', 'malformed', 'unauthorized', 'rate-limited', 'internal', 'unavailable']
+
+/** The problems of one call, for the `response` of its schema. */
+export function problemResponses(...names: ProblemName[]): Record<number, typeof problemResponse> {
+  const statuses = new Set([...everywhere, ...names].map((name) => problems[name].status))
+  return Object.fromEntries([...statuses].map((status) => [status, problemResponse]))
+}
+
+/** The security of one call, for its schema. */
+export const serviceSecurity = (scope: string) => [{ serviceToken: [scope] }]
+export const memberSecurity = [{ memberCookie: [] }]
+
+const description = `JSON in UTF-8. Every refusal is \`application/problem+json\` (RFC 9457); its \`type\` is \`${problemTypes}\` and a name:
+
+| name | status | when |
+|---|---|---|
+${Object.entries(problems)
+  .map(([name, { status, when }]) => `| \`${name}\` | ${status} | ${when} |`)
+  .join('\n')}
+
+\`errors\` names each field: \`in\` says which part of the request, \`pointer\` (RFC 6901) where in it.`
+
+/** OpenAPI 3.1 from the schemas of the routes: the document at /openapi.json, a page to read and try at /docs. Before the routes. */
+export async function openDocument(app: FastifyInstance, cookie: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Tidings notify-api', version: '0.1.0', description },
+      components: {
+        securitySchemes: {
+          serviceToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
+          memberCookie: { type: 'apiKey', in: 'cookie', name: cookie },
+        },
+      },
+    },
+    transform: jsonSchemaTransform,
+  })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    logLevel: 'silent',
+    staticCSP: true,
+    // The page must also work over plain http, on a developer's machine.
+    transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
+  })
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+}

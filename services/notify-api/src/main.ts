@@ -1,0 +1,46 @@
+import { buildOps, listen, openLog, type RunningService, run } from '@tidings/chassis'
+import { buildApp } from './app.ts'
+import { configFrom } from './config.ts'
+import { Idempotency } from './idempotency.ts'
+import { Metrics } from './metric.ts'
+import { Outbox } from './outbox.ts'
+import { readiness } from './readiness.ts'
+import { RedisPublisher } from './redis-publisher.ts'
+import { Database } from './store/database.ts'
+import { IdempotencyStore } from './store/idempotency-store.ts'
+import { migrateWhenReachable } from './store/migration.ts'
+import { NotificationStore } from './store/notification-store.ts'
+import { OutboxStore } from './store/outbox-store.ts'
+
+await run(async (): Promise<RunningService> => {
+  const config = configFrom(process.env)
+  const log = openLog('notify-api', config.logLevel)
+  const metrics = new Metrics()
+
+  await migrateWhenReachable(config.database.url, log)
+  const database = new Database(config.database.url, config.database)
+  const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
+  const notifications = await NotificationStore.open(writer, { limits: config.group, onCommit: metrics.onCommit })
+  const answers = new IdempotencyStore(database, config.group)
+  const publisher = new RedisPublisher(config.redisUrl, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
+  const outbox = new Outbox({ store: new OutboxStore(database), publisher, log, onSweep: metrics.onSweep })
+  const idempotency = new Idempotency(answers, log)
+  const app = await buildApp({ config, log, metrics, notifications, outbox, idempotency })
+  const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
+  await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
+
+  return {
+    log,
+    closeTimeoutMs: 30_000,
+    async close() {
+      await app.close()
+      await answers.close()
+      await notifications.close()
+      await outbox.close()
+      publisher.close()
+      await writer.close()
+      await database.close()
+      await ops.close()
+    },
+  }
+})

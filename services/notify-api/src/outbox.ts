@@ -1,0 +1,160 @@
+import type { Log } from '@tidings/chassis'
+import { BatchedDelete } from './batched-delete.ts'
+import type { Publisher } from './redis-publisher.ts'
+import type { OutboxBacklog, OutboxStore } from './store/outbox-store.ts'
+
+/** One message, committed and not yet known to be published. */
+export interface OutboxRow {
+  readonly outboxId: number
+  readonly channel: string
+  readonly body: string
+}
+
+/** What one sweep has seen and done. */
+export interface Sweep {
+  /** Before it began. */
+  readonly backlog: OutboxBacklog
+  readonly published: number
+  /** See {@link Outbox.open}. */
+  readonly open: boolean
+}
+
+export interface OutboxOptions {
+  readonly store: OutboxStore
+  readonly publisher: Publisher
+  readonly log: Log
+  readonly onSweep: (sweep: Sweep) => void
+}
+
+/** A row older than this was left behind; a younger one is still in the hands of the instance that committed it. */
+const graceMs = 5_000
+const sweepIntervalMs = 1_000
+const sweepRows = 200
+
+/**
+ * Publishes what was committed: at once by the instance that committed it, and by a sweep what a crash or an outage of Redis left.
+ * A row is deleted only after Redis has answered for it: each is published at least once.
+ *
+ * When Redis fails, the circuit opens: rows are left to the sweep without an attempt. The sweep closes it when the backlog is
+ * published, so that nothing overtakes what was left.
+ */
+export class Outbox {
+  readonly #store: OutboxStore
+  readonly #publisher: Publisher
+  readonly #log: Log
+  readonly #onSweep: OutboxOptions['onSweep']
+  readonly #published: BatchedDelete
+  /** Of our rows that were left, those that may be younger than the grace period; with the time they were left. */
+  readonly #left = new Map<number, number>()
+  #open = false
+  #closed = false
+  #nextSweep: NodeJS.Timeout | undefined
+  #sweeping: Promise<void> | undefined
+
+  constructor({ store, publisher, log, onSweep }: OutboxOptions) {
+    this.#store = store
+    this.#publisher = publisher
+    this.#log = log
+    this.#onSweep = onSweep
+    this.#published = new BatchedDelete((ids) => store.delete(ids), log)
+    this.#sweepLater()
+  }
+
+  /** True while rows are left to the sweep because Redis does not answer. */
+  get open(): boolean {
+    return this.#open
+  }
+
+  /** Answers, for each row, how many gateways Redis has handed it to; null when it is left to the sweep. Never rejects. */
+  publish(rows: readonly OutboxRow[]): Promise<readonly (number | null)[]> {
+    return Promise.all(rows.map((row) => this.#publishNow(row)))
+  }
+
+  /** What is not published by now stays for the next sweep, whoever's it is. */
+  async close(): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#nextSweep)
+    await this.#sweeping
+    await this.#published.close()
+  }
+
+  async #publishNow({ outboxId, channel, body }: OutboxRow): Promise<number | null> {
+    if (!this.#open) {
+      try {
+        const { receivers } = await this.#publisher.publish(channel, body)
+        this.#published.add(outboxId)
+        return receivers
+      } catch (error) {
+        if (!this.#open) this.#log.warn({ err: error }, 'redis does not answer: publications are left to the sweep')
+        this.#open = true
+      }
+    }
+    this.#left.set(outboxId, performance.now())
+    return null
+  }
+
+  #sweepLater(): void {
+    if (this.#closed) return
+    // With jitter: instances that started together do not sweep together for ever.
+    const delayMs = sweepIntervalMs * (0.75 + Math.random() / 2)
+    this.#nextSweep = setTimeout(() => {
+      this.#sweeping = this.#sweep()
+        .catch((error: unknown) => this.#log.warn({ err: error }, 'sweep failed'))
+        .finally(() => this.#sweepLater())
+    }, delayMs)
+  }
+
+  async #sweep(): Promise<void> {
+    // Those twice as old as the grace period are old enough for everybody's sweep by now.
+    const old = performance.now() - 2 * graceMs
+    for (const [outboxId, since] of this.#left) if (since < old) this.#left.delete(outboxId)
+
+    const backlog = await this.#store.backlog()
+    let published = 0
+    try {
+      // An attempt with a publication would be repeated each second, and all of them published when Redis wakes up.
+      if (this.#open) await this.#publisher.ping()
+      if (backlog.oldestAgeMs > graceMs) published += await this.#publishOld()
+      if (this.#open) published += await this.#publishLeft()
+    } catch (error) {
+      if (!this.#open) this.#log.warn({ err: error }, 'redis does not answer: the backlog stays')
+    }
+    this.#onSweep({ backlog, published, open: this.#open })
+  }
+
+  async #publishOld(): Promise<number> {
+    let published = 0
+    for (;;) {
+      const swept = await this.#store.sweep({ graceMs, limit: sweepRows }, (rows) => this.#publishSwept(rows))
+      published += swept.published
+      if (swept.published < swept.found) throw new Error('redis did not answer for all rows')
+      if (swept.found < sweepRows || this.#closed) return published
+    }
+  }
+
+  async #publishLeft(): Promise<number> {
+    let published = 0
+    while (this.#left.size > 0 && !this.#closed) {
+      const outboxIds = [...this.#left.keys()].slice(0, sweepRows)
+      const swept = await this.#store.sweep({ outboxIds, limit: sweepRows }, (rows) => this.#publishSwept(rows))
+      published += swept.published
+      if (swept.published < swept.found) throw new Error('redis did not answer for all rows')
+      for (const outboxId of outboxIds) this.#left.delete(outboxId)
+    }
+    if (this.#closed) return published
+    // Nothing is awaited since the last look at #left: no row can have been left in between.
+    this.#open = false
+    this.#log.info({ published }, 'redis answers again and the backlog is published')
+    return published
+  }
+
+  async #publishSwept(rows: readonly OutboxRow[]): Promise<number[]> {
+    const attempts = rows.map(async ({ outboxId, channel, body }) => {
+      // Published before, and only its deletion is late.
+      if (!this.#published.has(outboxId)) await this.#publisher.publish(channel, body)
+      return outboxId
+    })
+    const outcomes = await Promise.allSettled(attempts)
+    return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+  }
+}

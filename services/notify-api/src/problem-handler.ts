@@ -1,0 +1,69 @@
+import type { Log } from '@tidings/chassis'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import { Overload } from './group-commit.ts'
+import { contentType, type FieldError, Problem, unavailable } from './problem.ts'
+import { isAway, isRefusal } from './store/database-error.ts'
+
+/** The one place where an error becomes an answer. */
+export function problemHandler(log: Log) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const problem = problemOf(error)
+    const line = { requestId: request.id, call: request.routeOptions.url, problem: problem.problem }
+    if (problem.status >= 500) log.error({ ...line, err: error }, 'request failed')
+    else log.debug({ ...line, detail: problem.message }, 'request refused')
+    answer(reply, problem)
+  }
+}
+
+/** Sends without the serialisers of the route: those are for its answers. */
+export function answer(reply: FastifyReply, problem: Problem): void {
+  void reply
+    .code(problem.status)
+    .headers(problem.headers)
+    .type(contentType)
+    .serializer((text: string) => text)
+    .send(JSON.stringify(problem))
+}
+
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  if (error instanceof InvalidPart) return new Problem('invalid', error.message, { errors: error.errors })
+  if (error instanceof Overload || isAway(error))
+    return unavailable('Not stored, or not known to be: repeat with the same Idempotency-Key.')
+  if (isRefusal(error)) return new Problem('refused', 'The database refuses these values.')
+  const { code, statusCode, message } = error as FastifyError
+  if (statusCode === 413) return new Problem('too-large', message)
+  if (statusCode === 415) return new Problem('unsupported-media-type', 'Content-Type must be application/json.')
+  if (code === 'FST_ERR_BAD_URL')
+    return new Problem('invalid', 'The path is not valid.', {
+      errors: [{ in: 'path', pointer: '#', detail: 'is not valid percent-encoding' }],
+    })
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new Problem('malformed', message)
+  return new Problem('internal', 'This is our defect and has been logged.')
+}
+
+/** What a schema found wrong in one part of the request. */
+export class InvalidPart extends Error {
+  override readonly name = 'InvalidPart'
+  readonly errors: readonly FieldError[]
+
+  constructor(part: FieldError['in'], issues: readonly z.core.$ZodIssue[]) {
+    const errors = issues.flatMap((issue) => fieldErrors(part, issue))
+    super(errors.map(({ pointer, detail }) => `${pointer} ${detail}`).join('; '))
+    this.errors = errors
+  }
+}
+
+function fieldErrors(part: FieldError['in'], issue: z.core.$ZodIssue): FieldError[] {
+  // One entry for each unknown field, under its own name.
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ in: part, pointer: pointerOf([...issue.path, key]), detail: 'is not known' }))
+  }
+  return [{ in: part, pointer: pointerOf(issue.path), detail: issue.message }]
+}
+
+function pointerOf(path: readonly PropertyKey[]): string {
+  const tokens = path.map((key) => encodeURIComponent(String(key).replaceAll('~', '~0').replaceAll('/', '~1')))
+  return ['#', ...tokens].join('/')
+}

@@ -1,0 +1,103 @@
+/**
+ * Every problem this service answers with (RFC 9457). The type is `https://tidings.dev/problem/` and the name here; it identifies
+ * the problem for ever and is for comparing, not for fetching.
+ */
+export const problems = {
+  invalid: { status: 400, title: 'The request is not valid', when: '`errors` names each field and what is wrong with it' },
+  malformed: {
+    status: 400,
+    title: 'The body is not JSON',
+    when: 'the body cannot be parsed as JSON, or the HTTP request is broken',
+  },
+  unauthorized: { status: 401, title: 'No valid token', when: 'the token is missing, expired or not valid; `detail` says which' },
+  'missing-scope': { status: 403, title: 'The token lacks a scope', when: '`detail` and WWW-Authenticate name the scope' },
+  'forbidden-origin': {
+    status: 403,
+    title: 'The Origin is not allowed',
+    when: 'a member call that changes state comes from elsewhere',
+  },
+  'not-found': { status: 404, title: 'Not found', when: 'there is no such call, or the member has no such notification' },
+  'method-not-allowed': { status: 405, title: 'Method not allowed', when: 'Allow names the methods of this path' },
+  'still-running': {
+    status: 409,
+    title: 'The first request is still running',
+    when: 'repeat with the same Idempotency-Key after Retry-After seconds',
+  },
+  'too-large': { status: 413, title: 'Too large', when: 'the body is over 64 KiB, or one send would store too many bytes' },
+  'unsupported-media-type': {
+    status: 415,
+    title: 'Only application/json is accepted',
+    when: 'Content-Type says otherwise, or is missing on a member call that changes state',
+  },
+  'key-reused': {
+    status: 422,
+    title: 'The Idempotency-Key was used for another request',
+    when: 'take a new key for a new request',
+  },
+  refused: { status: 422, title: 'The database refuses these values', when: 'a constraint of the database stands against it' },
+  'rate-limited': { status: 429, title: 'Too many requests', when: 'repeat after Retry-After seconds' },
+  internal: { status: 500, title: 'Internal error', when: 'a defect: it is in our log under `requestId`' },
+  unavailable: {
+    status: 503,
+    title: 'Not available right now',
+    when: 'the database does not answer or too much is waiting: repeat after Retry-After seconds',
+  },
+} as const satisfies Record<string, { status: number; title: string; when: string }>
+
+export type ProblemName = keyof typeof problems
+
+/** What is wrong with one field. */
+export interface FieldError {
+  readonly in: 'body' | 'query' | 'path' | 'header'
+  /** JSON Pointer as a URI fragment (RFC 6901 §6) into that part of the request: `#/redirectPath`. */
+  readonly pointer: string
+  readonly detail: string
+}
+
+export interface ProblemOptions {
+  readonly errors?: readonly FieldError[]
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export const problemTypes = 'https://tidings.dev/problem/'
+
+/** A refusal that becomes the answer. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly problem: ProblemName
+  readonly status: number
+  readonly errors: readonly FieldError[] | undefined
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(problem: ProblemName, detail: string, { errors, headers = {} }: ProblemOptions = {}) {
+    super(detail)
+    this.problem = problem
+    this.status = problems[problem].status
+    this.errors = errors
+    this.headers = headers
+  }
+
+  toJSON() {
+    const { title, status } = problems[this.problem]
+    return {
+      type: `${problemTypes}${this.problem}`,
+      title,
+      status,
+      detail: this.message,
+      ...(this.errors && { errors: this.errors }),
+    }
+  }
+}
+
+export const contentType = 'application/problem+json; charset=utf-8'
+const retryAfterSeconds = '1'
+
+export function unavailable(detail: string): Problem {
+  return new Problem('unavailable', detail, { headers: { 'retry-after': retryAfterSeconds } })
+}
+
+export function stillRunning(): Problem {
+  return new Problem('still-running', 'The first request with this Idempotency-Key has not been answered yet.', {
+    headers: { 'retry-after': retryAfterSeconds },
+  })
+}

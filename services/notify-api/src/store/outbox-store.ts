@@ -1,0 +1,71 @@
+import type { OutboxRow } from '../outbox.ts'
+import type { Connection, Database } from './database.ts'
+
+export interface OutboxBacklog {
+  /** Counted up to a bound: a long outage must not make counting the work. */
+  readonly depth: number
+  readonly oldestAgeMs: number
+}
+
+const maxCounted = 100_000
+
+/** Publishes rows and answers the ids of those that Redis has answered for. */
+export type PublishRows = (rows: readonly OutboxRow[]) => Promise<readonly number[]>
+
+/** Rows that were committed and are not yet known to be published. */
+export class OutboxStore {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /** Commits one message that belongs to no notification. */
+  async add(channel: string, body: string): Promise<OutboxRow> {
+    const { insertId } = await this.#database.run((connection) => insertOutboxRow(connection, channel, body))
+    return { outboxId: insertId, channel, body }
+  }
+
+  async delete(outboxIds: readonly number[]): Promise<void> {
+    await this.#database.run((connection) => connection.write('DELETE FROM outbox WHERE outbox_id IN (?)', [outboxIds]))
+  }
+
+  async backlog(): Promise<OutboxBacklog> {
+    const [row] = await this.#database.run((connection) =>
+      connection.rows<OutboxBacklog>(
+        `SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ${maxCounted}) AS counted) AS depth,
+           COALESCE((SELECT TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)) DIV 1000 FROM outbox ORDER BY outbox_id LIMIT 1), 0) AS oldestAgeMs`,
+      ),
+    )
+    return row ?? { depth: 0, oldestAgeMs: 0 }
+  }
+
+  /**
+   * Publishes at most `limit` rows, oldest first, of those older than `graceMs` or among `outboxIds`, and deletes the published ones.
+   * Rows that another instance is at are passed over. Answers how many it has found and how many it has published.
+   */
+  async sweep(
+    { graceMs, outboxIds, limit }: { graceMs?: number; outboxIds?: readonly number[]; limit: number },
+    publish: PublishRows,
+  ): Promise<{ found: number; published: number }> {
+    const [condition, value] =
+      outboxIds === undefined
+        ? ['created_at < NOW(3) - INTERVAL ? MICROSECOND', (graceMs ?? 0) * 1_000]
+        : ['outbox_id IN (?)', outboxIds]
+    return this.#database.transaction(async (connection) => {
+      // Locked until they are deleted: no second sweep publishes them, and a crash in between gives them back.
+      const rows = await connection.rows<OutboxRow>(
+        `SELECT outbox_id AS outboxId, channel, body FROM outbox WHERE ${condition} ORDER BY outbox_id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
+        [value],
+      )
+      const published = rows.length > 0 ? await publish(rows) : []
+      if (published.length > 0) await connection.write('DELETE FROM outbox WHERE outbox_id IN (?)', [published])
+      return { found: rows.length, published: published.length }
+    })
+  }
+}
+
+/** For those who write an outbox row within their own transaction. */
+export function insertOutboxRow(connection: Connection, channel: string, body: string) {
+  return connection.write('INSERT INTO outbox (channel, body) VALUES (?, ?)', [channel, body])
+}
