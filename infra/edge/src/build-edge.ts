@@ -1,6 +1,6 @@
 import cookie from '@fastify/cookie'
 import type { Log } from '@tidings/chassis'
-import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify'
+import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
 import type { EdgeConfig } from './config.ts'
 import { Gateways } from './gateways.ts'
 import { serveLogin, serveWhoami } from './login.ts'
@@ -11,7 +11,11 @@ import { spliceUpgrades } from './splice.ts'
 /** One origin for the page, `/ws` and the HTTP API. */
 export async function buildEdge(config: EdgeConfig, log: Log): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = log
-  const app = fastify({ loggerInstance, disableRequestLogging: true, forceCloseConnections: true })
+  const app = fastify({
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: true,
+  })
   // Only JSON: what a form of another site can send is not taken.
   app.removeContentTypeParser('text/plain')
   app.get('/live', () => ({ live: true }))

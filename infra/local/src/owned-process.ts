@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
 /** A process that cannot outlive this one, however this one ends. */
@@ -63,7 +63,9 @@ export function spawnOwned({ name, command, args, cwd, env, temporaryDirectory, 
   }).finally(dismiss)
 
   const kill = (signal: NodeJS.Signals = 'SIGKILL') => {
-    child.kill(signal)
+    // The whole group: what the child started must not keep our end of its pipes open.
+    if (signal === 'SIGKILL') killGroup(child)
+    else child.kill(signal)
     return exited
   }
   return {
@@ -90,7 +92,7 @@ export function spawnOwned({ name, command, args, cwd, env, temporaryDirectory, 
         logs.slice().forEach(read)
       }),
     stop: async (deadlineMs = 10_000) => {
-      const timer = setTimeout(() => child.kill('SIGKILL'), deadlineMs)
+      const timer = setTimeout(() => void kill(), deadlineMs)
       child.kill('SIGCONT')
       const exit = await kill('SIGTERM')
       clearTimeout(timer)
@@ -101,12 +103,16 @@ export function spawnOwned({ name, command, args, cwd, env, temporaryDirectory, 
   }
 }
 
+function killGroup({ pid, exitCode, signalCode }: ChildProcess): void {
+  if (pid !== undefined && exitCode === null && signalCode === null) process.kill(-pid, 'SIGKILL')
+}
+
 /**
  * A shell that waits on a pipe from this process. Its end without a word means that this process has died, by SIGKILL even:
  * then it kills the child. A line tells it that the child is gone already.
  */
 function watchOver(pid: number, temporaryDirectory = ''): () => void {
-  const script = 'read -r word || { kill -9 "$1"; [ -z "$2" ] || rm -rf -- "$2"; }'
+  const script = 'read -r word || { kill -s KILL -- "-$1"; [ -z "$2" ] || rm -rf -- "$2"; }'
   const watchdog = spawn('/bin/sh', ['-c', script, 'watchdog', String(pid), temporaryDirectory], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { connectStomp, freePort, isAlive, isFree, subscribe, waitFor } from '@tidings/local'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { npmStart, type Started, startedOnFreePort } from './npm-start.test.fixture.ts'
+
+async function expectNothingLeft({ pids, port }: Started): Promise<void> {
+  await waitFor(() => !pids.some(isAlive), { what: 'every part to be gone' })
+  expect(await isFree(port)).toBe(true)
+}
+
+/** What the shell makes of a curl line, for fetch: it is pasted into a shell, and not every machine has curl. */
+function fetched(line: string): Promise<Response> {
+  const script = `curl() { node -e 'console.log(JSON.stringify(process.argv.slice(1)))' -- "$@"; }\n${line}`
+  const words = JSON.parse(execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8' })) as string[]
+  const after = (option: string) => words.flatMap((word, at) => (words[at - 1] === option ? [word] : []))
+  const headers = after('-H').map((header) => header.split(': ') as [string, string])
+  const url = words.find((word) => word.startsWith('http')) ?? ''
+  return fetch(url, { method: 'POST', headers, body: after('-d')[0] ?? '' })
+}
+
+test('npm start -- --check shows the main job and ends', { timeout: 120_000 }, async () => {
+  const check = npmStart(['--check'])
+  expect(await check.exited).toEqual({ code: 0, signal: null })
+  const output = check.logs.join('\n')
+  expect(output).toMatch(/^MESSAGE$/m)
+  expect(output).toMatch(/^destination:\/member\/queue\/notification$/m)
+  expect(output).toContain('"message":"새로운 알림이 도착했습니다.","redirectPath":"/dashboard"}')
+  expect(output).toMatch(/^\d+\.\d ms from POST to MESSAGE$/m)
+})
+
+describe('npm start', { timeout: 120_000 }, () => {
+  test('serves page, API and /ws from one origin until Ctrl-C', async () => {
+    const started = await startedOnFreePort()
+    const { url, process } = started
+    // Two sessions, so one on each gateway.
+    const sessions = [
+      await connectStomp(url, { memberId: 7, origin: url }),
+      await connectStomp(url, { memberId: 7, origin: url }),
+    ]
+    for (const { session } of sessions) await subscribe(session, '0', '/member/queue/notification')
+
+    const response = await fetched(process.logs.find((line) => line.startsWith('curl ')) ?? '')
+    expect([response.status, await response.json()]).toEqual([201, { notificationId: 1, memberId: 7, online: true }])
+    for (const { session } of sessions) {
+      const { command, body } = await session.nextFrame()
+      expect([command, JSON.parse(body)]).toMatchObject(['MESSAGE', { memberId: 7, notificationId: 1 }])
+    }
+
+    expect(await process.kill('SIGINT')).toEqual({ code: 0, signal: null })
+    for (const { session } of sessions) expect(await session.closed()).toMatchObject({ code: 1012 })
+    await expectNothingLeft(started)
+  })
+
+  test.each(['mariadbd', 'notify-api/dist', 'infra/edge/dist'])('ends with its last log lines when %s dies', async (part) => {
+    const started = await startedOnFreePort()
+    process.kill(started.pidOf(part), 'SIGKILL')
+    expect(await started.process.exited).toEqual({ code: 1, signal: null })
+    expect(started.process.logs.join('\n')).toMatch(/ended with SIGKILL. The last it said:\n.*(ready for connections|listening)/s)
+    await expectNothingLeft(started)
+  })
+
+  test('leaves nothing behind when it is itself killed', async () => {
+    const started = await startedOnFreePort()
+    await started.process.kill('SIGKILL')
+    await expectNothingLeft(started)
+  })
+
+  test('says what to do when its port is taken', async () => {
+    const server = createServer().listen(await freePort(), '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as { port: number }
+    const refused = npmStart([], { PORT: String(port) })
+    expect(await refused.exited).toEqual({ code: 1, signal: null })
+    expect(refused.logs.at(-1)).toMatch(new RegExp(`^Port ${port} is taken .* PORT=8090 npm start$`))
+  })
+})

@@ -1,0 +1,73 @@
+import { existsSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { expect, test } from 'vitest'
+import { type OwnedProcess, spawnOwned } from './owned-process.ts'
+import { isAlive } from './process-tree.ts'
+import { waitFor } from './wait-for.ts'
+
+function shell(script: string): OwnedProcess {
+  return spawnOwned({ name: 'shell', command: '/bin/sh', args: ['-c', script] })
+}
+
+const said = (word: string) => (line: string) => (line === word ? true : undefined)
+
+test('the first line is found, before it came and after', async () => {
+  const child = shell('echo one; echo two >&2; read forever')
+  await child.firstLine(said('one'), 5_000)
+  await child.firstLine(said('two'), 5_000)
+  await child.firstLine(said('one'), 5_000)
+  expect([...child.logs].toSorted()).toEqual(['one', 'two'])
+  await child.kill()
+})
+
+test('who waits for a line hears of the end, with what was said last', async () => {
+  await expect(shell('echo no luck; exit 3').firstLine(said('ready'), 5_000)).rejects.toThrow(
+    'shell ended with exit code 3\nno luck',
+  )
+})
+
+test('who waits for a line hears of the deadline', async () => {
+  const child = shell('sleep 60')
+  await expect(child.firstLine(said('ready'), 50)).rejects.toThrow('shell was not ready within 50 ms')
+  await child.kill()
+})
+
+test('a program that cannot be started has ended', async () => {
+  const child = spawnOwned({ name: 'none', command: '/nowhere/program', args: [] })
+  await expect(child.firstLine(said('ready'), 5_000)).rejects.toThrow(/none ended.*\n.*ENOENT/)
+  expect(await child.stop()).toEqual({ code: null, signal: null })
+})
+
+test('stop is SIGTERM, also to one that is paused, and twice is once', async () => {
+  const child = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done")
+  await child.firstLine(said('ready'), 5_000)
+  child.pause()
+  expect(await child.stop()).toEqual({ code: 7, signal: null })
+  expect(await child.stop()).toEqual({ code: 7, signal: null })
+})
+
+test('stop is SIGKILL when the deadline has passed', async () => {
+  const child = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done")
+  await child.firstLine(said('ready'), 5_000)
+  expect(await child.stop(50)).toEqual({ code: null, signal: 'SIGKILL' })
+})
+
+test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
+  'a child does not outlive a parent ended by %s, nor does its temporary directory',
+  async (signal) => {
+    const directory = mkdtempSync(join(tmpdir(), 'tidings-test-'))
+    const module = pathToFileURL(join(import.meta.dirname, '../dist/owned-process.js')).href
+    const script = `
+    import { spawnOwned } from '${module}'
+    const child = spawnOwned({ name: 'grandchild', command: 'sleep', args: ['600'], temporaryDirectory: '${directory}' })
+    console.log('child ' + child.pid)`
+    const parent = spawnOwned({ name: 'parent', command: process.execPath, args: ['--input-type=module', '--eval', script] })
+    const pid = await parent.firstLine((line) => Number(/^child (\d+)$/.exec(line)?.[1]) || undefined, 10_000)
+    expect(isAlive(pid)).toBe(true)
+    await parent.kill(signal)
+    await waitFor(() => !isAlive(pid), { what: 'the grandchild to be gone' })
+    await waitFor(() => !existsSync(directory), { what: 'its directory to be gone' })
+  },
+)
