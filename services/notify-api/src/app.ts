@@ -13,8 +13,13 @@ import { Problem } from './problem.ts'
 import { answer, problemHandler, problemOf } from './problem-handler.ts'
 import { openRateLimits } from './rate-limit.ts'
 import type { Api, Doors } from './route/api.ts'
+import { inboxRoutes } from './route/inbox-route.ts'
 import { notificationRoutes } from './route/notification-route.ts'
+import { sessionRoutes } from './route/session-route.ts'
+import type { InboxStore } from './store/inbox-store.ts'
 import type { NotificationStore } from './store/notification-store.ts'
+import type { OutboxStore } from './store/outbox-store.ts'
+import type { ReadStore } from './store/read-store.ts'
 import { validatorCompiler } from './validation.ts'
 
 export interface AppOptions {
@@ -22,6 +27,9 @@ export interface AppOptions {
   readonly log: Log
   readonly metrics: Metrics
   readonly notifications: NotificationStore
+  readonly inbox: InboxStore
+  readonly reads: ReadStore
+  readonly outboxStore: OutboxStore
   readonly outbox: Outbox
   readonly idempotency: Idempotency
 }
@@ -82,6 +90,8 @@ export async function buildApp({ config, log, metrics, ...parts }: AppOptions): 
   }
   const methods = collectMethods(app)
   notificationRoutes(app, { doors, maxSendBytes: config.maxSendBytes, ...parts })
+  inboxRoutes(app, { doors, ...parts })
+  sessionRoutes(app, { doors, ...parts })
   refuseOtherMethods(app, methods)
   return app
 }

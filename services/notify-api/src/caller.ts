@@ -1,6 +1,6 @@
 import { authenticateMember, type TokenVerifier } from '@tidings/chassis'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
-import { Problem } from './problem.ts'
+import { Problem, type ProblemName } from './problem.ts'
 
 /** Who makes a request: `id` names it in rate limits and idempotency keys. */
 export interface Caller {
@@ -33,17 +33,12 @@ export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHook
     const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
     const verdict = await tokens.verify(token)
     if (verdict.refused !== undefined) {
-      throw new Problem('unauthorized', `Authorization: ${verdict.refused}.`, {
-        errors: [{ in: 'header', pointer: '#/authorization', detail: verdict.refused }],
-        headers: {
-          'www-authenticate': `Bearer realm="tidings"${token ? `, error="invalid_token", error_description="${verdict.refused}"` : ''}`,
-        },
-      })
+      const invalid = token ? `, error="invalid_token", error_description="${verdict.refused}"` : ''
+      throw refusal('unauthorized', 'authorization', verdict.refused, { 'www-authenticate': `Bearer realm="tidings"${invalid}` })
     }
     if (!verdict.claims.scope?.split(' ').includes(scope)) {
-      throw new Problem('missing-scope', `The token needs the scope ${scope}.`, {
-        errors: [{ in: 'header', pointer: '#/authorization', detail: `lacks the scope ${scope}` }],
-        headers: { 'www-authenticate': `Bearer realm="tidings", error="insufficient_scope", scope="${scope}"` },
+      throw refusal('missing-scope', 'authorization', `the token lacks the scope ${scope}`, {
+        'www-authenticate': `Bearer realm="tidings", error="insufficient_scope", scope="${scope}"`,
       })
     }
     request.setDecorator<Caller>(callerDecorator, { id: `service:${verdict.claims.sub}`, memberId: undefined })
@@ -67,18 +62,21 @@ export function member(
 ): onRequestAsyncHookHandler {
   return async (request) => {
     const { headers } = request
-    if (changes && !allowed(headers.origin))
-      throw new Problem('forbidden-origin', 'The Origin is missing or not on the list of allowed ones.')
+    if (changes && !allowed(headers.origin)) throw refusal('forbidden-origin', 'origin', 'is missing or not allowed')
     if (changes && !/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
-      throw new Problem('unsupported-media-type', 'Content-Type must be application/json, also with an empty body.')
+      throw refusal('unsupported-media-type', 'content-type', 'must be application/json, also with an empty body')
     }
     const verdict = await authenticateMember(tokens, headers.cookie && parseCookie(headers.cookie)[cookie])
     if (verdict.refused !== undefined) {
-      throw new Problem('unauthorized', `Cookie ${cookie}: ${verdict.refused}.`, {
-        headers: { 'www-authenticate': `Cookie realm="tidings", cookie-name="${cookie}"` },
+      throw refusal('unauthorized', 'cookie', `${cookie}: ${verdict.refused}`, {
+        'www-authenticate': `Cookie realm="tidings", cookie-name="${cookie}"`,
       })
     }
     const { memberId } = verdict.principal
     request.setDecorator<Caller>(callerDecorator, { id: `member:${memberId}`, memberId })
   }
+}
+
+function refusal(problem: ProblemName, header: string, detail: string, headers: Readonly<Record<string, string>> = {}): Problem {
+  return new Problem(problem, `${header}: ${detail}`, { errors: [{ in: 'header', pointer: `#/${header}`, detail }], headers })
 }

@@ -1,4 +1,4 @@
-import { positive, readConfig, serviceVariables, type TokenKey, tokenKey, tokenVariables } from '@tidings/chassis'
+import { positive, readConfig, serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
 import { z } from 'zod'
 
 const Variables = z.object({
@@ -18,6 +18,7 @@ const Variables = z.object({
   SERVICE_REQUESTS_PER_MINUTE: positive(1_000_000),
   MEMBER_REQUESTS_PER_MINUTE: positive(600),
   RETENTION_DAYS: positive(90),
+  RETENTION_INTERVAL_SECONDS: positive(60),
 })
 
 const Config = Variables.transform((variables, context) => ({
@@ -44,11 +45,10 @@ const Config = Variables.transform((variables, context) => ({
   maxSendBytes: variables.MAX_SEND_BYTES,
   publishTimeoutMs: variables.PUBLISH_TIMEOUT_MS,
   requestsPerMinute: { service: variables.SERVICE_REQUESTS_PER_MINUTE, member: variables.MEMBER_REQUESTS_PER_MINUTE },
-  retentionDays: variables.RETENTION_DAYS,
+  retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 
 export type Config = z.infer<typeof Config>
-export type { TokenKey }
 
 export function configFrom(environment: NodeJS.ProcessEnv): Config {
   return readConfig(Config, environment)

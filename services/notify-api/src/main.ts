@@ -6,11 +6,15 @@ import { Metrics } from './metric.ts'
 import { Outbox } from './outbox.ts'
 import { readiness } from './readiness.ts'
 import { RedisPublisher } from './redis-publisher.ts'
+import { Retention } from './retention.ts'
 import { Database } from './store/database.ts'
 import { IdempotencyStore } from './store/idempotency-store.ts'
+import { InboxStore } from './store/inbox-store.ts'
 import { migrateWhenReachable } from './store/migration.ts'
 import { NotificationStore } from './store/notification-store.ts'
 import { OutboxStore } from './store/outbox-store.ts'
+import { ReadStore } from './store/read-store.ts'
+import { RetentionStore } from './store/retention-store.ts'
 
 await run(async (): Promise<RunningService> => {
   const config = configFrom(process.env)
@@ -23,9 +27,19 @@ await run(async (): Promise<RunningService> => {
   const notifications = await NotificationStore.open(writer, { limits: config.group, onCommit: metrics.onCommit })
   const answers = new IdempotencyStore(database, config.group)
   const publisher = new RedisPublisher(config.redisUrl, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
-  const outbox = new Outbox({ store: new OutboxStore(database), publisher, log, onSweep: metrics.onSweep })
+  const outboxStore = new OutboxStore(database)
+  const outbox = new Outbox({ store: outboxStore, publisher, log, onSweep: metrics.onSweep })
+  const retention = new Retention({
+    store: new RetentionStore(database),
+    days: config.retention.days,
+    intervalMs: config.retention.intervalMs,
+    log,
+    onPass: metrics.onRetention,
+  })
   const idempotency = new Idempotency(answers, log)
-  const app = await buildApp({ config, log, metrics, notifications, outbox, idempotency })
+  const inbox = new InboxStore(database)
+  const reads = new ReadStore(database)
+  const app = await buildApp({ config, log, metrics, notifications, inbox, reads, outboxStore, outbox, idempotency })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
 
@@ -34,8 +48,9 @@ await run(async (): Promise<RunningService> => {
     closeTimeoutMs: 30_000,
     async close() {
       await app.close()
-      await answers.close()
+      await retention.close()
       await notifications.close()
+      await answers.close()
       await outbox.close()
       publisher.close()
       await writer.close()

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Sweep } from './outbox.ts'
+import type { Retired } from './store/retention-store.ts'
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -76,6 +77,10 @@ export class Metrics {
   }
 
   readonly onPublish = (took: number): void => this.publishSeconds.observe(took)
+
+  readonly onRetention = (retired: Retired): void => {
+    for (const [table, rows] of Object.entries(retired)) this.retired.inc({ table }, rows)
+  }
 
   readonly onSweep = ({ backlog, published, open }: Sweep): void => {
     this.outboxDepth.set(backlog.depth)

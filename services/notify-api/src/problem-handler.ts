@@ -2,7 +2,7 @@ import type { Log } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { Overload } from './group-commit.ts'
-import { contentType, type FieldError, Problem, unavailable } from './problem.ts'
+import { contentType, type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
 import { isAway, isRefusal } from './store/database-error.ts'
 
 /** The one place where an error becomes an answer. */
@@ -29,18 +29,27 @@ export function answer(reply: FastifyReply, problem: Problem): void {
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof InvalidPart) return new Problem('invalid', error.message, { errors: error.errors })
-  if (error instanceof Overload || isAway(error))
+  if (error instanceof Overload || isAway(error)) {
     return unavailable('Not stored, or not known to be: repeat with the same Idempotency-Key.')
-  if (isRefusal(error)) return new Problem('refused', 'The database refuses these values.')
-  const { code, statusCode, message } = error as FastifyError
-  if (statusCode === 413) return new Problem('too-large', message)
-  if (statusCode === 415) return new Problem('unsupported-media-type', 'Content-Type must be application/json.')
-  if (code === 'FST_ERR_BAD_URL')
-    return new Problem('invalid', 'The path is not valid.', {
-      errors: [{ in: 'path', pointer: '#', detail: 'is not valid percent-encoding' }],
+  }
+  if (isRefusal(error)) return body('refused', 'The database refuses these values.')
+  const { code, statusCode = 500, message } = error as FastifyError
+  if (statusCode === 413) return body('too-large', message)
+  if (statusCode === 415) {
+    const detail = 'must be application/json'
+    return new Problem('unsupported-media-type', `content-type: ${detail}`, {
+      errors: [{ in: 'header', pointer: '#/content-type', detail }],
     })
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return new Problem('malformed', message)
+  }
+  if (code === 'FST_ERR_BAD_URL') {
+    return new Problem('invalid', message, { errors: [{ in: 'path', pointer: '#', detail: 'is not valid percent-encoding' }] })
+  }
+  if (statusCode >= 400 && statusCode < 500) return body('malformed', message)
   return new Problem('internal', 'This is our defect and has been logged.')
+}
+
+function body(problem: ProblemName, detail: string): Problem {
+  return new Problem(problem, detail, { errors: [{ in: 'body', pointer: '#', detail }] })
 }
 
 /** What a schema found wrong in one part of the request. */

@@ -1,6 +1,6 @@
 import { createPool } from 'mysql2'
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise'
-import { DatabaseAway, isAway } from './database-error.ts'
+import { DatabaseAway, isAway, isTransient } from './database-error.ts'
 
 export interface DatabaseOptions {
   readonly connections: number
@@ -12,6 +12,7 @@ export interface DatabaseOptions {
 
 const maxWaitingForConnection = 1_000
 const lockWaitSeconds = 2
+const maxAttempts = 3
 
 // The escaping of values relies on backslashes, and durations in SQL on UTC: neither may depend on how a server is set up.
 const sessionSettings = [
@@ -34,6 +35,8 @@ export class Database {
       multipleStatements: scripts,
       timezone: 'Z',
       supportBigNumbers: true,
+      // MariaDB makes a DECIMAL of expressions over BIGINT UNSIGNED.
+      decimalNumbers: true,
       jsonStrings: true,
     })
     pool.on('connection', (connection) => {
@@ -61,14 +64,20 @@ export class Database {
     }
   }
 
-  /** Like `run`, in one transaction. */
-  transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.run(async (connection) => {
-      await connection.write('START TRANSACTION')
-      const result = await work(connection)
-      await connection.write('COMMIT')
-      return result
-    })
+  /** Like `run`, in one transaction; `work` is done again when the transaction loses a deadlock. */
+  async transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.run(async (connection) => {
+          await connection.write('START TRANSACTION')
+          const result = await work(connection)
+          await connection.write('COMMIT')
+          return result
+        })
+      } catch (error) {
+        if (!isTransient(error) || attempt === maxAttempts) throw error
+      }
+    }
   }
 
   async ping(): Promise<void> {
