@@ -14,8 +14,8 @@ export interface ConnectionOptions
     | 'maxRetriesPerRequest'
     | 'socketTimeout'
   > {
-  /** Lua scripts, called by name on the connection. */
-  readonly scripts?: Record<string, { lua: string; numberOfKeys: number; readOnly?: boolean }>
+  /** Lua scripts, called by name on the connection; without `numberOfKeys` each call gives it first. */
+  readonly scripts?: Record<string, { lua: string; numberOfKeys?: number; readOnly?: boolean }>
   /** On a Cluster: subscribe with SSUBSCRIBE. */
   readonly shardedSubscribers?: boolean
 }

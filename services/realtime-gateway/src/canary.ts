@@ -56,6 +56,8 @@ export class Canary implements FollowerSink {
     this.#sentAt = performance.now()
     try {
       await this.#broker.publish(this.#channel, String(this.#sentAt))
+    } catch {
+      // Not coming back is what a canary has to say.
     } finally {
       this.#sending = false
     }

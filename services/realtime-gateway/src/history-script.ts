@@ -33,3 +33,15 @@ if most > 0 and from <= last then
 end
 return reply
 `
+
+/** KEYS histories; answers the newest position of each, as `historyScript` does. */
+export const lastScript = `
+local time = redis.call('TIME')
+local empty = string.format('%.0f-0', time[1] * 1000 + math.floor(time[2] / 1000))
+local reply = {}
+for index = 1, #KEYS do
+  local newest = redis.call('LINDEX', KEYS[index], -1)
+  reply[index] = newest and string.match(newest, '^(%d+-%d+)\\n') or empty
+end
+return reply
+`

@@ -9,6 +9,7 @@ export class MessageHead {
   readonly #before: string
   readonly #between: string
   readonly #ackId: string | undefined
+  readonly #ascii: boolean
 
   /** `subscriptionId` is undefined for a STOMP 1.0 subscription without one. */
   constructor(destination: string, subscriptionId: string | undefined, version: StompVersion) {
@@ -16,15 +17,16 @@ export class MessageHead {
     this.#before = `MESSAGE\n${id === undefined ? '' : `subscription:${id}\n`}message-id:`
     this.#between = `\ndestination:${destination}\ncontent-type:application/json\ncontent-length:`
     this.#ackId = version === '1.2' ? id : undefined
+    this.#ascii = /^[\u0020-\u007e]*$/.test(id ?? '')
   }
 
   /** The whole WebSocket message: header, MESSAGE frame, NUL. */
   encode(messageId: string, body: Uint8Array): Buffer {
     const ack = this.#ackId === undefined ? '' : `\nack:${messageId}@${this.#ackId}`
     const head = `${this.#before}${messageId}${this.#between}${body.length}${ack}\n\n`
-    const headBytes = Buffer.byteLength(head)
+    const headBytes = this.#ascii ? head.length : Buffer.byteLength(head)
     const { message, at } = allocateMessage(headBytes + body.length + 1)
-    message.write(head, at)
+    message.write(head, at, this.#ascii ? 'latin1' : 'utf8')
     message.set(body, at + headBytes)
     message[message.length - 1] = 0
     return message

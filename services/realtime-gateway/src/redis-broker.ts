@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
 import { decodePublication } from '@tidings/protocol'
 import type { Broker, BrokerListener } from './broker.ts'
-import { historyScript } from './history-script.ts'
+import { historyScript, lastScript } from './history-script.ts'
 import { RedisHistory } from './redis-history.ts'
 
 /** Channels in one SUBSCRIBE. */
@@ -23,8 +24,9 @@ export class RedisBroker implements Broker {
   #listener: BrokerListener | undefined
   /** Every channel that is listened to, or is to be; a function while somebody waits for it. */
   readonly #channels = new Map<string, (() => void) | undefined>()
-  /** Channels whose SUBSCRIBE or UNSUBSCRIBE goes out at the end of this tick. */
+  /** Channels whose SUBSCRIBE or UNSUBSCRIBE goes out next. */
   readonly #changed = new Set<string>()
+  #telling = false
   #live = false
   readonly #heartBeat: NodeJS.Timeout
   #settling: NodeJS.Timeout | undefined
@@ -48,9 +50,12 @@ export class RedisBroker implements Broker {
       maxRetriesPerRequest: null,
       socketTimeout: silenceMs,
       enableAutoPipelining: true,
-      scripts: { historyAfter: { numberOfKeys: 1, lua: historyScript, readOnly: true } },
+      scripts: {
+        historyAfter: { numberOfKeys: 1, lua: historyScript, readOnly: true },
+        historyLast: { lua: lastScript, readOnly: true },
+      },
     })
-    this.history = new RedisHistory(this.#commands)
+    this.history = new RedisHistory(this.#commands, this.#cluster, log)
     this.#heartBeat = setInterval(() => void this.#prove(), pingEveryMs)
     this.#watch()
   }
@@ -80,6 +85,7 @@ export class RedisBroker implements Broker {
     clearInterval(this.#heartBeat)
     clearTimeout(this.#settling)
     this.#live = false
+    this.history.close()
     this.#subscriber.disconnect()
     this.#commands.disconnect()
   }
@@ -110,26 +116,31 @@ export class RedisBroker implements Broker {
   }
 
   #change(channel: string): void {
-    if (this.#live && this.#changed.size === 0) setImmediate(() => void this.#flush())
     this.#changed.add(channel)
+    if (this.#live && !this.#telling) void this.#flush()
   }
 
-  /** Tells Redis what changed, in batches. While the connection is away changes gather; what fails goes again with all the rest. */
+  /**
+   * Tells Redis what changed, in batches: while one is on its way the next gathers, and while the connection is away all do. What
+   * fails goes again when it is back.
+   */
   async #flush(): Promise<void> {
-    if (!this.#live) return
-    const changed = [...this.#changed]
-    this.#changed.clear()
-    try {
-      await Promise.all([
-        this.#subscribe(changed.filter((channel) => this.#channels.has(channel))),
-        this.#tell(
+    this.#telling = true
+    await nextTurn() // what else changes in this turn of the loop comes along
+    while (this.#live && this.#changed.size > 0) {
+      const changed = [...this.#changed]
+      this.#changed.clear()
+      try {
+        await this.#tell(
           'unsubscribe',
           changed.filter((channel) => !this.#channels.has(channel)),
-        ),
-      ])
-    } catch (error) {
-      this.#report(error as Error)
+        )
+        await this.#subscribe(changed.filter((channel) => this.#channels.has(channel)))
+      } catch (error) {
+        this.#report(error as Error)
+      }
     }
+    this.#telling = false
   }
 
   async #subscribe(channels: readonly string[]): Promise<void> {
@@ -160,7 +171,7 @@ export class RedisBroker implements Broker {
       return this.#report(error as Error) // lost again: the next `ready` starts over
     }
     this.#live = true
-    if (this.#changed.size > 0) void this.#flush()
+    if (!this.#telling) void this.#flush()
     this.#error = ''
     this.#log.info({ channels: this.#channels.size }, 'redis subscriptions are up')
     this.#listener?.restored()

@@ -1,22 +1,34 @@
-import type { RedisConnection } from '@tidings/chassis'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import type { Log, RedisConnection } from '@tidings/chassis'
 import { decodePublication, historyKey, historyLimitOf, parsePosition, type Position } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
 
-type Reply = readonly [last: Buffer, whole: number, ...publications: Buffer[]]
+type Page = readonly [last: Buffer, whole: number, ...publications: Buffer[]]
 
-/** The script of `history-script.ts` as ioredis defines it on a connection. */
+/** The scripts of `history-script.ts` as ioredis defines them on a connection. */
 interface Commands {
-  historyAfterBuffer(key: string, epoch: number, offset: number, most: number, seconds: number): Promise<Reply>
+  historyAfterBuffer(key: string, epoch: number, offset: number, most: number, seconds: number): Promise<Page>
+  historyLast(keys: number, ...names: string[]): Promise<string[]>
 }
 
-const nowhere: Position = { epoch: 0, offset: 0 }
+/** Histories whose newest positions are read in one call. */
+const batchLength = 500
+const retryMs = 500
 
-/** Reads histories on a connection that keeps commands while Redis is away. */
+/** Reads histories on a connection that keeps commands while Redis is away, so that a read waits rather than fails. */
 export class RedisHistory implements History {
   readonly #commands: Commands
+  readonly #mostKeys: number
+  readonly #log: Log
+  #closed = false
+  #asked: { readonly channel: string; readonly resolve: (last: Position) => void }[] = []
+  #asking = false
 
-  constructor(redis: RedisConnection) {
+  /** In a cluster the keys of one call must share a slot, which those of two channels do not. */
+  constructor(redis: RedisConnection, cluster: boolean, log: Log) {
+    this.#log = log
     this.#commands = redis as unknown as Commands
+    this.#mostKeys = cluster ? 1 : batchLength
   }
 
   async after(channel: string, { epoch, offset }: Position, most: number): Promise<HistoryPage> {
@@ -35,7 +47,40 @@ export class RedisHistory implements History {
     }
   }
 
-  async last(channel: string): Promise<Position> {
-    return (await this.after(channel, nowhere, 0)).last
+  last(channel: string): Promise<Position> {
+    return new Promise((resolve) => {
+      this.#asked.push({ channel, resolve })
+      if (!this.#asking) void this.#ask()
+    })
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Redis may answer that it cannot just now (LOADING, CLUSTERDOWN). When we are closing, nobody waits any more. */
+  async #insist<T>(call: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await call()
+      } catch (error) {
+        if (this.#closed) return new Promise(() => {})
+        this.#log.warn({ err: error }, 'history not read: trying again')
+        await delay(retryMs)
+      }
+    }
+  }
+
+  /** One call at a time: while it is on its way, those who ask gather for the next. */
+  async #ask(): Promise<void> {
+    this.#asking = true
+    await nextTurn()
+    while (this.#asked.length > 0) {
+      const asked = this.#asked.splice(0, this.#mostKeys)
+      const keys = asked.map(({ channel }) => historyKey(channel))
+      const positions = await this.#insist(() => this.#commands.historyLast(keys.length, ...keys))
+      for (const [index, { resolve }] of asked.entries()) resolve(parsePosition(positions[index] ?? '') as Position)
+    }
+    this.#asking = false
   }
 }
