@@ -26,12 +26,20 @@ export const historyLimits = {
   notification: { length: 100, seconds: 86_400 },
   read: { length: 20, seconds: 86_400 },
   broadcast: { length: 500, seconds: 86_400 },
+  /** Orders to the gateways: one whose connection was cut still obeys them. */
+  control: { length: 1_000, seconds: 3_600 },
+  /** Started and finished tasks of a member. */
+  task: { length: 50, seconds: 86_400 },
+  /** One task, whole from its first event: folded, it is the snapshot of somebody who joins late. */
+  taskEvents: { length: 10_000, seconds: 3_600 },
 } as const satisfies Record<string, HistoryLimit>
 
-/** How much history a channel keeps; undefined for orders and for kinds that have none. */
+/** How much history a channel keeps; undefined for kinds that have none. */
 export function historyLimitOf(channel: string): HistoryLimit | undefined {
+  if (channel === controlChannel) return historyLimits.control
   const [kind, , queue] = channel.split(':')
   if (kind === 'broadcast') return historyLimits.broadcast
-  if (kind === 'member' && (queue === 'notification' || queue === 'read')) return historyLimits[queue]
-  return undefined
+  if (kind !== 'member' || queue === undefined) return undefined
+  if (queue === 'notification' || queue === 'read' || queue === 'task') return historyLimits[queue]
+  return queue.startsWith('task.') ? historyLimits.taskEvents : undefined
 }

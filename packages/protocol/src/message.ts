@@ -12,7 +12,7 @@ export const maxMembersPerSend = 1_000
 const Message = z.string().min(1).max(maxMessageLength)
 
 /** A path on the application's own origin: one leading slash, so that no `javascript:` and no other host gets in. */
-const RedirectPath = z
+export const RedirectPath = z
   .string()
   .max(maxRedirectPathLength)
   .regex(/^\/(?![/\\])[^\\\p{Cc}]*$/u, 'must be a path on your own origin: one leading slash, no backslash or control character')
