@@ -101,7 +101,9 @@ function initialise(program: string, mariadb: boolean, home: string, data: strin
   const fresh = mkdtempSync(join(home, 'fresh-'))
   const installer = findProgram('mariadb-install-db')
   const [command, args] =
-    mariadb && installer ? [installer, ['--skip-test-db', '--innodb-log-file-size=8M']] : [program, ['--initialize-insecure']]
+    mariadb && installer
+      ? [installer, ['--force', '--skip-test-db', '--innodb-log-file-size=8M']]
+      : [program, ['--initialize-insecure']]
   const { status, stdout, stderr } = spawnSync(command, ['--no-defaults', ...asRoot, ...args, `--datadir=${fresh}`], {
     encoding: 'utf8',
   })
