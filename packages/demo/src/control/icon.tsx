@@ -1,0 +1,44 @@
+import type { ReactNode } from 'react'
+
+const paths = {
+  bell: 'M10 3a4.6 4.6 0 0 0-4.6 4.6c0 3.6-1.6 5-1.6 5.9h12.4c0-.9-1.6-2.3-1.6-5.9A4.6 4.6 0 0 0 10 3ZM8.4 16.5a1.8 1.8 0 0 0 3.2 0',
+  close: 'm5.5 5.5 9 9m0-9-9 9',
+  check: 'm4.5 10.5 3.6 3.6 7.4-8',
+  back: 'M16 10H4.5m0 0 4.6-4.6M4.5 10l4.6 4.6',
+  up: 'M10 15.5v-11m0 0L5.4 9.1M10 4.5l4.6 4.6',
+  everyone:
+    'M7.4 9.6a2.7 2.7 0 1 0 0-5.4 2.7 2.7 0 0 0 0 5.4ZM2.6 15.8c.3-2.5 2.2-4 4.8-4s4.5 1.5 4.8 4M13 9.2a2.3 2.3 0 1 0-.6-4.5m2 7.3c1.6.5 2.7 1.8 2.9 3.8',
+  cut: 'M3 10h4.2m5.6 0H17M8.6 6.4 11.4 13.6',
+  switch: 'M4 7h11.5m0 0-3-3m3 3-3 3M16 13H4.5m0 0 3-3m-3 3 3 3',
+} as const
+
+export type IconName = keyof typeof paths
+
+/** Decoration: what it stands for is said in words beside it. */
+export function Icon({ name, size = 20 }: { readonly name: IconName; readonly size?: number }): ReactNode {
+  return (
+    <svg
+      viewBox="0 0 20 20"
+      width={size}
+      height={size}
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.5"
+      strokeLinecap="round"
+      strokeLinejoin="round"
+      aria-hidden="true"
+    >
+      <path d={paths[name]} />
+    </svg>
+  )
+}
+
+export function Mark({ size = 26 }: { readonly size?: number }): ReactNode {
+  return (
+    <svg viewBox="0 0 32 32" width={size} height={size} aria-hidden="true" className="mark">
+      <rect width="32" height="32" rx="8" />
+      <path d="M8 24a16 16 0 0 1 16-16M15 24a9 9 0 0 1 9-9" fill="none" strokeWidth="2.6" strokeLinecap="round" />
+      <circle cx="23.4" cy="23.4" r="2.6" />
+    </svg>
+  )
+}

@@ -1,0 +1,53 @@
+import type { InboxItem } from '@tidings/client'
+import { memo, type MouseEvent, type ReactNode } from 'react'
+import { Icon } from '../control/icon.tsx'
+import { useMessages } from '../preference/preference.ts'
+import { RelativeTime } from './relative-time.tsx'
+
+interface Properties {
+  readonly item: InboxItem
+  readonly onOpen: (item: InboxItem) => void
+  readonly onRead: (notificationId: number) => Promise<boolean>
+}
+
+export const InboxRow = memo(({ item, onOpen, onRead }: Properties): ReactNode => {
+  const { inbox } = useMessages()
+  const { notificationId, message, redirectPath, createdAt, readAt, broadcast } = item
+  const unread = readAt === null
+  const open = (event: MouseEvent) => {
+    // With a key held, the browser opens it elsewhere.
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return
+    event.preventDefault()
+    onOpen(item)
+  }
+  return (
+    <li className="inbox-row" data-unread={unread || undefined}>
+      <a href={redirectPath} onClick={open}>
+        {unread && <span className="unseen">{inbox.unread}: </span>}
+        <span className="inbox-message">{message}</span>
+        <span className="inbox-meta quiet">
+          <RelativeTime at={createdAt} />
+          {broadcast && (
+            <>
+              <Icon name="everyone" size={15} />
+              <span>{inbox.toEveryone}</span>
+            </>
+          )}
+          <span className="inbox-path">{redirectPath}</span>
+        </span>
+      </a>
+      {unread && (
+        <button
+          type="button"
+          className="button plain icon small"
+          title={inbox.markRead}
+          aria-label={`${inbox.markRead}: ${message}`}
+          onClick={() => void onRead(notificationId)}
+        >
+          <Icon name="check" size={18} />
+        </button>
+      )}
+    </li>
+  )
+})
+InboxRow.displayName = 'InboxRow'

@@ -1,0 +1,24 @@
+import { type ReactNode, useId } from 'react'
+import { useMessages } from '../preference/preference.ts'
+import './account-menu.css'
+import { PreferenceControls } from './preference-controls.tsx'
+import { signOut } from './session.ts'
+
+export function AccountMenu({ memberId }: { readonly memberId: number }): ReactNode {
+  const { session } = useMessages()
+  const id = useId()
+  return (
+    <>
+      <button type="button" className="account-button number" popoverTarget={id} aria-label={session.account(memberId)}>
+        {memberId > 999 ? '…' : memberId}
+      </button>
+      <div className="account-menu floating" id={id} popover="auto" role="dialog" aria-label={session.account(memberId)}>
+        <h2>{session.member(memberId)}</h2>
+        <PreferenceControls />
+        <button type="button" className="button" onClick={() => void signOut()}>
+          {session.signOut}
+        </button>
+      </div>
+    </>
+  )
+}

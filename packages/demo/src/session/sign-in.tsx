@@ -1,0 +1,49 @@
+import { type FormEvent, type ReactNode, useState } from 'react'
+import { Field } from '../control/field.tsx'
+import { Mark } from '../control/icon.tsx'
+import { useMessages } from '../preference/preference.ts'
+import { PreferenceControls } from './preference-controls.tsx'
+import { signIn } from './session.ts'
+import './sign-in.css'
+
+export function SignIn({ ended }: { readonly ended: boolean }): ReactNode {
+  const { session, tagline } = useMessages()
+  const [memberId, setMemberId] = useState('7')
+  const [state, setState] = useState<'ready' | 'invalid' | 'busy' | 'unreachable'>('ready')
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault()
+    const number = Number(memberId)
+    if (!Number.isSafeInteger(number) || number < 1) return setState('invalid')
+    setState('busy')
+    if (!(await signIn(number))) setState('unreachable')
+  }
+
+  return (
+    <main className="sign-in">
+      <div className="sign-in-preference">
+        <PreferenceControls />
+      </div>
+      <form className="sign-in-form" onSubmit={(event) => void submit(event)} noValidate>
+        <Mark size={44} />
+        <h1>Tidings</h1>
+        <p className="quiet sign-in-tagline">{tagline}</p>
+        <p className="sign-in-ended" role="status">
+          {ended ? session.ended : ''}
+        </p>
+        <Field
+          label={session.memberId}
+          value={memberId}
+          inputMode="numeric"
+          onChange={setMemberId}
+          hint={session.hint}
+          error={state === 'invalid' ? session.invalid : state === 'unreachable' ? session.unreachable : undefined}
+        />
+        <button type="submit" className="button strong" aria-disabled={state === 'busy'}>
+          {state === 'busy' ? session.submitting : session.submit}
+        </button>
+        <p className="quiet sign-in-devices">{session.devices}</p>
+      </form>
+    </main>
+  )
+}
