@@ -3,7 +3,12 @@ import { broadcastChannel, memberChannel } from './channel.ts'
 /** What a client may name in SUBSCRIBE and what stands behind it (PROTOCOL.md §5). */
 export type Destination =
   /** Carried by Redis: every session subscribed to it anywhere has each publication. */
-  | { readonly kind: 'channel'; readonly channel: string }
+  | {
+      readonly kind: 'channel'
+      readonly channel: string
+      /** Set where one task is told of, which begins with a snapshot. */
+      readonly taskId?: string
+    }
   /** The gateway's own queue to this one session. */
   | { readonly kind: 'session'; readonly queue: SessionQueue }
 
@@ -20,6 +25,7 @@ export const broadcastDestination = '/topic/all'
 export const subscribable = '/member/queue/{name} and /topic/{name}, where name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}'
 
 const name = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+const taskQueue = /^task\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/
 const memberQueue = '/member/queue/'
 const topic = '/topic/'
 
@@ -32,7 +38,8 @@ export function resolveDestination(destination: string, memberId: number): Desti
     const queue = destination.slice(memberQueue.length)
     if (!name.test(queue)) return undefined
     if (isSessionQueue(queue)) return { kind: 'session', queue }
-    return { kind: 'channel', channel: memberChannel(memberId, queue) }
+    const taskId = taskQueue.exec(queue)?.[1]
+    return { kind: 'channel', channel: memberChannel(memberId, queue), ...(taskId === undefined ? {} : { taskId }) }
   }
   if (destination.startsWith(topic)) {
     const topicName = destination.slice(topic.length)

@@ -20,3 +20,5 @@ export {
 export * from './stomp/frame-decoder.ts'
 export * from './stomp/heart-beat.ts'
 export * from './stomp/version.ts'
+export * from './task-message.ts'
+export * from './task-state.ts'

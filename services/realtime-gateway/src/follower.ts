@@ -55,9 +55,14 @@ export class Follower {
     }
   }
 
-  /** From now on publications wait for `catchUp`. Answers the first page of what is missing. */
-  hold(): Promise<HistoryPage> {
+  /** From now on publications wait for `catchUp`. */
+  hold(): void {
     this.#held ??= []
+  }
+
+  /** Holds, and answers the first page of what is missing. */
+  holdAndRead(): Promise<HistoryPage> {
+    this.hold()
     return this.#read()
   }
 

@@ -10,6 +10,7 @@ import { addSessionRoute } from './ops-session.ts'
 import { forwardTo } from './publish-forward.ts'
 import { RedisBroker } from './redis-broker.ts'
 import { Sessions } from './sessions.ts'
+import { storedTaskOf } from './task-snapshot.ts'
 import { WriteBatch } from './write-batch.ts'
 
 /** Time for the last sockets to close and for what is left, after the drain. */
@@ -24,7 +25,8 @@ await run(async () => {
   const hub = new Hub(broker, metrics)
   broker.open(hub)
   const forward = forwardTo(config.notifyApiUrl, memberCookie)
-  const sessions = new Sessions({ hub, limits, metrics, log, forward })
+  const storedTask = storedTaskOf(config.notifyApiUrl, memberCookie)
+  const sessions = new Sessions({ hub, limits, metrics, log, forward, storedTask })
   const canary = new Canary(broker, metrics)
   const app = await buildApp({
     sessions,

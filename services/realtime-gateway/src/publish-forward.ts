@@ -1,4 +1,4 @@
-import { ErrorMessage, NotificationId } from '@tidings/protocol'
+import { ErrorMessage, NotificationId, TaskId } from '@tidings/protocol'
 import { z } from 'zod'
 
 /** Forwards a client's SEND to notify-api with the member's own credentials; answers the refusal, if it was one. */
@@ -20,6 +20,9 @@ export const publishable = {
         ? { path: `/notification/${body.notificationId}/read`, body: {} }
         : { path: '/notification/read-all', body },
     ),
+  '/publish/task/cancel': z
+    .strictObject({ taskId: TaskId })
+    .transform(({ taskId }) => ({ path: `/task/${taskId}/cancel`, body: {} })),
 } as const
 
 const Problem = ErrorMessage.omit({ destination: true }).partial({ detail: true })

@@ -10,6 +10,7 @@ import {
   FrameDecoder,
   FrameError,
   type HeartBeat,
+  type Position,
   heartBeat as lineFeed,
   type ServerCommand,
   type SessionMessage,
@@ -22,6 +23,7 @@ import type { Hub } from './hub.ts'
 import type { Metrics } from './metrics.ts'
 import type { Forward } from './publish-forward.ts'
 import type { Subscription } from './subscription.ts'
+import { foldTask, type StoredTask, type TaskSnapshot } from './task-snapshot.ts'
 import { textMessage, type Transport, type TransportListener } from './transport.ts'
 
 /** What all sessions of a process share. */
@@ -31,6 +33,7 @@ export interface SessionContext {
   readonly metrics: Metrics
   readonly log: Log
   readonly forward: Forward
+  readonly storedTask: StoredTask
 }
 
 /** Who opened the connection, from the handshake. `credentials` act for the member towards notify-api. */
@@ -127,6 +130,12 @@ export class Session implements TransportListener {
 
   get forward(): Forward {
     return this.#context.forward
+  }
+
+  /** A task as it stands: from the channel's history, else as notify-api stored it. */
+  async taskSnapshot(channel: string, taskId: string, position: Position): Promise<TaskSnapshot> {
+    const folded = await foldTask(this.hub.history, channel)
+    return folded ?? { state: await this.#context.storedTask(taskId, this.credentials), position }
   }
 
   get closed(): boolean {

@@ -1,4 +1,4 @@
-import type { Destination, Position, Publication } from '@tidings/protocol'
+import { type Destination, formatPosition, type Position, type Publication } from '@tidings/protocol'
 import type { History } from './broker.ts'
 import { Follower, type FollowerSink } from './follower.ts'
 import { type MessageHead, messageIdOf } from './message-head.ts'
@@ -66,6 +66,11 @@ export class Subscription implements FollowerSink {
     follower.receive(publication)
     // Both stand at the same publication: from here on the channel's way is ours.
     if (this.ackMode === 'auto' && !follower.catchingUp && follower.position === publication.position) this.#follower = undefined
+  }
+
+  /** Sends how things stand at `position`; a client that has it resumes there. */
+  snapshot(position: Position, body: string): void {
+    this.#session.send(this.head.encode(formatPosition(position), Buffer.from(body)))
   }
 
   deliver(publication: Publication): void | Promise<void> {

@@ -51,7 +51,8 @@ async function open(session: Session, subscription: Subscription, channel: strin
   const position = await session.hub.subscribe(channel, subscription)
   if (subscription.ended) return session.hub.unsubscribe(channel, subscription)
   const lastMessageId = frame.headers.get('last-message-id')
-  if (lastMessageId !== undefined) return resume(session, subscription, channel, parsePosition(lastMessageId), frame)
+  if (lastMessageId !== undefined) return resume(session, subscription, channel, parsePosition(lastMessageId) ?? unknown, frame)
+  if (isTask(subscription)) return joinTask(session, subscription, channel, position)
   if (subscription.ackMode !== 'auto') subscription.follow(channel, position, session.hub.history)
   return { receipt: [['position', formatPosition(position)]] }
 }
@@ -61,13 +62,13 @@ async function resume(
   session: Session,
   subscription: Subscription,
   channel: string,
-  lastMessageId: Position | undefined,
+  after: Position,
   frame: Frame,
 ): Promise<Outcome | void> {
-  const after = lastMessageId ?? unknown
   const follower = subscription.follow(channel, after, session.hub.history)
-  const page = await follower.hold()
+  const page = await follower.holdAndRead()
   session.metrics.resumed(page.whole)
+  if (!page.whole && isTask(subscription)) return joinTask(session, subscription, channel, page.last, [['recovered', 'false']])
   const [first] = page.publications
   const start = page.whole ? after : first?.position ? { ...first.position, offset: first.position.offset - 1 } : page.last
   // Who asked for a receipt reads the loss there.
@@ -80,6 +81,31 @@ async function resume(
     // After the RECEIPT, so that the client knows what the messages mean; frames that follow need not wait for the history.
     afterwards: () => void follower.catchUp(answered ? { ...page, whole: true } : page),
   }
+}
+
+/** Begins with the task as it stands, then delivers what follows it. */
+async function joinTask(
+  session: Session,
+  subscription: Subscription & { target: { taskId: string } },
+  channel: string,
+  position: Position,
+  receipt: readonly (readonly [string, string])[] = [],
+): Promise<Outcome> {
+  const follower = subscription.follow(channel, position, session.hub.history)
+  follower.hold()
+  const snapshot = await session.taskSnapshot(channel, subscription.target.taskId, position)
+  follower.position = snapshot.position
+  return {
+    receipt: [...receipt, ['position', formatPosition(snapshot.position)]],
+    afterwards: () => {
+      if (snapshot.state) subscription.snapshot(snapshot.position, JSON.stringify({ type: 'snapshot', ...snapshot.state }))
+      void follower.catchUp()
+    },
+  }
+}
+
+function isTask(subscription: Subscription): subscription is Subscription & { target: { taskId: string } } {
+  return subscription.target.kind === 'channel' && subscription.target.taskId !== undefined
 }
 
 /** A `last-message-id` that is no position: nothing can be known to be whole. */
