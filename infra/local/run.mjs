@@ -53,11 +53,13 @@ const scripts = {
   },
 }
 
+/** What a quiet command said is told when it fails; one that was shown has said it, and its last line stays the last. */
 class CommandFailed extends Error {
+  expected = true
+
   constructor(command, exitCode, output) {
-    super(`${output}${output && !output.endsWith('\n') ? '\n' : ''}${command} failed with exit code ${exitCode}`)
+    super(output === undefined ? '' : `${output.trimEnd()}\n${command} failed with exit code ${exitCode}`)
     this.exitCode = exitCode
-    this.expected = true
   }
 }
 
@@ -140,7 +142,13 @@ function run(command, args, { show = false, cwd = root } = {}) {
     child.on('close', (code, signal) => {
       for (const each of signals) process.off(each, handOn)
       if (code === 0) return resolve()
-      reject(new CommandFailed(command, code ?? 128 + (signal === 'SIGINT' ? 2 : 15), Buffer.concat(output).toString()))
+      reject(
+        new CommandFailed(
+          command,
+          code ?? 128 + (signal === 'SIGINT' ? 2 : 15),
+          show ? undefined : Buffer.concat(output).toString(),
+        ),
+      )
     })
   })
 }
@@ -155,6 +163,6 @@ process.chdir(root)
 try {
   await script(scriptArgs)
 } catch (error) {
-  console.error(error.expected ? error.message : error)
+  if (error.message || !error.expected) console.error(error.expected ? error.message : error)
   process.exit(error.exitCode ?? 1)
 }
