@@ -1,27 +1,108 @@
-import type { ConnectionState } from './connection/connection-state.ts'
-import type { InboxState } from './inbox/inbox.ts'
-import type { TidingsOptions } from './options.ts'
-import { Cell } from './store.ts'
-import type { TaskState, TasksState } from './task/task.ts'
+import type { BroadcastMessage, NotificationMessage, ReadMessage, TaskAnnouncement, TaskMessage } from '@tidings/protocol'
+import { broadcastDestination, notificationDestination, readDestination } from '@tidings/protocol/destination'
+import { Renewal } from './connection/renewal.ts'
+import { SharedConnection, taskAnnouncementDestination, taskPrefix } from './connection/shared-connection.ts'
+import { HttpApi } from './http-api.ts'
+import type { InboxItem } from './inbox/inbox.ts'
+import { LiveInbox } from './inbox/live-inbox.ts'
+import { settingsOf, type TidingsOptions } from './options.ts'
+import { showOnIcon } from './page/badge.ts'
+import { BrowserNotifications, lookingMs, requestPermission } from './page/browser-notification.ts'
+import { remind } from './page/remind.ts'
+import { showInTitle } from './page/title.ts'
+import { isLookedAt, onLeave, onWake } from './page/wake.ts'
+import { LiveTasks } from './task/live-tasks.ts'
 import type { Tidings } from './tidings.ts'
 
 /** Makes the page's {@link Tidings}. Nothing happens before `start()`. */
-export function createTidings(_options: TidingsOptions = {}): Tidings {
-  const refused = async () => false
-  const inbox = new Cell<InboxState>({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
-  return {
-    start: () => {},
-    stop: async () => {},
-    connection: new Cell<ConnectionState>({ status: 'stopped', leader: false }),
-    inbox: { ...inbox, loadMore: refused, markRead: refused, markAllRead: refused, reload: refused },
-    onNotification: () => () => {},
-    task: (taskId) => ({
-      ...new Cell<TaskState>({ taskId, status: 'unknown', text: '', data: [] }),
-      taskId,
-      cancel: refused,
-      async *[Symbol.asyncIterator]() {},
+export function createTidings(options: TidingsOptions = {}): Tidings {
+  const settings = settingsOf(options)
+  const listeners = new Set<{ readonly listener: (item: InboxItem) => void }>()
+  const renewal = new Renewal(settings)
+  const api = new HttpApi(settings, () => connection.renew())
+  const tasks = new LiveTasks(
+    { watch: (taskId, fresh) => connection.watch(taskId, fresh), unwatch: (taskId) => connection.unwatch(taskId) },
+    api,
+  )
+  const inbox = new LiveInbox(settings, api, {
+    announce(item) {
+      if (settings.browserNotifications && connection.leading) void notifications.offer(item)
+      for (const { listener } of listeners) listener(item)
+    },
+    get leading() {
+      return connection.leading
+    },
+    shareCount: (count) => connection.shareCount(count),
+    // The cookie is somebody else's than the connection: they have signed in since.
+    pageOf: (memberId) => {
+      if (connection.memberId !== undefined && connection.memberId !== memberId) connection.reopen()
+    },
+  })
+
+  const handlers: Readonly<Record<string, (body: unknown) => void>> = {
+    [notificationDestination]: (body) => inbox.arrived(body as NotificationMessage, false),
+    [broadcastDestination]: (body) => inbox.arrived(body as BroadcastMessage, true),
+    [readDestination]: (body) => inbox.wasRead(body as ReadMessage),
+    [taskAnnouncementDestination]: (body) => tasks.announced(body as TaskAnnouncement),
+  }
+  const connection = new SharedConnection(settings, api, renewal, () => isLookedAt() || undefined, {
+    message(destination, body) {
+      if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
+      else handlers[destination]?.(body)
+    },
+    missed(destination) {
+      if (destination === taskAnnouncementDestination) tasks.missed()
+      else if (handlers[destination]) inbox.missed()
+    },
+    counted: (count) => inbox.counted(count),
+    memberChanged() {
+      inbox.reset()
+      tasks.reset()
+    },
+  })
+  const notifications = new BrowserNotifications(
+    settings,
+    async () => isLookedAt() || (await connection.ask('looking', lookingMs)),
+  )
+
+  let endings: (() => void)[] | undefined
+  const unreadCount = () => inbox.getSnapshot().unreadCount
+  const begin = (): (() => void)[] => [
+    onWake(() => connection.wake()),
+    onLeave(
+      () => void connection.stop(),
+      () => connection.start(),
+    ),
+    remind({ state: connection.state, wake: () => connection.wake() }),
+    connection.state.subscribe(() => {
+      if (connection.state.getSnapshot().status === 'connected') inbox.connected()
     }),
-    tasks: new Cell<TasksState>({ items: [] }),
-    requestPermission: async () => 'default',
+    settings.updateTitle ? showInTitle(unreadCount, inbox.subscribe) : () => {},
+    settings.updateBadge ? showOnIcon(unreadCount, inbox.subscribe) : () => {},
+  ]
+
+  return {
+    start() {
+      endings ??= begin()
+      inbox.start()
+      connection.start()
+    },
+    async stop() {
+      for (const end of endings ?? []) end()
+      endings = undefined
+      inbox.stop()
+      tasks.stop()
+      await connection.stop()
+    },
+    connection: connection.state,
+    inbox,
+    onNotification(listener) {
+      const entry = { listener }
+      listeners.add(entry)
+      return () => void listeners.delete(entry)
+    },
+    task: tasks.task,
+    tasks,
+    requestPermission,
   }
 }

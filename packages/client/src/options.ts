@@ -1,4 +1,5 @@
 import type { InboxItem } from './inbox/inbox.ts'
+import { plainTitle } from './page/title.ts'
 
 /** Every option may be left out. */
 export interface TidingsOptions {
@@ -58,7 +59,7 @@ export function settingsOf(options: TidingsOptions): Settings {
     requestTimeoutMs: 15_000,
     pageSize: 20,
     browserNotifications: true,
-    describe: ({ message }) => ({ title: document.title.replace(/^\(\d+\) /, ''), body: message }),
+    describe: ({ message }) => ({ title: plainTitle(), body: message }),
     open: (path) => location.assign(path),
     updateTitle: false,
     updateBadge: false,

@@ -20,7 +20,7 @@ export interface InboxState {
   /** Newest first, without holes. */
   readonly items: readonly InboxItem[]
   readonly unreadCount: number
-  /** `idle` before `start()`; `loading` while there is nothing to show yet or more is being read. */
+  /** `idle` before `start()`; `loading` while there is nothing to show yet or more is being read; `error` when reading has failed. */
   readonly status: 'idle' | 'loading' | 'ready' | 'error'
   /** Whether `loadMore()` has anything to bring. */
   readonly hasMore: boolean

@@ -14,10 +14,10 @@ export interface TaskState {
   readonly stage?: string
   /** All text so far: no character lost or doubled. */
   readonly text: string
-  /** What came as `data` events, oldest first: the latest 100. */
+  /** What came as `data` events, oldest first. */
   readonly data: readonly unknown[]
   readonly result?: unknown
-  readonly error?: unknown
+  readonly error?: string
 }
 
 /** One step of a task. `snapshot` comes first, and again whenever what came before is to be replaced by it. */
@@ -26,7 +26,7 @@ export type TaskEvent =
   | { readonly type: 'progress'; readonly percent?: number; readonly stage?: string }
   | { readonly type: 'append'; readonly text: string }
   | { readonly type: 'data'; readonly data: unknown }
-  | { readonly type: 'finished'; readonly status: TaskStatus; readonly result?: unknown; readonly error?: unknown }
+  | { readonly type: 'finished'; readonly status: TaskStatus; readonly result?: unknown; readonly error?: string }
 
 /**
  * One task. It is followed while anybody subscribes to it or iterates over it. Iterating ends after `finished`; a slow reader gets what

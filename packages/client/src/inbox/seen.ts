@@ -1,0 +1,24 @@
+/** Which notifications the application was given: the latest of them, so that a repeat is known for one. */
+export class Seen {
+  readonly #max: number
+  readonly #ids = new Set<number>()
+
+  constructor(max = 2_000) {
+    this.#max = max
+  }
+
+  /** True the first time. */
+  add(notificationId: number): boolean {
+    if (this.#ids.has(notificationId)) return false
+    this.#ids.add(notificationId)
+    if (this.#ids.size > this.#max) {
+      const [oldest] = this.#ids
+      if (oldest !== undefined) this.#ids.delete(oldest)
+    }
+    return true
+  }
+
+  clear(): void {
+    this.#ids.clear()
+  }
+}

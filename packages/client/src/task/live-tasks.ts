@@ -1,0 +1,84 @@
+import type { TaskAnnouncement, TaskMessage } from '@tidings/protocol'
+import type { HttpApi } from '../http-api.ts'
+import { Cell, type Store } from '../store.ts'
+import { LiveTask, type TaskOwner } from './live-task.ts'
+import type { TaskSummary, TasksState } from './task.ts'
+
+const maxListed = 50
+/** Handles kept that nobody follows. */
+const maxIdle = 100
+
+// With `task.` before it, the name of a queue (PROTOCOL.md §5, Destinations): anything else would cost us the connection.
+const taskName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,122}$/
+
+/** The member's tasks: the list of them, and a handle for each that somebody asked for. */
+export class LiveTasks implements Store<TasksState> {
+  readonly #owner: TaskOwner
+  readonly #api: HttpApi
+  readonly #cell = new Cell<TasksState>({ items: [] })
+  readonly #handles = new Map<string, LiveTask>()
+  #listed = false
+
+  constructor(owner: TaskOwner, api: HttpApi) {
+    this.#owner = owner
+    this.#api = api
+  }
+
+  readonly getSnapshot = (): TasksState => this.#cell.getSnapshot()
+
+  /** The first listener has the list read over HTTP; announcements come by themselves. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    const unsubscribe = this.#cell.subscribe(listener)
+    if (!this.#listed) void this.#list()
+    return unsubscribe
+  }
+
+  /** @throws TypeError when this can be no task's id. */
+  readonly task = (taskId: string): LiveTask => {
+    if (!taskName.test(taskId)) throw new TypeError(`no task id: ${taskId}`)
+    const known = this.#handles.get(taskId)
+    if (known) return known
+    if (this.#handles.size >= maxIdle) {
+      for (const [id, handle] of this.#handles) if (!handle.followed) this.#handles.delete(id)
+    }
+    const handle = new LiveTask(taskId, this.#owner, this.#api)
+    this.#handles.set(taskId, handle)
+    return handle
+  }
+
+  message(taskId: string, message: TaskMessage): void {
+    this.#handles.get(taskId)?.message(message)
+  }
+
+  announced({ taskId, kind, title, status }: TaskAnnouncement): void {
+    const summary: TaskSummary = { taskId, kind, status, ...(title !== undefined && { title }) }
+    const { items } = this.getSnapshot()
+    const known = items.some((item) => item.taskId === taskId)
+    const next = known ? items.map((item) => (item.taskId === taskId ? summary : item)) : [summary, ...items]
+    this.#cell.set({ items: next.slice(0, maxListed) })
+  }
+
+  missed(): void {
+    if (this.#listed) void this.#list()
+  }
+
+  stop(): void {
+    for (const handle of this.#handles.values()) handle.end()
+  }
+
+  reset(): void {
+    this.#cell.set({ items: [] })
+    for (const handle of this.#handles.values()) handle.reset()
+    this.missed()
+  }
+
+  async #list(): Promise<void> {
+    this.#listed = true
+    const answer = await this.#api.get<{ items: readonly TaskSummary[] }>(`/task?limit=${maxListed}`)
+    if (!answer.ok) return
+    // What was announced meanwhile is newer than the answer, or in it.
+    const read = new Map(answer.body.items.map((item) => [item.taskId, item]))
+    const announced = this.getSnapshot().items.filter(({ taskId }) => !read.has(taskId))
+    this.#cell.set({ items: [...announced, ...read.values()].slice(0, maxListed) })
+  }
+}
