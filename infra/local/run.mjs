@@ -93,12 +93,13 @@ async function build() {
   await buildPage()
 }
 
-/** The demo page, only when one of its sources is newer than what was built. */
+/** The demo page, only when a source of it or of the packages it stands on is newer than what was built. */
 async function buildPage() {
   const demo = join(root, 'packages/demo')
   if (!existsSync(join(demo, 'index.html'))) return 'no page yet'
   const built = join(demo, 'dist/index.html')
-  if (existsSync(built) && newest(demo) <= statSync(built).mtimeMs) return 'unchanged'
+  const changedAt = Math.max(newest(join(root, 'packages')), statSync(join(root, 'pnpm-lock.yaml')).mtimeMs)
+  if (existsSync(built) && changedAt <= statSync(built).mtimeMs) return 'unchanged'
   await run(join(demo, 'node_modules/.bin/vite'), ['build'], { cwd: demo })
   return 'built'
 }
