@@ -1,10 +1,11 @@
 import cookie from '@fastify/cookie'
 import type { Log } from '@tidings/chassis'
-import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
+import { type FastifyBaseLogger, type FastifyError, type FastifyInstance, fastify, LogController } from 'fastify'
 import type { EdgeConfig } from './config.ts'
 import { Gateways } from './gateways.ts'
 import { serveLogin, serveWhoami } from './login.ts'
 import { servePage } from './page.ts'
+import { sendProblem } from './problem.ts'
 import { proxyApi } from './proxy.ts'
 import { spliceUpgrades } from './splice.ts'
 
@@ -15,6 +16,11 @@ export async function buildEdge(config: EdgeConfig, log: Log): Promise<FastifyIn
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
+  })
+  app.setErrorHandler<FastifyError>((error, _request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) log.error({ err: error }, 'request failed')
+    return sendProblem(reply, status, status < 500 ? error.message : undefined)
   })
   // Only JSON: what a form of another site can send is not taken.
   app.removeContentTypeParser('text/plain')

@@ -47,7 +47,11 @@ describe('login', () => {
   })
 
   test('refuses what is no member, another Origin, and what a form can send', async () => {
-    expect((await post('/login', { memberId: 0 })).status).toBe(400)
+    const refused = await post('/login', { memberId: 0 })
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      { title: 'Bad Request', status: 400, detail: expect.any(String) },
+    ])
     expect((await post('/login', { memberId: 1, admin: true })).status).toBe(400)
     expect((await post('/login', { memberId: 1 }, { origin: 'https://evil.example' })).status).toBe(403)
     expect((await post('/login', { memberId: 1 }, { origin: localOrigin })).status).toBe(200)

@@ -4,6 +4,7 @@ import { createSigner } from 'fast-jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { EdgeConfig } from './config.ts'
+import { sendProblem } from './problem.ts'
 import { forwarded, unreachable } from './proxy.ts'
 
 const sessionSeconds = 8 * 3_600
@@ -19,7 +20,7 @@ export function serveWhoami(app: FastifyInstance, { memberKey, cookie }: EdgeCon
     const verdict = await authenticateMember(tokens, request.cookies[cookie])
     void reply.header('cache-control', 'no-store')
     if (verdict.refused === undefined) return verdict.principal
-    return reply.code(401).send({ type: 'about:blank', title: 'Unauthorized', status: 401, detail: verdict.refused })
+    return sendProblem(reply, 401, verdict.refused)
   })
 }
 

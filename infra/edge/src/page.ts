@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
+import { sendProblem } from './problem.ts'
 
 /** The page at `/`, and at every other path that a browser asks for as a page: a notification's `redirectPath` leads there. */
 export async function servePage(app: FastifyInstance, directory: string): Promise<void> {
@@ -17,6 +18,6 @@ export async function servePage(app: FastifyInstance, directory: string): Promis
   app.setNotFoundHandler((request, reply) => {
     const wantsPage = request.method === 'GET' && request.headers.accept?.includes('text/html')
     if (wantsPage) return reply.sendFile('index.html')
-    return reply.code(404).send({ type: 'about:blank', title: 'Not Found', status: 404 })
+    return sendProblem(reply, 404)
   })
 }

@@ -1,5 +1,6 @@
 import replyFrom from '@fastify/reply-from'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RawServerBase, RouteGenericInterface } from 'fastify'
+import { sendProblem } from './problem.ts'
 
 /** What notify-api answers, from the same origin as the page. */
 export const apiPaths = ['/notification', '/task', '/session', '/openapi.json', '/docs'] as const
@@ -34,10 +35,6 @@ export function forwarded(request: FastifyRequest): Record<string, string> {
   }
 }
 
-/** RFC 9457, like every error of the API behind. */
 export function unreachable(reply: FastifyReply<RouteGenericInterface, RawServerBase>): void {
-  void reply
-    .code(502)
-    .type('application/problem+json')
-    .send({ type: 'about:blank', title: 'Bad Gateway', status: 502, detail: 'notify-api does not answer' })
+  void sendProblem(reply, 502, 'notify-api does not answer')
 }

@@ -1,7 +1,8 @@
-import type { IncomingMessage, Server } from 'node:http'
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import type { Log } from '@tidings/chassis'
 import type { Address, Gateways } from './gateways.ts'
+import { problem } from './problem.ts'
 
 const connectTimeoutMs = 2_000
 const answerTimeoutMs = 10_000
@@ -18,7 +19,7 @@ export function spliceUpgrades(server: Server, gateways: Gateways, log: Log): ()
     open.add(client)
     client.once('close', () => open.delete(client))
     client.on('error', () => client.destroy())
-    if (new URL(request.url ?? '/', 'http://edge').pathname !== '/ws') return refuse(client, '404 Not Found')
+    if (new URL(request.url ?? '/', 'http://edge').pathname !== '/ws') return refuse(client, 404)
     client.setTimeout(0).setNoDelay(true).setKeepAlive(true, keepAliveMs)
     void splice(requestHead(request, client), head, client, gateways, log)
   })
@@ -45,7 +46,7 @@ async function splice(requestText: string, head: Buffer, client: Socket, gateway
   }
   if (client.destroyed) refusal?.gateway.destroy()
   else if (refusal) join(client, head, refusal)
-  else refuse(client, '502 Bad Gateway')
+  else refuse(client, 502)
 }
 
 interface Answer {
@@ -98,8 +99,8 @@ function requestHead({ method, url, httpVersion, rawHeaders, headers }: Incoming
   return [...lines, `X-Forwarded-For: ${forwardedFor.join(', ')}`, '', ''].join('\r\n')
 }
 
-function refuse(client: Socket, status: string): void {
-  const problem = JSON.stringify({ type: 'about:blank', title: status.slice(4), status: Number(status.slice(0, 3)) })
-  const headers = `Content-Type: application/problem+json\r\nContent-Length: ${problem.length}\r\nConnection: close`
-  client.end(`HTTP/1.1 ${status}\r\n${headers}\r\n\r\n${problem}`)
+function refuse(client: Socket, status: 404 | 502): void {
+  const body = JSON.stringify(problem(status))
+  const headers = `Content-Type: application/problem+json\r\nContent-Length: ${body.length}\r\nConnection: close`
+  client.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}\r\n\r\n${body}`)
 }
