@@ -34,11 +34,12 @@ export function BreakCard({ memberId }: { readonly memberId: number }): ReactNod
       <h2 id="break-title">{words.title}</h2>
       <p className="quiet">{words.lead}</p>
       <div className="lever">
-        <p id="drop-hint" className="quiet">
-          {words.dropHint}
-        </p>
-        <button type="button" className="button" aria-describedby="drop-hint" onClick={() => give('drop')}>
-          {words.drop}
+        <div>
+          <p className="lever-label">{words.drop}</p>
+          <p className="quiet">{words.dropHint}</p>
+        </div>
+        <button type="button" className="button" aria-label={words.drop} onClick={() => give('drop')}>
+          {words.dropShort}
         </button>
       </div>
       <div className="lever">

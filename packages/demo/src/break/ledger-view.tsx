@@ -3,7 +3,8 @@ import { useCell } from '../cell.ts'
 import { useMessages } from '../preference/preference.ts'
 import type { Ledger } from './ledger.ts'
 
-const shownMarks = 120
+const shownMarks = 75
+const ghosts = Array.from({ length: 20 }, (_, at) => at)
 
 /** Its height is reserved: marks come without moving anything. */
 export function LedgerView({ ledger, failed }: { readonly ledger: Ledger; readonly failed: boolean }): ReactNode {
@@ -17,7 +18,8 @@ export function LedgerView({ ledger, failed }: { readonly ledger: Ledger; readon
         <Count name={words.arrived} value={arrivedCount} />
         <Count name={words.waiting} value={missing} waiting={missing > 0} />
       </dl>
-      <div className="ledger-marks" aria-hidden="true">
+      <div className="ledger-marks" aria-hidden="true" data-ghost={marks.length === 0 || undefined}>
+        {marks.length === 0 && ghosts.map((number) => <i key={number} />)}
         {marks.slice(-shownMarks).map(({ notificationId, arrived, late }) => (
           <i key={notificationId} data-arrived={arrived || undefined} data-late={late || undefined} />
         ))}

@@ -27,12 +27,8 @@ export const InboxRow = memo(({ item, onOpen, onRead }: Properties): ReactNode =
         <span className="inbox-message">{message}</span>
         <span className="inbox-meta quiet">
           <RelativeTime at={createdAt} />
-          {broadcast && (
-            <>
-              <Icon name="everyone" size={15} />
-              <span>{inbox.toEveryone}</span>
-            </>
-          )}
+          {broadcast && <span>· {inbox.toEveryone}</span>}
+          <span>·</span>
           <span className="inbox-path">{redirectPath}</span>
         </span>
       </a>

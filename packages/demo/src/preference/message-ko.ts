@@ -79,7 +79,7 @@ export const ko: Messages = {
   },
   page: {
     title: '기다리던 소식은 빠짐없이 도착합니다.',
-    lead: '알림을 보내 보세요. 그리고 연결을 끊고 더 보내도, 결국 모두 도착하는 것을 확인해 보세요.',
+    lead: '보내고, 연결을 끊고, 더 보내 보세요. 그래도 모두 도착합니다.',
     openedTitle: (path) => `${path} 열림`,
     opened: '실제 제품에서는 알림이 가리키는 페이지가 여기에 열립니다.',
     back: '돌아가기',
@@ -122,6 +122,7 @@ export const ko: Messages = {
     title: '망가뜨리기',
     lead: '메시지가 오가는 동안 연결을 마음껏 괴롭혀 보세요.',
     drop: '연결 끊기',
+    dropShort: '끊기',
     dropHint: '불안정한 네트워크처럼 끊습니다. 차례가 된 다음 게이트웨이로 스스로 돌아옵니다.',
     offline: '오프라인 유지',
     offlineHint: '끌 때까지 연결하지 않습니다.',

@@ -78,7 +78,7 @@ export const en = {
   },
   page: {
     title: 'Nothing you wait for gets lost.',
-    lead: 'Send something. Then break the connection, send more, and watch all of it arrive anyway.',
+    lead: 'Send something, break the connection, send more: all of it arrives.',
     openedTitle: (path: string) => `Opened ${path}`,
     opened: 'In your product, the page that the notification is about.',
     back: 'Back',
@@ -119,8 +119,9 @@ export const en = {
   },
   break: {
     title: 'Break it',
-    lead: 'Do your worst to the connection while messages are on their way.',
+    lead: 'Do your worst while messages are on their way.',
     drop: 'Drop the connection',
+    dropShort: 'Drop',
     dropHint: 'As a bad network does. It comes back by itself, on the next gateway in turn.',
     offline: 'Stay offline',
     offlineHint: 'No connection until this is off again.',

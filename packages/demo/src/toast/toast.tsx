@@ -24,6 +24,7 @@ export function Toast({ item, onOpen, onDismiss }: Properties): ReactNode {
         <span className="inbox-meta quiet">
           <RelativeTime at={item.createdAt} />
           {item.broadcast && <span>· {inbox.toEveryone}</span>}
+          <span>·</span>
           <span className="inbox-path">{item.redirectPath}</span>
         </span>
       </a>

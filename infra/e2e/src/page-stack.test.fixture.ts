@@ -1,0 +1,67 @@
+import {
+  createDatabase,
+  freePort,
+  type RedisServer,
+  type ServiceProcess,
+  serviceToken,
+  startRedis,
+  startService,
+} from '@tidings/local'
+
+/** One notify-api, two gateways and the edge that serves the built page, each in a process of its own. */
+export interface PageStack {
+  readonly url: string
+  readonly notifyApi: ServiceProcess
+  readonly gateways: readonly ServiceProcess[]
+  /** Posts as a product backend does, and answers what notify-api said. */
+  send(body: object): Promise<Sent>
+  stop(): Promise<void>
+}
+
+export interface Sent {
+  readonly notificationId: number
+  readonly online: boolean | null
+}
+
+const deadlineMs = 30_000
+
+export async function startPageStack(databaseServerUrl: string, name: string): Promise<PageStack> {
+  const port = await freePort()
+  const url = `http://localhost:${port}`
+  const [mysqlUrl, redis] = await Promise.all([createDatabase(databaseServerUrl, name), startRedis()])
+  const shared = { REDIS_URL: redis.url, ALLOWED_ORIGINS: url }
+  const started: (RedisServer | ServiceProcess)[] = [redis]
+  const start = async (...[service, env]: Parameters<typeof startService>) => {
+    const process = await startService(service, { ...shared, ...env }, { deadlineMs })
+    started.push(process)
+    return process
+  }
+  const notifyApi = await start('notify-api', { MYSQL_URL: mysqlUrl })
+  const gateway = () => start('realtime-gateway', { NOTIFY_API_URL: notifyApi.url, DRAIN_SECONDS: '1' })
+  const gateways = await Promise.all([gateway(), gateway()])
+  await start('edge', {
+    PORT: String(port),
+    GATEWAY_URLS: gateways.map((each) => each.url).join(','),
+    NOTIFY_API_URL: notifyApi.url,
+    EDGE_LOGIN: 'local',
+  })
+  return {
+    url,
+    notifyApi,
+    gateways,
+    send: (body) => post(`${url}/notification/send`, body),
+    stop: async () => {
+      for (const part of started.toReversed()) await part.stop()
+    },
+  }
+}
+
+async function post(url: string, body: object): Promise<Sent> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${serviceToken()}` },
+    body: JSON.stringify(body),
+  })
+  if (response.status !== 201) throw new Error(`POST ${url} answered ${response.status} ${await response.text()}`)
+  return (await response.json()) as Sent
+}
