@@ -11,6 +11,8 @@ import type { WriteBatch } from './write-batch.ts'
 
 /** A close that the peer does not answer is over after this. The option is younger than the types of `ws`. */
 const closing = { closeTimeout: 5_000 } as const
+/** A request that is not whole by then is cut off. */
+const requestMs = 10_000
 /** Smallest bound of one WebSocket message; a message may hold several frames. */
 const minMessageBytes = 131_072
 
@@ -18,7 +20,12 @@ const minMessageBytes = 131_072
 export async function buildApp(
   options: Handshake & { readonly batch: WriteBatch; readonly maxFrameBytes: number },
 ): Promise<FastifyInstance> {
-  const app = fastify({ logger: false, forceCloseConnections: true, routerOptions: { ignoreTrailingSlash: false } })
+  const app = fastify({
+    logger: false,
+    forceCloseConnections: true,
+    requestTimeout: requestMs,
+    routerOptions: { ignoreTrailingSlash: false },
+  })
   await app.register(fastifyCookie)
   await app.register(fastifyWebsocket, {
     options: {

@@ -54,6 +54,10 @@ export class Channel implements FollowerSink {
     this.#metrics.delivered(deliveries)
   }
 
+  repaired(): void {
+    this.#metrics.repaired()
+  }
+
   gap(): void {
     this.#metrics.gap()
     for (const group of this.#groups.values()) for (const subscription of group) subscription.gap()

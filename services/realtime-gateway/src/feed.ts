@@ -7,7 +7,7 @@ export class Feed {
   /** Resolves when the broker listens and we know where the channel stood. */
   readonly ready: Promise<void>
   #follower: Follower | undefined = undefined
-  /** A publication came before we knew where the channel stood. */
+  /** Publications may have come before we knew where the channel stood. */
   #early = false
 
   constructor(name: string, broker: Broker, sink: FollowerSink) {
@@ -26,7 +26,8 @@ export class Feed {
 
   /** The broker was away: what was missed is in the history. */
   repair(): void {
-    void this.#follower?.catchUp()
+    if (this.#follower) void this.#follower.catchUp()
+    else this.#early = true
   }
 
   async #open(name: string, broker: Broker, sink: FollowerSink): Promise<void> {

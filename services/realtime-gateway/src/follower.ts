@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { follows, type Position, type Publication } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
 
@@ -7,6 +8,8 @@ export interface FollowerSink {
   deliver(publication: Publication): void | Promise<void>
   /** Publications were lost for good: the history no longer holds them. */
   gap(): void
+  /** Publications that had not come live were read from the history. */
+  repaired?(): void
   /** True when nobody wants the rest any more. */
   readonly ended: boolean
 }
@@ -27,6 +30,8 @@ export class Follower {
   readonly #sink: FollowerSink
   /** What came while the history is being read, which positions sort out afterwards; undefined while we are live. */
   #held: Publication[] | undefined = undefined
+  /** How many of them had come when the last read began: they are in the history, or were never in it. */
+  #known = 0
   #reading = false
   /** The history must be read once more before going live. */
   #again = false
@@ -46,10 +51,8 @@ export class Follower {
   /** Takes a live publication. */
   receive(publication: Publication): void {
     if (this.#held) this.#hold(publication)
-    else if (this.#isNext(publication)) {
-      const patience = this.#handOn(publication)
-      if (patience) void this.catchUp(patience.then(() => this.#read()))
-    } else if (!this.#isRepeat(publication)) {
+    else if (this.#isNext(this.position, publication)) this.#handOnLive(publication)
+    else if (!this.#isRepeat(this.position, publication)) {
       this.#held = [publication]
       void this.catchUp()
     }
@@ -68,7 +71,7 @@ export class Follower {
 
   /** Hands on what the history holds after our position, then what came meanwhile. While that is going on, it is done once more. */
   async catchUp(first?: HistoryPage | Promise<HistoryPage>): Promise<void> {
-    this.#held ??= []
+    this.hold()
     if (this.#reading) {
       this.#again = true
       return
@@ -77,38 +80,41 @@ export class Follower {
     let page = await (first ?? this.#read())
     for (;;) {
       if (!page.whole) this.#sink.gap()
+      if (page.publications.length > 0) this.#sink.repaired?.()
+      else this.position = page.last
       for (const publication of page.publications) {
         if (this.#sink.ended) return
         const patience = this.#handOn(publication)
         if (patience) await patience
       }
       if (this.#sink.ended) return
-      if (page.publications.length === 0) this.position = page.last
-      if (page.publications.length < pageLength && !this.#again) break
-      if (this.#again) this.#held = []
+      if (page.publications.length < pageLength && !this.#again && !this.#readTooEarly()) break
+      // What has a position will be read; what has none is nowhere but here.
+      if (this.#again) this.#held = (this.#held ?? []).filter(({ position }) => position === undefined)
       this.#again = false
       page = await this.#read()
     }
     this.#reading = false
-    this.#goLive()
+    this.#goLive(page.last)
   }
 
-  #goLive(): void {
-    const held = this.#held as Publication[]
+  /** `last`: the newest position of the history when it was read last. */
+  #goLive(last: Position): void {
+    const held = this.#held ?? []
     this.#held = undefined
     for (const publication of held) {
       if (this.#held) this.#hold(publication)
-      else if (!this.#isRepeat(publication)) {
-        // The history was read and does not have what lies between: it cannot be had any more.
-        if (!this.#isNext(publication)) this.#sink.gap()
-        const patience = this.#handOn(publication)
-        if (patience) void this.catchUp(patience.then(() => this.#read()))
+      else if (this.#isNext(this.position, publication)) this.#handOnLive(publication)
+      else if (!this.#isRepeat(this.position, publication)) {
+        // The history was read after it came and does not have it: somebody else numbers it, and ours go on where they were.
+        this.#handOnLive(last.offset === 0 ? publication : { ...publication, position: undefined })
       }
     }
   }
 
-  #read(): Promise<HistoryPage> {
-    return this.#history.after(this.#channel, this.position, pageLength)
+  #handOnLive(publication: Publication): void {
+    const patience = this.#handOn(publication)
+    if (patience) void this.catchUp(patience.then(() => this.#read()))
   }
 
   #handOn(publication: Publication): void | Promise<void> {
@@ -117,19 +123,38 @@ export class Follower {
     return this.#sink.deliver(publication)
   }
 
+  async #read(): Promise<HistoryPage> {
+    this.#known = this.#held?.length ?? 0
+    const page = await this.#history.after(this.#channel, this.position, pageLength)
+    // In a turn of its own: nothing may come between joining a channel and the RECEIPT that says where it stood.
+    await nextTurn()
+    return page
+  }
+
   #hold(publication: Publication): void {
     const held = this.#held as Publication[]
     if (held.length < maxHeld) held.push(publication)
     else this.#again = true
   }
 
-  /** The next of our epoch; the first of a new one, as the connection was not interrupted; or one without position. */
-  #isNext({ position }: Publication): boolean {
-    if (position === undefined || follows(this.position, position)) return true
-    return position.epoch !== this.position.epoch && position.offset === 1
+  /** True when what is held leaves a hole whose other side came after the last read began: the history may have the rest by now. */
+  #readTooEarly(): boolean {
+    let { position } = this
+    for (const [index, publication] of (this.#held ?? []).entries()) {
+      if (this.#isRepeat(position, publication)) continue
+      if (!this.#isNext(position, publication) && index >= this.#known) return true
+      position = publication.position ?? position
+    }
+    return false
   }
 
-  #isRepeat({ position }: Publication): boolean {
-    return position !== undefined && position.epoch === this.position.epoch && position.offset <= this.position.offset
+  /** The next of the epoch; the first of a new one, as the connection was not interrupted; or one without position. */
+  #isNext(position: Position, { position: next }: Publication): boolean {
+    if (next === undefined || follows(position, next)) return true
+    return next.epoch !== position.epoch && next.offset === 1
+  }
+
+  #isRepeat(position: Position, { position: next }: Publication): boolean {
+    return next !== undefined && next.epoch === position.epoch && next.offset <= position.offset
   }
 }

@@ -1,4 +1,8 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
+import { Close } from '@tidings/protocol'
+
+/** Ours, and those of a peer that leaves or breaks. A peer may send any number: it must not become a time series. */
+const closeCodes: ReadonlySet<number> = new Set([...Object.values(Close), 1001, 1005, 1006, 1007, 1009])
 
 /** What the gateway counts (design: Operations). One instance a process. */
 export class Metrics {
@@ -9,7 +13,10 @@ export class Metrics {
   readonly #closes = this.#counter('closes_total', 'Sessions ended, by close code', ['code'])
   readonly #refusals = this.#counter('refused_upgrades_total', 'Upgrades refused, by HTTP status', ['status'])
   readonly #resumes = this.#counter('resumes_total', 'Resumed subscriptions, by whether the history reached back', ['recovered'])
-  readonly #repairs = this.#counter('gap_repairs_total', 'Gaps found in a channel and read from its history')
+  readonly #repairs = this.#counter(
+    'gap_repairs_total',
+    'Times that publications a channel had missed were read from its history',
+  )
   readonly #gaps = this.#counter('gaps_total', 'Gaps that the history could not fill')
   readonly #latency = new Histogram({
     name: 'tidings_gateway_publish_to_socket_seconds',
@@ -35,7 +42,7 @@ export class Metrics {
   }
 
   closed(code: number): void {
-    this.#closes.inc({ code })
+    this.#closes.inc({ code: closeCodes.has(code) ? code : 'other' })
   }
 
   refused(status: number): void {

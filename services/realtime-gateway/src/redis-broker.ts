@@ -1,14 +1,14 @@
-import { isUtf8 } from 'node:buffer'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
-import { decodePublication } from '@tidings/protocol'
 import type { Broker, BrokerListener } from './broker.ts'
 import { historyScript, lastScript } from './history-script.ts'
+import { readPublication } from './read-publication.ts'
 import { RedisHistory } from './redis-history.ts'
 
 /** Channels in one SUBSCRIBE. */
 const batchLength = 1_000
 const pingEveryMs = 1_000
+const retryMs = 500
 /** A connection that leaves a command unanswered for this long is dead, even if TCP has not noticed. */
 const silenceMs = 5_000
 /** After a cluster's topology changed, its connections settle within this. */
@@ -93,7 +93,7 @@ export class RedisBroker implements Broker {
   #watch(): void {
     this.#subscriber.on(this.#cluster ? 'smessageBuffer' : 'messageBuffer', (channel: Buffer, payload: Buffer) => {
       // Until every channel is back nothing is handed on: each will read its history, which has all of it in order.
-      if (this.#live) this.#receive(channel.toString('latin1'), payload)
+      if (this.#live) this.#listener?.publication(channel.toString('latin1'), readPublication(payload))
     })
     this.#subscriber.on('ready', () => void this.#restore())
     this.#subscriber.on('close', () => this.#lose())
@@ -108,13 +108,6 @@ export class RedisBroker implements Broker {
     if (this.#live && !this.#cluster) await this.#subscriber.ping().catch((error: Error) => this.#report(error))
   }
 
-  #receive(channel: string, payload: Buffer): void {
-    const publication = decodePublication(payload)
-    // A text message that is not UTF-8 would break the browser's connection (RFC 6455 §8.1).
-    if (isUtf8(publication.body)) this.#listener?.publication(channel, publication)
-    else this.#log.warn({ channel }, 'publication is not UTF-8: dropped')
-  }
-
   #change(channel: string): void {
     this.#changed.add(channel)
     if (this.#live && !this.#telling) void this.#flush()
@@ -122,7 +115,7 @@ export class RedisBroker implements Broker {
 
   /**
    * Tells Redis what changed, in batches: while one is on its way the next gathers, and while the connection is away all do. What
-   * fails goes again when it is back.
+   * fails goes again.
    */
   async #flush(): Promise<void> {
     this.#telling = true
@@ -138,6 +131,8 @@ export class RedisBroker implements Broker {
         await this.#subscribe(changed.filter((channel) => this.#channels.has(channel)))
       } catch (error) {
         this.#report(error as Error)
+        for (const channel of changed) this.#changed.add(channel)
+        await delay(retryMs)
       }
     }
     this.#telling = false

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import type { Log, RedisConnection } from '@tidings/chassis'
-import { decodePublication, historyKey, historyLimitOf, parsePosition, type Position } from '@tidings/protocol'
+import { historyKey, historyLimitOf, parsePosition, type Position } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
+import { readPublication } from './read-publication.ts'
 
 type Page = readonly [last: Buffer, whole: number, ...publications: Buffer[]]
 
@@ -14,6 +15,7 @@ interface Commands {
 /** Histories whose newest positions are read in one call. */
 const batchLength = 500
 const retryMs = 500
+const reportEveryMs = 10_000
 
 /** Reads histories on a connection that keeps commands while Redis is away, so that a read waits rather than fails. */
 export class RedisHistory implements History {
@@ -23,6 +25,7 @@ export class RedisHistory implements History {
   #closed = false
   #asked: { readonly channel: string; readonly resolve: (last: Position) => void }[] = []
   #asking = false
+  #reportedAt = Number.NEGATIVE_INFINITY
 
   /** In a cluster the keys of one call must share a slot, which those of two channels do not. */
   constructor(redis: RedisConnection, cluster: boolean, log: Log) {
@@ -33,17 +36,13 @@ export class RedisHistory implements History {
 
   async after(channel: string, { epoch, offset }: Position, most: number): Promise<HistoryPage> {
     const seconds = historyLimitOf(channel)?.seconds ?? 0
-    const [last, whole, ...publications] = await this.#commands.historyAfterBuffer(
-      historyKey(channel),
-      epoch,
-      offset,
-      most,
-      seconds,
+    const [last, whole, ...publications] = await this.#insist(() =>
+      this.#commands.historyAfterBuffer(historyKey(channel), epoch, offset, most, seconds),
     )
     return {
       last: parsePosition(last.toString()) as Position,
       whole: whole === 1,
-      publications: publications.map((payload) => decodePublication(payload)),
+      publications: publications.map(readPublication),
     }
   }
 
@@ -65,10 +64,18 @@ export class RedisHistory implements History {
         return await call()
       } catch (error) {
         if (this.#closed) return new Promise(() => {})
-        this.#log.warn({ err: error }, 'history not read: trying again')
+        this.#report(error as Error)
         await delay(retryMs)
       }
     }
+  }
+
+  /** Thousands of reads may wait for one Redis: they are told of together. */
+  #report(error: Error): void {
+    const now = performance.now()
+    if (now - this.#reportedAt < reportEveryMs) return
+    this.#reportedAt = now
+    this.#log.warn({ err: error }, 'history not read: trying again')
   }
 
   /** One call at a time: while it is on its way, those who ask gather for the next. */

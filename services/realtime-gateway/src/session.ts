@@ -51,7 +51,6 @@ export interface Outcome {
 export type FrameHandler = (session: Session, frame: Frame<ClientCommand>) => Outcome | void | Promise<Outcome | void>
 
 export interface SessionListener {
-  connected(session: Session): void
   ended(session: Session): void
 }
 
@@ -157,8 +156,10 @@ export class Session implements TransportListener {
     try {
       this.#decoder.push(bytes, (frame) => this.#take(frame))
     } catch (error) {
-      if (!(error instanceof FrameError)) throw error
-      this.refuse(Close.badFrame, error.message, { command: error.command ?? 'frame', receipt: error.receipt })
+      if (error instanceof FrameError) {
+        return this.refuse(Close.badFrame, error.message, { command: error.command ?? 'frame', receipt: error.receipt })
+      }
+      this.#fail(error)
     }
   }
 
@@ -175,7 +176,6 @@ export class Session implements TransportListener {
     this.version = version
     this.heartBeat = heartBeat
     this.#decoder.version = version
-    this.#listener.connected(this)
   }
 
   /** Sends a whole WebSocket message, and ends a session that leaves too much unread. */
@@ -193,9 +193,9 @@ export class Session implements TransportListener {
     return this.#transport.drained()
   }
 
-  /** The gateway's own word, on `/member/queue/session`. */
-  tell(message: SessionMessage): void {
-    this.#deliverLocal('session', message)
+  /** The gateway's own word, on `/member/queue/session`; false when the client does not listen to it. */
+  tell(message: SessionMessage): boolean {
+    return this.#deliverLocal('session', message)
   }
 
   /** A refused SEND, on `/member/queue/error`. */
@@ -219,10 +219,19 @@ export class Session implements TransportListener {
       ['content-type', 'text/plain'],
       ['message', printable(reason)],
     ]
-    if (receipt !== undefined) headers.push(['receipt-id', receipt])
     const body = offender ? `${offender.command} was refused: ${reason}\n` : `${reason}\n`
-    this.#transport.send(textMessage(encodeFrame({ command: 'ERROR', headers, body }, this.version)))
-    this.close(code, reason)
+    this.#transport.send(textMessage(this.#encodeError(headers, body, receipt)))
+    this.close(code, printable(reason))
+  }
+
+  /** A receipt that this version cannot echo is left out: refusing must not fail. */
+  #encodeError(headers: readonly [string, string][], body: string, receipt: string | undefined): Uint8Array {
+    try {
+      const all = receipt === undefined ? headers : [...headers, ['receipt-id', receipt] as const]
+      return encodeFrame({ command: 'ERROR', headers: all, body }, this.version)
+    } catch {
+      return encodeFrame({ command: 'ERROR', headers, body }, this.version)
+    }
   }
 
   refuseFrame(code: CloseCode, reason: string, frame: Frame): void {
@@ -260,16 +269,15 @@ export class Session implements TransportListener {
       this.#pingedAt = now
       this.#transport.ping()
     }
-    return this.#checkExpiry(now)
+    return this.#checkExpiry()
   }
 
-  #checkExpiry(now: number): void {
+  #checkExpiry(): void {
     const { expiresAt } = this.principal
-    const leftMs = expiresAt * 1_000 - performance.timeOrigin - now
+    const leftMs = expiresAt * 1_000 - Date.now()
     if (leftMs <= 0) return this.refuse(Close.unauthorized, 'the token has expired')
-    if (leftMs > expiringMs || this.#expiringTold) return undefined
-    this.#expiringTold = true
-    return this.tell({ type: 'expiring', expiresAt })
+    if (leftMs > expiringMs || this.#expiringTold) return
+    this.#expiringTold = this.tell({ type: 'expiring', expiresAt })
   }
 
   /** Takes a frame when its turn comes. */
@@ -284,24 +292,34 @@ export class Session implements TransportListener {
 
   #handle(frame: Frame<ClientCommand>): void {
     const handshake = frame.command === 'CONNECT' || frame.command === 'STOMP'
-    if (!handshake && this.version === undefined)
+    if (!handshake && this.version === undefined) {
       return this.refuseFrame(Close.badFrame, 'the first frame must be CONNECT', frame)
-    const outcome = handlers[frame.command](this, frame)
-    if (!(outcome instanceof Promise)) return this.#finish(frame, outcome)
-    this.#busy = true
-    outcome
-      .then((settled) => this.#finish(frame, settled))
-      .catch((error: unknown) => {
-        this.#context.log.error({ err: error, sessionId: this.id, command: frame.command }, 'frame handler failed')
-        this.refuseFrame(Close.restarting, 'the gateway failed: try again', frame)
-      })
-      .finally(() => this.#next())
-    return undefined
+    }
+    try {
+      const outcome = handlers[frame.command](this, frame)
+      if (!(outcome instanceof Promise)) return this.#finish(frame, outcome)
+      this.#busy = true
+      outcome
+        .then((settled) => this.#finish(frame, settled))
+        .catch((error: unknown) => this.#fail(error, frame))
+        .finally(() => this.#next())
+    } catch (error) {
+      this.#fail(error, frame)
+    }
+  }
+
+  /** What nobody expected ends this session, and no other. */
+  #fail(error: unknown, frame?: Frame): void {
+    this.#context.log.error({ err: error, sessionId: this.id, command: frame?.command }, 'frame handler failed')
+    const reason = 'the gateway failed: try again'
+    if (frame) this.refuseFrame(Close.restarting, reason, frame)
+    else this.refuse(Close.restarting, reason)
   }
 
   #finish(frame: Frame, outcome: Outcome | void): void {
     if (this.#closed) return
-    const receipt = frame.headers.get('receipt')
+    // STOMP 1.2, Receipts: "any client frame other than CONNECT".
+    const receipt = frame.command === 'CONNECT' || frame.command === 'STOMP' ? undefined : frame.headers.get('receipt')
     if (receipt !== undefined) this.sendFrame('RECEIPT', [['receipt-id', receipt], ...(outcome?.receipt ?? [])])
     outcome?.afterwards?.()
   }
@@ -337,13 +355,16 @@ export class Session implements TransportListener {
     this.refuse(Close.slow, 'too much was left unread for too long (MAX_BUFFERED_BYTES, MAX_BUFFERED_MS)')
   }
 
-  #deliverLocal(queue: SessionQueue, message: SessionMessage | ErrorMessage): void {
-    if (this.#closed) return
+  #deliverLocal(queue: SessionQueue, message: SessionMessage | ErrorMessage): boolean {
+    let delivered = false
+    if (this.#closed) return delivered
     for (const { target, head } of this.subscriptions.values()) {
       if (target.kind !== 'session' || target.queue !== queue) continue
       this.#localMessages++
       this.send(head.encode(String(this.#localMessages), Buffer.from(JSON.stringify(message))))
+      delivered = true
     }
+    return delivered
   }
 
   #end(code: number, reason: string): void {

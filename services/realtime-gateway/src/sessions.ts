@@ -11,10 +11,11 @@ export class Sessions implements SessionListener {
   readonly #context: SessionContext
   readonly #hub: Hub
   readonly #all = new Set<Session>()
-  /** Connected sessions by member, oldest first. */
+  /** Sessions by member, oldest first: from the upgrade on, so that a revoke finds those too that have not said CONNECT yet. */
   readonly #byMember = new Map<number, Session[]>()
   readonly #timer: NodeJS.Timeout
-  #draining = false
+  /** Set while draining: those that are to end, in this order. */
+  #leaving: Session[] | undefined
   #onEmpty: (() => void) | undefined
 
   constructor(context: SessionContext) {
@@ -28,7 +29,7 @@ export class Sessions implements SessionListener {
   }
 
   get draining(): boolean {
-    return this.#draining
+    return this.#leaving !== undefined
   }
 
   get full(): boolean {
@@ -44,21 +45,14 @@ export class Sessions implements SessionListener {
   open(transport: Transport, peer: Peer): Session {
     const session = new Session(transport, peer, this.#context, this)
     this.#all.add(session)
+    this.#seat(session)
+    // Its handshake began before the drain did.
+    this.#leaving?.push(session)
     return session
   }
 
   of(memberId: number): readonly Session[] {
     return this.#byMember.get(memberId) ?? []
-  }
-
-  connected(session: Session): void {
-    const { memberId } = session.principal
-    const others = this.#byMember.get(memberId)
-    if (!others) this.#byMember.set(memberId, [session])
-    else if (others.push(session) > this.#context.limits.maxSessionsPerMember) {
-      const most = this.#context.limits.maxSessionsPerMember
-      others[0]?.refuse(Close.displaced, `more than ${most} sessions of this member (MAX_SESSIONS_PER_MEMBER): the oldest ends`)
-    }
   }
 
   ended(session: Session): void {
@@ -76,17 +70,17 @@ export class Sessions implements SessionListener {
   }
 
   /**
-   * Ends all sessions, spread evenly over `drainMs`, each told when to come back. Resolves when the last one is gone. A second call
-   * resolves with the first.
+   * Takes no more, and ends all sessions, spread evenly over `drainMs`, each told when to come back. Resolves when the last one is
+   * gone.
    */
   async drain(drainMs: number): Promise<void> {
-    this.#draining = true
-    const sessions = [...this.#all]
+    const leaving = [...this.#all]
+    this.#leaving = leaving
     const startedAt = performance.now()
     let ended = 0
     const step = () => {
-      const due = Math.min(sessions.length, Math.ceil(((performance.now() - startedAt) / drainMs) * sessions.length))
-      while (ended < due) sessions[ended++]?.restart(Math.round(Math.random() * reconnectSpreadMs))
+      const due = Math.min(leaving.length, Math.ceil(((performance.now() - startedAt) / drainMs) * leaving.length))
+      while (ended < due) leaving[ended++]?.restart(Math.round(Math.random() * reconnectSpreadMs))
     }
     const timer = setInterval(step, Math.max(1, Math.min(50, drainMs / 20)))
     while (this.#all.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve))
@@ -95,6 +89,17 @@ export class Sessions implements SessionListener {
 
   close(): void {
     clearInterval(this.#timer)
+  }
+
+  /** Gives it a place among its member's sessions; the oldest makes room. */
+  #seat(session: Session): void {
+    const { memberId } = session.principal
+    const others = this.#byMember.get(memberId)
+    const most = this.#context.limits.maxSessionsPerMember
+    if (!others) this.#byMember.set(memberId, [session])
+    else if (others.push(session) > most) {
+      others[0]?.refuse(Close.displaced, `more than ${most} sessions of this member (MAX_SESSIONS_PER_MEMBER): the oldest ends`)
+    }
   }
 
   #sweep(): void {

@@ -76,8 +76,9 @@ export class Subscription implements FollowerSink {
   deliver(publication: Publication): void | Promise<void> {
     const messageId = messageIdOf(publication, this.#follower?.position)
     this.#session.send(this.head.encode(messageId, publication.body))
-    if (this.ackMode !== 'auto') return this.#awaitAck(messageId)
-    return this.#session.bufferedBytes > replayBufferBytes ? this.#session.drained() : undefined
+    const settled = this.ackMode === 'auto' ? undefined : this.#awaitAck(messageId)
+    if (this.#session.bufferedBytes <= replayBufferBytes) return settled
+    return this.#session.drained().then(() => settled)
   }
 
   /** Settles one message, and with `ack:client` all before it. Unknown ones were settled before or were never ours: nothing happens. */

@@ -11,13 +11,13 @@ export interface Transport {
   /** Stops reading from the peer, so that its bytes wait in its own buffers. */
   pause(): void
   resume(): void
-  /** Resolves when nothing sent is waiting in this process any more, or the transport is closed. */
+  /** Resolves when hardly anything sent is waiting in this process any more, or the transport is closed. */
   drained(): Promise<void>
   /** Bytes handed to `send` that the kernel has not taken yet. */
   readonly bufferedBytes: number
   /** Since when the oldest of them wait, in ms of `performance.now()`; undefined when none do. */
   readonly bufferedSince: number | undefined
-  /** When something was last sent, in ms of `performance.now()`. */
+  /** When a message was last sent, in ms of `performance.now()`. */
   readonly sentAt: number
 }
 

@@ -22,6 +22,7 @@ export class WebSocketTransport implements Transport {
   #written = 0
   /** While bytes wait: up to which count they were written when, oldest first, one mark a second. */
   #marks: { through: number; readonly at: number }[] | undefined = undefined
+  #drained: Promise<void> | undefined = undefined
   #onDrained: (() => void) | undefined = undefined
 
   constructor(ws: WebSocket, socket: Socket, batch: WriteBatch) {
@@ -83,14 +84,13 @@ export class WebSocketTransport implements Transport {
   }
 
   ping(): void {
-    if (this.#ws.readyState !== WebSocket.OPEN) return
-    this.sentAt = performance.now()
-    this.#ws.ping()
+    // Not sent in the sense of `sentAt`: a page never sees a ping, and waits for its beat all the same.
+    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping()
   }
 
   close(code: CloseCode, reason: string): void {
     this.flush(performance.now())
-    let text = reason
+    let text = reason.slice(0, maxReasonBytes)
     while (Buffer.byteLength(text) > maxReasonBytes) text = text.slice(0, -1)
     this.#ws.close(code, text)
   }
@@ -104,20 +104,17 @@ export class WebSocketTransport implements Transport {
   }
 
   drained(): Promise<void> {
-    if (this.#ws.readyState !== WebSocket.OPEN || this.bufferedBytes === 0) return Promise.resolve()
     this.flush(performance.now())
-    if (this.#socket.writableLength === 0) return Promise.resolve()
-    return new Promise((resolve) => {
-      const settle = () => {
-        this.#onDrained = undefined
-        this.#socket.off('drain', settle)
+    // `drain` comes only after a write was told to wait; below that mark the bytes are few and the next write may follow.
+    if (this.#ws.readyState !== WebSocket.OPEN || !this.#socket.writableNeedDrain) return Promise.resolve()
+    this.#drained ??= new Promise((resolve) => {
+      this.#onDrained = () => {
+        this.#drained = undefined
         resolve()
       }
-      this.#onDrained = settle
-      // `drain` comes only after a write was told to wait; below that mark the bytes are few and the next write may follow.
-      if (this.#socket.writableNeedDrain) this.#socket.on('drain', settle)
-      else settle()
+      this.#socket.once('drain', this.#onDrained)
     })
+    return this.#drained
   }
 
   #fellBehind(now: number): void {

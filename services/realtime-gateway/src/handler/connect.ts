@@ -8,10 +8,10 @@ export const connect: FrameHandler = (session, frame) => {
   if (session.version !== undefined) return session.refuseFrame(Close.badFrame, 'already connected', frame)
   const version = negotiateVersion(frame.headers.get('accept-version'))
   if (!version) return session.refuseFrame(Close.badFrame, `supported versions are ${stompVersions.join(', ')}`, frame)
-  const { heartBeatMs } = session.limits
   // STOMP 1.0 has no heart-beats.
+  const ours = version === '1.0' ? 0 : session.limits.heartBeatMs
   const header = version === '1.0' ? undefined : frame.headers.get('heart-beat')
-  const heartBeat = negotiateHeartBeat({ sendMs: heartBeatMs, wantMs: heartBeatMs }, header)
+  const heartBeat = negotiateHeartBeat({ sendMs: ours, wantMs: ours }, header)
   if (!heartBeat)
     return session.refuseFrame(Close.badFrame, 'heart-beat must be two numbers of milliseconds: <sends>,<wants>', frame)
   session.connect(version, heartBeat)
@@ -20,7 +20,7 @@ export const connect: FrameHandler = (session, frame) => {
     ['session', session.id],
     ['server', server],
     ['user-name', String(session.principal.memberId)],
-    ['heart-beat', `${heartBeatMs},${heartBeatMs}`],
+    ['heart-beat', `${ours},${ours}`],
     ['expires-at', String(session.principal.expiresAt)],
   ])
   return undefined
