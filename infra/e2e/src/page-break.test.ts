@@ -1,0 +1,62 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { live, newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
+import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+
+let stack: PageStack
+let browser: Browser
+beforeAll(async () => {
+  ;[stack, browser] = await Promise.all([startPageStack(inject('databaseServerUrl'), 'page_break'), openBrowser()])
+})
+afterAll(async () => {
+  await browser?.close()
+  await stack?.stop()
+})
+
+const verdict = (page: Page) => page.getByRole('region', { name: 'Break it' }).getByRole('status')
+const count = (page: Page, name: string) => page.locator('.ledger-count div', { hasText: name }).locator('dd').textContent()
+const patient = { timeout: 30_000 }
+
+test('the connection is dropped in the middle of twenty: all there, once each, in order', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+  const page = await openPage(context)
+  await page.getByRole('button', { name: 'Send 20 to myself' }).click()
+  for (const sent of [5, 12]) {
+    await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(sent)
+    await page.getByRole('button', { name: 'Drop the connection' }).click()
+  }
+  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
+  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
+  await live(page)
+  await context.close()
+})
+
+test('what is sent while offline is held, and there as soon as the network is; also in the tab that holds no connection', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+  const leading = await openPage(context)
+  const page = await openPage(context)
+  await page.getByRole('switch', { name: 'Stay offline' }).click()
+  await page.locator('.connection-pill[data-status=offline]').waitFor()
+  await leading.locator('.connection-pill[data-status=offline]').waitFor()
+  await page.getByRole('button', { name: 'Send 20 to myself' }).click()
+  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
+  expect(await count(page, 'On the way')).toBe('20')
+
+  await page.getByRole('switch', { name: 'Stay offline' }).click()
+  await live(page)
+  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
+  expect(await verdict(page).textContent()).toContain('20 waited for the connection.')
+  await page.getByRole('button', { name: 'Inbox, 20 unread' }).waitFor()
+  await context.close()
+})
+
+test('a gateway dies: the page is live again on the other one, and nothing is missing', async () => {
+  const memberId = newMember()
+  const context = await openDevice(browser, { url: stack.url, memberId })
+  const page = await openPage(context)
+  await page.getByRole('button', { name: 'Send 20 to myself' }).click()
+  await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(5)
+  await stack.gateways[0]?.kill()
+  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
+  await context.close()
+})

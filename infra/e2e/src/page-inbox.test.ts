@@ -1,0 +1,108 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
+import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+
+let stack: PageStack
+let browser: Browser
+beforeAll(async () => {
+  ;[stack, browser] = await Promise.all([startPageStack(inject('databaseServerUrl'), 'page_inbox'), openBrowser()])
+})
+afterAll(async () => {
+  await browser?.close()
+  await stack?.stop()
+})
+
+const rows = (page: Page) => page.getByRole('dialog', { name: 'Inbox' }).getByRole('listitem')
+const bell = (page: Page) => page.getByRole('button', { name: /^Inbox/ })
+const patient = { timeout: 20_000 }
+
+async function send(memberId: number, count: number, message = (number: number) => `message ${number}`): Promise<void> {
+  for (let number = 1; number <= count; number += 1) {
+    await stack.send({ memberId, message: message(number), redirectPath: `/message/${number}` })
+  }
+}
+
+test('an inbox of three pages is read to its end by scrolling, each once, newest first', async () => {
+  const memberId = newMember()
+  await send(memberId, 45)
+  const context = await openDevice(browser, { url: stack.url, memberId })
+  const page = await openPage(context)
+  await page.getByRole('button', { name: 'Inbox, 45 unread' }).click()
+  await expect.poll(() => rows(page).count(), patient).toBe(20)
+  for (const loaded of [40, 45]) {
+    await page.locator('.inbox-scroller').evaluate((list) => list.scrollTo({ top: list.scrollHeight }))
+    await expect.poll(() => rows(page).count(), patient).toBe(loaded)
+  }
+  await page.getByText('That is everything.').waitFor()
+  const links = await rows(page)
+    .getByRole('link')
+    .evaluateAll((all) => all.map((link) => link.getAttribute('href')))
+  expect(links).toEqual(Array.from({ length: 45 }, (_, at) => `/message/${45 - at}`))
+  await context.close()
+})
+
+test('reading one, and then all, is seen on the other device', async () => {
+  const memberId = newMember()
+  await send(memberId, 3)
+  const [desk, phone] = await Promise.all([
+    openDevice(browser, { url: stack.url, memberId }),
+    openDevice(browser, { url: stack.url, memberId }),
+  ])
+  const [here, there] = await Promise.all([openPage(desk), openPage(phone)])
+  await here.getByRole('button', { name: 'Inbox, 3 unread' }).click()
+  await there.getByRole('button', { name: 'Inbox, 3 unread' }).waitFor()
+
+  await here.getByRole('button', { name: 'Mark as read: message 2' }).click()
+  await there.getByRole('button', { name: 'Inbox, 2 unread' }).click()
+  await expect.poll(() => there.getByRole('button', { name: 'Mark as read: message 2' }).count(), patient).toBe(0)
+
+  await there.getByRole('button', { name: 'Mark all read' }).click()
+  await here.getByRole('button', { name: 'Inbox, nothing unread' }).waitFor()
+  expect(await here.getByRole('button', { name: /^Mark as read/ }).count()).toBe(0)
+  expect(await here.getByRole('button', { name: 'Mark all read' }).getAttribute('aria-disabled')).toBe('true')
+  await desk.close()
+  await phone.close()
+})
+
+test('what arrives while the inbox is open waits above the list until asked for', async () => {
+  const memberId = newMember()
+  await send(memberId, 2)
+  const context = await openDevice(browser, { url: stack.url, memberId })
+  const page = await openPage(context)
+  await page.getByRole('button', { name: 'Inbox, 2 unread' }).click()
+  await send(memberId, 2, (number) => `late ${number}`)
+  const held = page.getByRole('button', { name: '2 new' })
+  await held.waitFor()
+  expect(await rows(page).count()).toBe(2)
+  await held.click()
+  expect(await rows(page).locator('.inbox-message').allTextContents()).toEqual(['late 2', 'late 1', 'message 2', 'message 1'])
+  await context.close()
+})
+
+test('empty, loading and error each say so; trying again helps', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+  const page = await openPage(context)
+  await bell(page).click()
+  await page.getByText('Nothing yet').waitFor()
+
+  let answer: 'late' | 'never' | 'now' = 'late'
+  let release = () => {}
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  await page.route('**/notification?*', async (route) => {
+    if (answer === 'late') await released
+    await (answer === 'never' ? route.abort() : route.continue())
+  })
+  await page.reload()
+  await bell(page).click()
+  await page.getByText('Loading your inbox').waitFor({ state: 'attached' })
+  answer = 'never'
+  release()
+  await page.getByRole('alert').getByText('The inbox could not be read').waitFor()
+  answer = 'now'
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await page.getByText('Nothing yet').waitFor()
+  await context.close()
+})
