@@ -1,3 +1,4 @@
+import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
 
 const intervalMs = 50
@@ -49,7 +50,7 @@ export class BatchedDelete {
         for (const id of ids) this.#held.delete(id)
       }
     } catch (error) {
-      this.#log.warn({ err: error, held: this.#held.size }, 'published rows could not be deleted yet')
+      this.#log.warn({ err: loggable(error), held: this.#held.size }, 'published rows could not be deleted yet')
     }
   }
 }

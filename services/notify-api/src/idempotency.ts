@@ -1,3 +1,4 @@
+import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
 import { Problem, stillRunning } from './problem.ts'
 import { type IdempotencyStore, KeyTaken, type Once, onceOf } from './store/idempotency-store.ts'
@@ -62,7 +63,7 @@ export class Idempotency {
       await this.#store.answer(once, JSON.stringify(answer))
     } catch (error) {
       // It has been carried out all the same. A repeat rebuilds the answer.
-      this.#log.warn({ err: error }, 'an answer could not be stored for repeats')
+      this.#log.warn({ err: loggable(error) }, 'an answer could not be stored for repeats')
     }
     return { answer, replayed: false }
   }

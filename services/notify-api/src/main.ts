@@ -39,7 +39,8 @@ await run(async (): Promise<RunningService> => {
   const idempotency = new Idempotency(answers, log)
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
-  const app = await buildApp({ config, log, metrics, notifications, inbox, reads, outboxStore, outbox, idempotency })
+  const parts = { notifications, inbox, reads, outboxStore, outbox, idempotency }
+  const app = await buildApp({ config, log, metrics, parts })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
 

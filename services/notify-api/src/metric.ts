@@ -8,6 +8,7 @@ const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export class Metrics {
   readonly registry = new Registry()
   readonly #registers = [this.registry]
+  readonly #requestChildren = new Map<string, { observe(value: number): void }>()
 
   readonly requests = new Histogram({
     name: 'tidings_http_request_seconds',
@@ -70,6 +71,14 @@ export class Metrics {
     labelNames: ['table'],
     registers: this.#registers,
   })
+
+  readonly onRequest = (call: string, status: number, took: number): void => {
+    // Finding the child of two labels costs more than observing: each is found once. Calls and statuses are few.
+    const key = `${status}${call}`
+    let child = this.#requestChildren.get(key)
+    if (!child) this.#requestChildren.set(key, (child = this.requests.labels({ call, status })))
+    child.observe(took)
+  }
 
   readonly onCommit = (commands: number, took: number): void => {
     this.groupCommands.observe(commands)

@@ -1,3 +1,4 @@
+import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
 import { BatchedDelete } from './batched-delete.ts'
 import type { Publisher } from './redis-publisher.ts'
@@ -85,7 +86,7 @@ export class Outbox {
         this.#published.add(outboxId)
         return receivers
       } catch (error) {
-        if (!this.#open) this.#log.warn({ err: error }, 'redis does not answer: publications are left to the sweep')
+        if (!this.#open) this.#log.warn({ err: loggable(error) }, 'redis does not answer: publications are left to the sweep')
         this.#open = true
       }
     }
@@ -99,7 +100,7 @@ export class Outbox {
     const delayMs = sweepIntervalMs * (0.75 + Math.random() / 2)
     this.#nextSweep = setTimeout(() => {
       this.#sweeping = this.#sweep()
-        .catch((error: unknown) => this.#log.warn({ err: error }, 'sweep failed'))
+        .catch((error: unknown) => this.#log.warn({ err: loggable(error) }, 'sweep failed'))
         .finally(() => this.#sweepLater())
     }, delayMs)
   }
@@ -117,7 +118,7 @@ export class Outbox {
       if (backlog.oldestAgeMs > graceMs) published += await this.#publishOld()
       if (this.#open) published += await this.#publishLeft()
     } catch (error) {
-      if (!this.#open) this.#log.warn({ err: error }, 'redis does not answer: the backlog stays')
+      if (!this.#open) this.#log.warn({ err: loggable(error) }, 'redis does not answer: the backlog stays')
     }
     this.#onSweep({ backlog, published, open: this.#open })
   }

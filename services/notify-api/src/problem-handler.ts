@@ -1,3 +1,4 @@
+import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
@@ -10,10 +11,14 @@ export function problemHandler(log: Log) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const problem = problemOf(error)
     const line = { requestId: request.id, call: request.routeOptions.url, problem: problem.problem }
-    if (problem.status >= 500) log.error({ ...line, err: error }, 'request failed')
+    if (problem.status >= 500) log.error({ ...line, err: loggable(error) }, 'request failed')
     else log.debug({ ...line, detail: problem.message }, 'request refused')
     answer(reply, problem)
   }
+}
+
+export function notFound(): never {
+  throw new Problem('not-found', 'There is no such call.', { errors: [{ in: 'path', pointer: '#', detail: 'is not known' }] })
 }
 
 /** Sends without the serialisers of the route: those are for its answers. */

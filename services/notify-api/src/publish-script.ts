@@ -1,23 +1,29 @@
 /**
- * Appends a publication to its channel's history and publishes it, atomically (PROTOCOL.md §3).
- * KEYS: history. ARGV: channel, body, longest history, seconds the history outlives this. Answers {position, receivers}.
+ * Appends publications to their channels' histories and publishes them, atomically (PROTOCOL.md §3).
+ * KEYS: the history of each. ARGV: for each its channel, body, longest history, and seconds the history outlives it.
+ * Answers position and receivers of each, in one list.
  *
  * The last publication says which position is next, so there is no counter that could part from the history: a history that is gone,
  * or is something else than a list, begins anew with a new epoch.
  */
 export const publishScript = (publish: 'PUBLISH' | 'SPUBLISH') => `
-local last = redis.pcall('LINDEX', KEYS[1], -1)
-local epoch, offset
-if type(last) == 'string' then epoch, offset = string.match(last, '^(%d+)-(%d+)\\n') end
-if not epoch then
-  redis.call('DEL', KEYS[1])
-  local time = redis.call('TIME')
-  epoch, offset = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), 0
+local answers = {}
+for i, history in ipairs(KEYS) do
+  local channel, body, length, seconds = ARGV[4 * i - 3], ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
+  local last = redis.pcall('LINDEX', history, -1)
+  local epoch, offset
+  if type(last) == 'string' then epoch, offset = string.match(last, '^(%d+)-(%d+)\\n') end
+  if not epoch then
+    redis.call('DEL', history)
+    local time = redis.call('TIME')
+    epoch, offset = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), 0
+  end
+  local position = epoch .. '-' .. string.format('%.0f', offset + 1)
+  local publication = position .. '\\n' .. body
+  redis.call('RPUSH', history, publication)
+  redis.call('LTRIM', history, -tonumber(length), -1)
+  redis.call('EXPIRE', history, seconds)
+  answers[2 * i - 1], answers[2 * i] = position, redis.call('${publish}', channel, publication)
 end
-local position = epoch .. '-' .. string.format('%.0f', offset + 1)
-local publication = position .. '\\n' .. ARGV[2]
-redis.call('RPUSH', KEYS[1], publication)
-redis.call('LTRIM', KEYS[1], -tonumber(ARGV[3]), -1)
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-return {position, redis.call('${publish}', ARGV[1], publication)}
+return answers
 `

@@ -1,36 +1,43 @@
-import rateLimit from '@fastify/rate-limit'
-import type { FastifyInstance, onRequestAsyncHookHandler } from 'fastify'
+import type { onRequestHookHandler } from 'fastify'
 import { callerOf } from './caller.ts'
 import { Problem } from './problem.ts'
 
+const windowMs = 60_000
 const maxCallers = 10_000
-const window = '1 minute'
+
+interface Window {
+  readonly endsAt: number
+  used: number
+}
 
 /**
  * Bounds what one caller may ask of this instance in a minute. A hook that must follow the one that knows the caller. Counts are held
- * in memory, for the callers seen last.
+ * in memory, for a bounded number of callers: when more come, those whose minute began first are forgotten.
  */
-export async function openRateLimits(
-  app: FastifyInstance,
-  perMinute: { readonly service: number; readonly member: number },
-): Promise<{ readonly service: onRequestAsyncHookHandler; readonly member: onRequestAsyncHookHandler }> {
-  await app.register(rateLimit, { global: false, cache: maxCallers, keyGenerator: (request) => callerOf(request).id })
-  return { service: limit(app, perMinute.service), member: limit(app, perMinute.member) }
-}
-
-function limit(app: FastifyInstance, max: number): onRequestAsyncHookHandler {
-  const count = app.createRateLimit({ max, timeWindow: window })
-  return async (request, reply) => {
-    const usage = await count(request)
-    if (usage.isAllowed) return
-    reply
-      .header('ratelimit-limit', usage.max)
-      .header('ratelimit-remaining', usage.remaining)
-      .header('ratelimit-reset', usage.ttlInSeconds)
-    if (usage.isExceeded) {
-      throw new Problem('rate-limited', `At most ${max} requests a minute.`, {
-        headers: { 'retry-after': String(usage.ttlInSeconds) },
-      })
+export function rateLimit(perMinute: number): onRequestHookHandler {
+  const windows = new Map<string, Window>()
+  return (request, reply, done) => {
+    const { id } = callerOf(request)
+    const now = performance.now()
+    let window = windows.get(id)
+    if (!window || window.endsAt <= now) {
+      windows.delete(id)
+      window = { endsAt: now + windowMs, used: 0 }
+      windows.set(id, window)
+      if (windows.size > maxCallers) windows.delete(windows.keys().next().value as string)
     }
+    window.used++
+    const resetSeconds = Math.ceil((window.endsAt - now) / 1_000)
+    reply.headers({
+      'ratelimit-limit': perMinute,
+      'ratelimit-remaining': Math.max(0, perMinute - window.used),
+      'ratelimit-reset': resetSeconds,
+    })
+    if (window.used <= perMinute) return done()
+    done(
+      new Problem('rate-limited', `At most ${perMinute} requests a minute.`, {
+        headers: { 'retry-after': String(resetSeconds) },
+      }),
+    )
   }
 }

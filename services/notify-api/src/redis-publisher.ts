@@ -1,5 +1,6 @@
+import { loggable } from './loggable.ts'
 import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
-import { historyKey, historyLimitOf } from '@tidings/protocol'
+import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
 import { publishScript } from './publish-script.ts'
 
 /** What Redis answered. `position` is undefined on channels without a history. */
@@ -21,21 +22,24 @@ export interface Publisher {
 interface Waiting {
   readonly channel: string
   readonly body: string
+  readonly limit: HistoryLimit | undefined
   readonly resolve: (published: Published) => void
   readonly reject: (error: unknown) => void
 }
 
-type Reply = readonly [position: string, receivers: number] | number
-
-/** The script and the plain commands, on the connection or in a pipeline. */
+/** What the connection has besides the commands of the library. */
 interface Commands {
-  appendAndPublish(key: string, channel: string, body: string, length: number, seconds: number): Promise<Reply>
-  publish(channel: string, body: string): Promise<Reply>
-  spublish(channel: string, body: string): Promise<Reply>
+  appendAndPublish(...keysAndArguments: (string | number)[]): Promise<(string | number)[]>
+  publish(channel: string, body: string): Promise<number>
+  spublish(channel: string, body: string): Promise<number>
 }
+
+/** One run of the script holds up everybody else at Redis: some 10 us a publication. */
+const maxPerScript = 100
 
 export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
+  readonly #commands: Commands
   readonly #cluster: boolean
   readonly #onPublish: (seconds: number) => void
   #waiting: Waiting[] = []
@@ -51,12 +55,13 @@ export class RedisPublisher implements Publisher {
       maxRetriesPerRequest: 0,
       commandTimeout: timeoutMs,
       socketTimeout: timeoutMs * 5,
-      scripts: { appendAndPublish: { numberOfKeys: 1, lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') } },
+      scripts: { appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') } },
     })
+    this.#commands = this.#redis as unknown as Commands
     let lastError = ''
     this.#redis.on('error', (error: Error) => {
       // Said once, not with every attempt to reconnect.
-      if (error.message !== lastError) log.warn({ err: error }, 'redis connection failed')
+      if (error.message !== lastError) log.warn({ err: loggable(error) }, 'redis connection failed')
       lastError = error.message
     })
     this.#redis.on('ready', () => {
@@ -67,8 +72,9 @@ export class RedisPublisher implements Publisher {
 
   publish(channel: string, body: string): Promise<Published> {
     return new Promise((resolve, reject) => {
-      // All of one tick go in one pipeline: one write, one read.
-      if (this.#waiting.push({ channel, body, resolve, reject }) === 1) setImmediate(() => this.#flush())
+      // All of one tick go together: one command, one write, one read.
+      const length = this.#waiting.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
+      if (length === 1) setImmediate(() => this.#flush())
     })
   }
 
@@ -85,47 +91,41 @@ export class RedisPublisher implements Publisher {
   #flush(): void {
     const waiting = this.#waiting
     this.#waiting = []
-    // A pipeline reaches one node only, and each channel of a cluster has its own.
-    void (this.#cluster ? this.#sendEach(waiting) : this.#sendTogether(waiting))
+    // One script reaches one node only, and each channel of a cluster has its own.
+    const most = this.#cluster ? 1 : maxPerScript
+    let together: Waiting[] = []
+    for (const one of waiting) {
+      if (one.limit) together.push(one)
+      else void this.#send([one], () => this.#publishPlainly(one))
+      if (together.length < most) continue
+      void this.#appendAndPublish(together)
+      together = []
+    }
+    if (together.length > 0) void this.#appendAndPublish(together)
   }
 
-  async #sendTogether(waiting: readonly Waiting[]): Promise<void> {
+  #appendAndPublish(together: readonly Waiting[]): Promise<void> {
+    const keys = together.map(({ channel }) => historyKey(channel))
+    const rest = together.flatMap(({ channel, body, limit }) => [channel, body, limit?.length ?? 0, limit?.seconds ?? 0])
+    return this.#send(together, async () => {
+      const answers = await this.#commands.appendAndPublish(keys.length, ...keys, ...rest)
+      return together.map((_, index) => ({ position: answers[2 * index] as string, receivers: answers[2 * index + 1] as number }))
+    })
+  }
+
+  async #publishPlainly({ channel, body }: Waiting): Promise<Published[]> {
+    const receivers = await (this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
+    return [{ position: undefined, receivers }]
+  }
+
+  async #send(waiting: readonly Waiting[], command: () => Promise<Published[]>): Promise<void> {
     const begin = performance.now()
-    const pipeline = this.#redis.pipeline()
-    for (const one of waiting) void this.#send(pipeline as unknown as Commands, one)
     try {
-      const replies = await pipeline.exec()
-      this.#onPublish((performance.now() - begin) / 1_000)
-      for (const [index, { resolve, reject }] of waiting.entries()) {
-        const [error, reply] = replies?.[index] ?? [new Error('the pipeline was not sent'), undefined]
-        if (error) reject(error)
-        else resolve(publishedOf(reply as Reply))
-      }
+      const published = await command()
+      for (const [index, { resolve }] of waiting.entries()) resolve(published[index] as Published)
     } catch (error) {
       for (const { reject } of waiting) reject(error)
     }
-  }
-
-  async #sendEach(waiting: readonly Waiting[]): Promise<void> {
-    const begin = performance.now()
-    const replies = waiting.map(async (one) => {
-      try {
-        one.resolve(publishedOf(await this.#send(this.#redis as unknown as Commands, one)))
-      } catch (error) {
-        one.reject(error)
-      }
-    })
-    await Promise.all(replies)
     this.#onPublish((performance.now() - begin) / 1_000)
   }
-
-  #send(commands: Commands, { channel, body }: Waiting): Promise<Reply> {
-    const limit = historyLimitOf(channel)
-    if (limit) return commands.appendAndPublish(historyKey(channel), channel, body, limit.length, limit.seconds)
-    return this.#cluster ? commands.spublish(channel, body) : commands.publish(channel, body)
-  }
-}
-
-function publishedOf(reply: Reply): Published {
-  return typeof reply === 'number' ? { position: undefined, receivers: reply } : { position: reply[0], receivers: reply[1] }
 }

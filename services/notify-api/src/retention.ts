@@ -1,3 +1,4 @@
+import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
 import type { Retired, RetentionStore } from './store/retention-store.ts'
 
@@ -48,7 +49,7 @@ export class Retention {
       onPass(retired)
       if (Object.values(retired).some((rows) => rows > 0)) log.info({ retired }, 'old rows deleted')
     } catch (error) {
-      log.warn({ err: error }, 'retention failed')
+      log.warn({ err: loggable(error) }, 'retention failed')
     }
   }
 }

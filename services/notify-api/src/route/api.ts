@@ -1,4 +1,10 @@
-import type { FastifyInstance, onRequestAsyncHookHandler, RawServerDefault, FastifyBaseLogger } from 'fastify'
+import type {
+  FastifyInstance,
+  onRequestAsyncHookHandler,
+  onRequestHookHandler,
+  RawServerDefault,
+  FastifyBaseLogger,
+} from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Scope } from '../caller.ts'
@@ -6,9 +12,11 @@ import type { Scope } from '../caller.ts'
 /** Where routes are added. */
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>
 
+type Door = (onRequestHookHandler | onRequestAsyncHookHandler)[]
+
 /** The hooks that let callers in, for the routes to choose from. */
 export interface Doors {
-  readonly backend: (scope: Scope) => onRequestAsyncHookHandler[]
-  readonly memberReads: onRequestAsyncHookHandler[]
-  readonly memberChanges: onRequestAsyncHookHandler[]
+  readonly backend: (scope: Scope) => Door
+  readonly memberReads: Door
+  readonly memberChanges: Door
 }

@@ -232,7 +232,7 @@ describe('a member call', () => {
     ['without content type', { cookie, origin: localOrigin }, 415, 'content-type'],
   ])('that changes state is refused %s', async (_case, headers, status, header) => {
     for (const path of ['/notification/1/read', '/notification/read-all']) {
-      const answer = await call(`${api.url}${path}`, { method: 'POST', headers: headers as Record<string, string> })
+      const answer = await call(`${api.url}${path}`, { method: 'POST', headers })
       expect(answer).toMatchObject({ status, body: { errors: [{ in: 'header', pointer: `#/${header}` }] } })
       if (status === 401) expect(answer.headers.get('www-authenticate')).toContain('access_token')
     }

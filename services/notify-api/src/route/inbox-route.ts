@@ -9,11 +9,10 @@ import type { InboxStore } from '../store/inbox-store.ts'
 import type { ReadChange, ReadStore } from '../store/read-store.ts'
 import type { Api, Doors } from './api.ts'
 
-export interface InboxRouteOptions {
-  readonly doors: Doors
+export interface InboxParts {
   readonly inbox: InboxStore
   readonly reads: ReadStore
-  readonly outbox: Outbox
+  readonly outbox: Pick<Outbox, 'publish'>
 }
 
 const PageQuery = z.strictObject({
@@ -29,7 +28,7 @@ const NotificationParams = z.object({ id: z.coerce.number().pipe(NotificationId)
 const NoBody = z.strictObject({}).nullish()
 
 /** What members see of their notifications, and what they have read. */
-export function inboxRoutes(app: Api, { doors, inbox, reads, outbox }: InboxRouteOptions): void {
+export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: InboxParts): void {
   const turns = new InTurn()
 
   /**

@@ -2,6 +2,9 @@ import { memberToken, serviceToken, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { call, hello, type NotifyApi, openStack, type Stack } from '../notify-api.test.fixture.ts'
 
+const invalid = (pointer: string) => ({ status: 400, type: 'invalid', pointer })
+const authorization = (token: string) => ({ authorization: `Bearer ${token}` })
+
 let stack: Stack
 let api: NotifyApi
 
@@ -144,7 +147,7 @@ describe('POST /session/revoke', () => {
     await waitFor(() => gateway.publications.length === 1, { what: 'the order' })
     expect(gateway.publications[0]).toEqual({
       channel: 'gateway:control',
-      position: undefined,
+      position: expect.any(String),
       body: { type: 'revoke', memberId: 7 },
     })
     gateway.close()
@@ -152,7 +155,6 @@ describe('POST /session/revoke', () => {
 })
 
 describe('a refusal says what is wrong and where', () => {
-  const invalid = (pointer: string) => ({ status: 400, type: 'invalid', pointer })
   test.each([
     ['memberId missing', { message: 'a', redirectPath: '/' }, invalid('#/memberId')],
     ['memberId 0', { ...hello, memberId: 0 }, invalid('#/memberId')],
@@ -199,7 +201,6 @@ describe('a refusal says what is wrong and where', () => {
     ])
   })
 
-  const authorization = (token: string) => ({ authorization: `Bearer ${token}` })
   test.each([
     ['no token', { authorization: '' }, 401, 'no token'],
     ['no bearer token', { authorization: 'Basic YTpi' }, 401, 'no token'],

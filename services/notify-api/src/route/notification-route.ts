@@ -9,12 +9,10 @@ import type { NotificationStore } from '../store/notification-store.ts'
 import { everybody } from '../store/write-group.ts'
 import type { Api, Doors } from './api.ts'
 
-export interface NotificationRouteOptions {
-  readonly doors: Doors
-  readonly notifications: NotificationStore
-  readonly outbox: Outbox
+export interface NotificationParts {
+  readonly notifications: Pick<NotificationStore, 'add' | 'idsFrom'>
+  readonly outbox: Pick<Outbox, 'publish'>
   readonly idempotency: Idempotency
-  readonly maxSendBytes: number
 }
 
 const IdempotencyHeaders = z.object({
@@ -30,7 +28,9 @@ const IdempotencyHeaders = z.object({
 /** What backends post. */
 export function notificationRoutes(
   app: Api,
-  { doors, notifications, outbox, idempotency, maxSendBytes }: NotificationRouteOptions,
+  doors: Doors,
+  { notifications, outbox, idempotency }: NotificationParts,
+  maxSendBytes: number,
 ): void {
   app.post(
     '/notification/send',

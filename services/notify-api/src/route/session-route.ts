@@ -4,14 +4,13 @@ import type { Outbox } from '../outbox.ts'
 import type { OutboxStore } from '../store/outbox-store.ts'
 import type { Api, Doors } from './api.ts'
 
-export interface SessionRouteOptions {
-  readonly doors: Doors
+export interface SessionParts {
   readonly outboxStore: OutboxStore
-  readonly outbox: Outbox
+  readonly outbox: Pick<Outbox, 'publish'>
 }
 
 /** Orders to the gateways. They go through the outbox, so that an outage of Redis delays them and does not lose them. */
-export function sessionRoutes(app: Api, { doors, outboxStore, outbox }: SessionRouteOptions): void {
+export function sessionRoutes(app: Api, doors: Doors, { outboxStore, outbox }: SessionParts): void {
   app.post(
     '/session/revoke',
     {

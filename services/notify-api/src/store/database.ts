@@ -1,5 +1,4 @@
-import { createPool } from 'mysql2'
-import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2/promise'
+import { createPool, type Pool, type PoolConnection, type QueryError, type ResultSetHeader } from 'mysql2'
 import { DatabaseAway, isAway, isTransient } from './database-error.ts'
 
 export interface DatabaseOptions {
@@ -27,7 +26,7 @@ export class Database {
 
   constructor(url: string, { connections, timeoutMs, scripts = false }: DatabaseOptions) {
     this.#timeoutMs = timeoutMs
-    const pool = createPool({
+    this.#pool = createPool({
       uri: url,
       connectionLimit: connections,
       queueLimit: maxWaitingForConnection,
@@ -39,12 +38,11 @@ export class Database {
       decimalNumbers: true,
       jsonStrings: true,
     })
-    pool.on('connection', (connection) => {
+    this.#pool.on('connection', (connection) => {
       for (const sql of sessionSettings) {
-        connection.query(sql, (error: Error | null) => error && connection.destroy())
+        connection.query(sql, (error) => error && connection.destroy())
       }
     })
-    this.#pool = pool.promise()
   }
 
   /** Does `work` on one connection. When it fails, nothing it began stays open. */
@@ -84,32 +82,29 @@ export class Database {
     await this.run((connection) => connection.rows('SELECT 1'))
   }
 
-  async close(): Promise<void> {
-    await this.#pool.end()
+  close(): Promise<void> {
+    return new Promise((resolve, reject) => this.#pool.end((error) => (error ? reject(error) : resolve())))
   }
 
-  async #acquire(): Promise<PoolConnection> {
-    const pending = this.#pool.getConnection()
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error('no connection in time')), this.#timeoutMs / 2)
+  #acquire(): Promise<PoolConnection> {
+    return new Promise((resolve, reject) => {
+      let late = false
+      const timer = setTimeout(() => {
+        late = true
+        reject(new DatabaseAway({ cause: new Error('no connection in time') }))
+      }, this.#timeoutMs / 2)
+      this.#pool.getConnection((error, connection) => {
+        clearTimeout(timer)
+        if (late) return error ?? connection.release()
+        if (error) return reject(new DatabaseAway({ cause: error }))
+        return resolve(connection)
+      })
     })
-    try {
-      return await Promise.race([pending, late])
-    } catch (error) {
-      pending.then(
-        (connection) => connection.release(),
-        () => {},
-      )
-      throw new DatabaseAway({ cause: error })
-    } finally {
-      clearTimeout(timer)
-    }
   }
 
   async #rollBack(connection: PoolConnection): Promise<void> {
     try {
-      await connection.query({ sql: 'ROLLBACK', timeout: this.#timeoutMs })
+      await new Connection(connection, this.#timeoutMs).write('ROLLBACK')
       connection.release()
     } catch {
       connection.destroy()
@@ -117,7 +112,10 @@ export class Database {
   }
 }
 
-/** One connection for the time of one piece of work. */
+/**
+ * One connection for the time of one piece of work. Over the library's callbacks: its promises capture a stack for each query, which
+ * costs more than sending one.
+ */
 export class Connection {
   readonly #connection: PoolConnection
   readonly #timeoutMs: number
@@ -127,19 +125,25 @@ export class Connection {
     this.#timeoutMs = timeoutMs
   }
 
-  async rows<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
-    const [rows] = await this.#connection.query<RowDataPacket[]>({ sql, timeout: this.#timeoutMs, values: [...values] })
-    return rows as Row[]
+  rows<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    return this.#query(sql, values)
   }
 
-  async write(sql: string, values: readonly unknown[] = []): Promise<ResultSetHeader> {
-    const [header] = await this.#connection.query<ResultSetHeader>({ sql, timeout: this.#timeoutMs, values: [...values] })
-    return header
+  write(sql: string, values: readonly unknown[] = []): Promise<ResultSetHeader> {
+    return this.#query(sql, values)
   }
 
   /** Several statements in one round trip; one header for each. The first that fails ends it, with the transaction still open. */
-  async script(sql: string): Promise<ResultSetHeader[]> {
-    const [headers] = await this.#connection.query<ResultSetHeader[]>({ sql, timeout: this.#timeoutMs })
-    return headers
+  script(sql: string): Promise<ResultSetHeader[]> {
+    return this.#query(sql, [])
+  }
+
+  #query<Result>(sql: string, values: readonly unknown[]): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#connection.query({ sql, values: [...values], timeout: this.#timeoutMs }, (error: QueryError | null, result) => {
+        if (error) reject(error)
+        else resolve(result as Result)
+      })
+    })
   }
 }

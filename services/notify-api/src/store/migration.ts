@@ -1,3 +1,4 @@
+import { loggable } from '../loggable.ts'
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -59,7 +60,7 @@ export async function migrateWhenReachable(url: string, log: Log): Promise<void>
       return
     } catch (error) {
       if (!isAway(error) || performance.now() > deadline) throw error
-      log.warn({ err: error }, 'the database is not reachable yet')
+      log.warn({ err: loggable(error) }, 'the database is not reachable yet')
       await delay(retryMs)
     }
   }
@@ -78,7 +79,7 @@ async function readMigrations(): Promise<Migration[]> {
 // Lock names are shared by all databases of a server, and at most 64 characters long.
 async function lock(connection: Connection): Promise<void> {
   const [rows] = await connection.query<(RowDataPacket & { got: number | null })[]>(
-    "SELECT GET_LOCK(CONCAT('migration:', MD5(DATABASE())), ?) AS got",
+    "SELECT GET_LOCK(CONCAT('migration:', LEFT(SHA2(DATABASE(), 256), 32)), ?) AS got",
     [lockSeconds],
   )
   if (rows[0]?.got !== 1) throw new Error(`another instance has been migrating for ${lockSeconds} s`)

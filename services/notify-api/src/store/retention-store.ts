@@ -32,7 +32,7 @@ export class RetentionStore {
         const idempotency_key = await repeat(maxBatches, batchRows, () => retireKeys(connection, batchRows))
         return { notification, broadcast_read, idempotency_key }
       } finally {
-        await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', MD5(DATABASE())))")
+        await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
       }
     })
   }
@@ -49,7 +49,9 @@ async function repeat(maxBatches: number, batchRows: number, deleteBatch: () => 
 }
 
 async function lock(connection: Connection): Promise<boolean> {
-  const [row] = await connection.rows<{ got: number | null }>("SELECT GET_LOCK(CONCAT('retention:', MD5(DATABASE())), 0) AS got")
+  const [row] = await connection.rows<{ got: number | null }>(
+    "SELECT GET_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)), 0) AS got",
+  )
   return row?.got === 1
 }
 

@@ -1,0 +1,64 @@
+import { buildOps, connectRedis, listen, openLog, run } from '@tidings/chassis'
+import { buildApp } from '@tidings/notify-api/app'
+import { configFrom } from '@tidings/notify-api/config'
+import { Idempotency } from '@tidings/notify-api/idempotency'
+import { Metrics } from '@tidings/notify-api/metric'
+import { Database } from '@tidings/notify-api/store/database'
+import { IdempotencyStore } from '@tidings/notify-api/store/idempotency-store'
+import { InboxStore } from '@tidings/notify-api/store/inbox-store'
+import { migrateWhenReachable } from '@tidings/notify-api/store/migration'
+import { OutboxStore } from '@tidings/notify-api/store/outbox-store'
+import { ReadStore } from '@tidings/notify-api/store/read-store'
+import { createPool, type ResultSetHeader } from 'mysql2/promise'
+
+/**
+ * What one writes first: the same HTTP stack, checks and table, but each request is an INSERT of its own in autocommit, then a
+ * PUBLISH. Nothing is published after a crash, and nothing resumes.
+ */
+await run(async () => {
+  const config = configFrom(process.env)
+  const log = openLog('naive-api', config.logLevel)
+  const metrics = new Metrics()
+  await migrateWhenReachable(config.database.url, log)
+  const pool = createPool({ uri: config.database.url, connectionLimit: 10, timezone: 'Z' })
+  const redis = connectRedis(config.redisUrl, {})
+  const database = new Database(config.database.url, config.database)
+
+  const app = await buildApp({
+    config,
+    log,
+    metrics,
+    parts: {
+      notifications: {
+        async add({ memberIds, message, redirectPath, data }) {
+          const [memberId = 0] = memberIds
+          const [{ insertId }] = await pool.execute<ResultSetHeader>(
+            'INSERT INTO notification (member_id, message, redirect_path, data) VALUES (?, ?, ?, ?)',
+            [memberId, message, redirectPath, data ? JSON.stringify(data) : null],
+          )
+          const body = JSON.stringify({ memberId, notificationId: insertId, message, redirectPath, data })
+          return { notificationIds: [insertId], outboxRows: [{ outboxId: 0, channel: `member:${memberId}:notification`, body }] }
+        },
+        idsFrom: (first) => [first],
+      },
+      outbox: { publish: (rows) => Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body))) },
+      inbox: new InboxStore(database),
+      reads: new ReadStore(database),
+      outboxStore: new OutboxStore(database),
+      idempotency: new Idempotency(new IdempotencyStore(database, config.group), log),
+    },
+  })
+  const ops = buildOps(metrics.registry, () => ({ failing: [] }))
+  await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
+  return {
+    log,
+    closeTimeoutMs: 10_000,
+    async close() {
+      await app.close()
+      redis.disconnect()
+      await pool.end()
+      await database.close()
+      await ops.close()
+    },
+  }
+})

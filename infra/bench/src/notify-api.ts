@@ -1,0 +1,100 @@
+import { join } from 'node:path'
+import {
+  createDatabase,
+  developmentSecrets,
+  localOrigin,
+  type OwnedProcess,
+  serviceToken,
+  spawnOwned,
+  startDatabase,
+  startRedis,
+} from '@tidings/local'
+import { cpuSeconds } from './cpu.ts'
+import { load, median } from './load.ts'
+
+const rounds = Number(process.env['BENCH_ROUNDS'] ?? 5)
+const secondsPerRound = Number(process.env['BENCH_SECONDS'] ?? 4)
+const connections = 64
+const loneRequests = 300
+const warmUpSeconds = 2
+
+interface Round {
+  readonly perSecond: number
+  readonly cpuMicroseconds: number
+  readonly loneMs: number
+}
+
+/**
+ * notify-api against the naive version: an INSERT in autocommit, then a PUBLISH. Same HTTP stack, same table, same database server with
+ * durable commits; rounds alternate, medians are compared.
+ */
+const database = await startDatabase()
+const redis = await startRedis()
+const token = serviceToken()
+const contestants = await Promise.all([
+  open('naive', join(import.meta.dirname, 'naive-api.js')),
+  open('ours', join(import.meta.dirname, '../../../services/notify-api/dist/main.js')),
+])
+for (const { url } of contestants) await load({ url, token, connections, seconds: warmUpSeconds })
+
+const results = new Map<string, Round[]>(contestants.map(({ name }) => [name, []]))
+for (let round = 0; round < rounds; round++) {
+  for (const { name, url, service } of contestants) {
+    const pids = [service.pid, database.process.pid]
+    const lone = await load({ url, token, connections: 1, seconds: secondsPerRound, requests: loneRequests })
+    const before = cpuSeconds(pids)
+    const busy = await load({ url, token, connections, seconds: secondsPerRound })
+    const cpu = cpuSeconds(pids) - before
+    results.get(name)?.push({
+      perSecond: busy.answers / busy.seconds,
+      cpuMicroseconds: (cpu / busy.answers) * 1e6,
+      loneMs: median(lone.latencies),
+    })
+  }
+}
+
+const [naive, ours] = contestants.map(({ name }) => summary(results.get(name) ?? [])) as [Round, Round]
+print('posts a second, 64 connections', naive.perSecond, ours.perSecond, '>= 2')
+print('CPU of service and database, us a post', naive.cpuMicroseconds, ours.cpuMicroseconds, '<= 0.5')
+print('latency of a lone post, ms (median)', naive.loneMs, ours.loneMs, '<= 1.2')
+
+await Promise.all(contestants.map(({ service }) => service.stop()))
+await redis.stop()
+await database.stop()
+
+async function open(name: string, program: string): Promise<{ name: string; url: string; service: OwnedProcess }> {
+  const databaseUrl = await createDatabase(database.url, `bench_${name}`)
+  const service = spawnOwned({
+    name,
+    command: process.execPath,
+    args: ['--enable-source-maps', program],
+    env: {
+      PATH: process.env['PATH'],
+      NODE_ENV: 'test',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      OPS_PORT: '0',
+      MYSQL_URL: databaseUrl,
+      REDIS_URL: redis.url,
+      ALLOWED_ORIGINS: localOrigin,
+      MEMBER_JWT_SECRET: developmentSecrets.member,
+      SERVICE_JWT_SECRET: developmentSecrets.service,
+    },
+  })
+  const port = await service.firstLine((line) => Number(/"port":(\d+),"opsPort"/.exec(line)?.[1]) || undefined, 20_000)
+  return { name, url: `http://127.0.0.1:${port}`, service }
+}
+
+function summary(all: readonly Round[]): Round {
+  return {
+    perSecond: median(all.map(({ perSecond }) => perSecond)),
+    cpuMicroseconds: median(all.map(({ cpuMicroseconds }) => cpuMicroseconds)),
+    loneMs: median(all.map(({ loneMs }) => loneMs)),
+  }
+}
+
+function print(what: string, plain: number, own: number, target: string): void {
+  console.log(
+    `${what.padEnd(42)} naive ${plain.toFixed(2).padStart(9)}   ours ${own.toFixed(2).padStart(9)}   ratio ${(own / plain).toFixed(2)} (${target})`,
+  )
+}
