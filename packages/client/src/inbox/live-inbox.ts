@@ -54,6 +54,8 @@ export class LiveInbox implements Inbox {
   #reading: Promise<boolean> | undefined
   /** Something was missed after the reading began. */
   #again = false
+  /** Ids of what arrived while that which was missed before it is being read: announced after it, so that the order stays. */
+  #held: number[] | undefined
   #failures = 0
   #loadedAt = 0
   #loadingMore: Promise<boolean> | undefined
@@ -90,6 +92,7 @@ export class LiveInbox implements Inbox {
     this.#life += 1
     this.#model = emptyInbox
     this.#seen.clear()
+    this.#held = undefined
     this.#reading = undefined
     this.#loadingMore = undefined
     this.#error = undefined
@@ -104,8 +107,10 @@ export class LiveInbox implements Inbox {
 
   /** There may be notifications, or changes, that will not arrive. */
   missed(): void {
+    if (!this.#started) return
+    if (this.#model.loaded) this.#held ??= []
     if (this.#reading) this.#again = true
-    else if (this.#started) this.#readIn(gatherMs)
+    else this.#readIn(gatherMs)
   }
 
   arrived(message: NotificationMessage | BroadcastMessage, broadcast: boolean): void {
@@ -115,7 +120,8 @@ export class LiveInbox implements Inbox {
     if (!known) this.#recount.arrived()
     // One that a page has brought already is new all the same, unless it was there long before: then it is a repeat.
     if (known && performance.now() - this.#loadedAt > crossingMs) return
-    this.#announce([notificationId])
+    if (this.#held) this.#held.push(notificationId)
+    else this.#announce([notificationId])
   }
 
   wasRead(message: ReadMessage): void {
@@ -205,7 +211,9 @@ export class LiveInbox implements Inbox {
     this.#reading = undefined
     this.#show()
     for (const { memberId } of page.body.items) if (memberId !== undefined) this.#owner.pageOf(memberId)
-    if (before.loaded) this.#announce(newSince(before, page.body))
+    const late = before.loaded ? newSince(before, page.body) : []
+    this.#announce([...(this.#held ?? []), ...late].toSorted((a, b) => a - b))
+    this.#held = this.#again ? [] : undefined
     if (this.#again) this.#readIn(gatherMs)
     this.#again = false
     return true
@@ -254,6 +262,8 @@ export class LiveInbox implements Inbox {
     this.#readFailed = true
     this.#reading = undefined
     this.#show()
+    this.#announce(this.#held ?? [])
+    this.#held = undefined
     // Who is not let in is let in again when the connection stands.
     if (this.#started && answer.status !== 401) this.#readIn(gatherMs + backoffMs(this.#failures++, this.#settings))
     return false
