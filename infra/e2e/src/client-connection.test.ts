@@ -1,7 +1,10 @@
 import { waitFor } from '@tidings/local'
-import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { arrived, deadlineMs, given, inbox, status, unread } from './client-fact.test.fixture.ts'
 import { type ClientStack, openClientStack } from './client-stack.test.fixture.ts'
+
+/** The long form: `DROP_SECONDS=2 npm test -- client-connection`. */
+const dropMs = Number(process.env['DROP_SECONDS'] ?? 0.1) * 1_000
 
 let stack: ClientStack
 beforeAll(async () => {
@@ -9,63 +12,109 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => stack?.close())
 
-const deadlineMs = 20_000
-const status = (page: Page) => page.evaluate(() => window.tidings.connection.getSnapshot().status)
-const until = (page: Page, wanted: string) =>
-  waitFor(async () => (await status(page)) === wanted, { deadlineMs, what: `status ${wanted}` })
-const arrived = (page: Page) => page.evaluate(() => window.arrived.map(({ message }) => message))
-
 test('a notification arrives', async () => {
   const device = await stack.device(1)
   const page = await device.tab()
-  await until(page, 'connected')
+  await status(page, 'connected')
   await stack.send(1, 'hello')
-  await waitFor(async () => (await arrived(page)).length === 1, { deadlineMs, what: 'the notification' })
-  expect(await page.evaluate(() => window.tidings.inbox.getSnapshot())).toMatchObject({
-    status: 'ready',
-    unreadCount: 1,
-    hasMore: false,
-    items: [{ message: 'hello', readAt: null, broadcast: false }],
-  })
+  await given(page, ['hello'])
+  await unread(page, 1)
+  expect((await inbox(page)).items).toMatchObject([
+    { message: 'hello', readAt: null, broadcast: false, memberId: 1, redirectPath: '/hello' },
+  ])
   await device.context.close()
 })
 
-/** The long form: `DROP_SECONDS=2 npx vitest run client-connection`. */
-const dropMs = Number(process.env['DROP_SECONDS'] ?? 0.1) * 1_000
-
-describe('nothing is lost', () => {
-  test(
-    '20 forced drops during 200 notifications: 200, once each, in order',
-    async () => {
-      const device = await stack.device(2)
-      const page = await device.tab()
-      await until(page, 'connected')
-      const messages = Array.from({ length: 200 }, (_, at) => `message-${at}`)
-      let sent = 0
-      const sending = (async () => {
-        for (const message of messages) {
-          await stack.send(2, message)
-          sent += 1
-        }
-      })()
-      for (let drop = 0; drop < 20; drop += 1) {
-        await waitFor(() => sent >= drop * 10, { deadlineMs, what: `${drop * 10} sent` })
-        stack.wire.down()
-        await new Promise((resolve) => setTimeout(resolve, dropMs))
-        stack.wire.up()
-        await until(page, 'connected')
+test(
+  '20 forced drops during 200 notifications: 200, once each, in order',
+  async () => {
+    const device = await stack.device(2)
+    const page = await device.tab()
+    await status(page, 'connected')
+    const messages = Array.from({ length: 200 }, (_, at) => `message-${at}`)
+    let sent = 0
+    const send = async (upTo: number) => {
+      while (sent < upTo) {
+        await stack.send(2, messages[sent] ?? '')
+        sent += 1
       }
+    }
+    for (let drop = 0; drop < 20; drop += 1) {
+      const sending = send((drop + 1) * 10)
+      await waitFor(() => sent >= drop * 10 + 3, { deadlineMs, what: 'some of them to be sent' })
+      stack.wire.down()
+      await new Promise((resolve) => setTimeout(resolve, dropMs))
+      stack.wire.up()
       await sending
-      await waitFor(async () => (await arrived(page)).length >= 200, { deadlineMs, what: '200 notifications' }).catch(async (e) => { console.log(JSON.stringify(await page.evaluate(() => ({ a: window.arrived.map((x) => x.message), s: window.states, i: window.tidings.inbox.getSnapshot().items.length })))); throw e })
-      expect(await arrived(page)).toEqual(messages)
-      const inbox = await page.evaluate(() => window.tidings.inbox.getSnapshot())
-      expect(inbox.items.map(({ message }) => message)).toEqual(messages.toReversed())
-      await waitFor(async () => (await page.evaluate(() => window.tidings.inbox.getSnapshot().unreadCount)) === 200, {
-        deadlineMs,
-        what: 'a count of 200',
-      })
-      await device.context.close()
+    }
+    await given(page, messages)
+    expect((await inbox(page)).items.map(({ message }) => message)).toEqual(messages.toReversed())
+    await unread(page, 200)
+    await device.context.close()
+  },
+  dropMs * 20 + 120_000,
+)
+
+test('away for longer than the history reaches back: the inbox is read, and each is given once, in order', async () => {
+  const device = await stack.device(3)
+  const page = await device.tab({ pageSize: 50 })
+  await status(page, 'connected')
+  await stack.send(3, 'before')
+  await given(page, ['before'])
+  stack.wire.down()
+  const messages = Array.from({ length: 130 }, (_, at) => `away-${at}`)
+  for (const message of messages) await stack.send(3, message)
+  stack.wire.up()
+  await status(page, 'connected')
+  await stack.send(3, 'after')
+  await given(page, ['before', ...messages, 'after'])
+  await unread(page, 132)
+  await device.context.close()
+})
+
+test('Redis loses everything: the inbox is read, and nothing is given twice', async () => {
+  const device = await stack.device(4)
+  const page = await device.tab()
+  await status(page, 'connected')
+  await stack.send(4, 'one')
+  await given(page, ['one'])
+  await stack.redis.restart()
+  await waitFor(
+    async () => (await stack.post('/notification/send', { memberId: 4, message: 'two', redirectPath: '/' }))['online'],
+    {
+      deadlineMs,
+      what: 'a gateway to listen again',
     },
-    dropMs * 20 + 120_000,
   )
+  await waitFor(async () => (await arrived(page)).includes('two'), { deadlineMs, what: 'the second' })
+  expect((await arrived(page)).filter((message) => message === 'one')).toHaveLength(1)
+  await device.context.close()
+})
+
+test('a broadcast arrives, and is in every inbox', async () => {
+  const devices = [await stack.device(6), await stack.device(7)]
+  const pages = await Promise.all(devices.map((device) => device.tab()))
+  for (const page of pages) await status(page, 'connected')
+  await stack.broadcast('to all')
+  for (const page of pages) {
+    await given(page, ['to all'])
+    await unread(page, 1)
+    expect((await inbox(page)).items).toMatchObject([{ message: 'to all', broadcast: true, redirectPath: '/notice' }])
+  }
+  for (const device of devices) await device.context.close()
+})
+
+test('a drained gateway: the session moves to the other one without a loss', async () => {
+  const device = await stack.device(5)
+  const page = await device.tab()
+  await status(page, 'connected')
+  const [first, second] = stack.gateways
+  const holds = await stack.sessions(5, first)
+  const holder = holds === 1 ? first : second
+  await holder?.stop()
+  await stack.send(5, 'meanwhile')
+  await given(page, ['meanwhile'])
+  expect(await page.evaluate(() => window.states.map((state) => state.status))).not.toContain('offline')
+  await holder?.again()
+  await device.context.close()
 })

@@ -34,8 +34,8 @@ export interface ClientStack {
   send(memberId: number, message: string): Promise<number>
   broadcast(message: string): Promise<number>
   post(path: string, body: object): Promise<Record<string, unknown>>
-  /** Sessions that the gateways have for a member. */
-  sessions(memberId: number): Promise<number>
+  /** Sessions that the gateways, or one of them, have for a member. */
+  sessions(memberId: number, gateway?: ServiceProcess): Promise<number>
   close(): Promise<void>
 }
 
@@ -101,8 +101,8 @@ export async function openClientStack(name: string): Promise<ClientStack> {
     broadcast: async (message) =>
       (await post('/notification/broadcast', { message, redirectPath: '/notice' }))['notificationId'] as number,
     post,
-    async sessions(memberId) {
-      const counts = gateways.map(async ({ opsPort }) => {
+    async sessions(memberId, gateway) {
+      const counts = (gateway ? [gateway] : gateways).map(async ({ opsPort }) => {
         const answer = await fetch(`http://127.0.0.1:${opsPort}/session?memberId=${memberId}`)
         return ((await answer.json()) as { sessions: unknown[] }).sessions.length
       })

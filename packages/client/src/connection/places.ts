@@ -39,9 +39,11 @@ export class Places {
     if (oldest !== undefined) this.#lastMessageIds.delete(oldest)
   }
 
-  /** Where the channel stands, when that is further than what was read. */
-  advance(destination: string, position: string): void {
-    if (this.#isLater(destination, position)) this.set(destination, position)
+  /** Where the channel stands; true when that is further than what was read. */
+  advance(destination: string, position: string): boolean {
+    const later = this.#isLater(destination, position)
+    if (later) this.set(destination, position)
+    return later
   }
 
   forget(destination: string): void {

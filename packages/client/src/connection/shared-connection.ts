@@ -243,11 +243,16 @@ export class SharedConnection {
 
   #follow({ tab, state, memberId, places }: Extract<TabMessage, { type: 'state' }>): void {
     if (memberId !== undefined) this.#member(memberId)
-    for (const [destination, lastMessageId] of places) this.#places.advance(destination, lastMessageId)
-    const before = this.#leader
+    for (const [destination, lastMessageId] of places) {
+      const before = this.#places.lastMessageId(destination)
+      if (!this.#places.advance(destination, lastMessageId) || before === undefined) continue
+      // What the others were told while this tab was stopped. A task comes with a snapshot.
+      if (!destination.startsWith(taskPrefix)) this.#listener.missed(destination)
+    }
+    const known = this.#leader === tab
     this.#leader = tab
     this.#show(state)
-    if (before !== tab) this.#watchers.follow((message) => this.#tabs.post(message))
+    if (!known) this.#watchers.follow((message) => this.#tabs.post(message))
   }
 
   #member(memberId: number): void {
@@ -263,7 +268,7 @@ export class SharedConnection {
     const isTask = destination.startsWith(taskPrefix)
     // A snapshot replaces what came before it, wherever that had got to.
     if (isTask && (body as { type?: unknown } | undefined)?.type === 'snapshot') this.#places.set(destination, messageId)
-    else if (isTask && !this.#places.isNext(destination, messageId)) return this.#watchers.renew(destination, this.leading)
+    else if (isTask && !this.#places.isNext(destination, messageId)) return this.#watchAnew(destination)
     else if (!this.#places.take(destination, messageId)) return
     if (isTask) this.#watchers.saw(destination, body, this.leading)
     if (body !== undefined) this.#listener.message(destination, body)
@@ -271,11 +276,17 @@ export class SharedConnection {
 
   #subscribed({ destination, position, outcome }: Subscribed): void {
     if (destination.startsWith(taskPrefix)) {
-      if (outcome === 'lost') this.#watchers.renew(destination, this.leading)
+      if (outcome === 'lost' && this.leading) this.#watchers.renew(destination)
       return
     }
     if (position) this.#places.advance(destination, position)
     if (outcome !== 'recovered' && always.includes(destination)) this.#listener.missed(destination)
+  }
+
+  /** Something is missing between what is known of a task and what came. */
+  #watchAnew(destination: string): void {
+    if (this.leading) this.#watchers.renew(destination)
+    else this.watch(destination.slice(taskPrefix.length), true)
   }
 
   async #answer({ question, id }: Extract<TabMessage, { type: 'ask' }>): Promise<void> {

@@ -50,7 +50,10 @@ export class Watchers {
   }
 
   leave(post: (message: TabMessage) => void): void {
-    for (const taskId of this.#own) post({ type: 'unwatch', tab: this.#tab, taskId })
+    for (const taskId of this.#own) {
+      post({ type: 'unwatch', tab: this.#tab, taskId })
+      this.#places.forget(prefix + taskId)
+    }
     this.#tabs.clear()
   }
 
@@ -58,7 +61,7 @@ export class Watchers {
     const tabs = this.#tabs.get(taskId)
     if (tabs) {
       tabs.add(tab)
-      if (fresh) this.renew(prefix + taskId, true)
+      if (fresh) this.renew(prefix + taskId)
       return
     }
     const [oldest] = this.#tabs.keys()
@@ -73,9 +76,9 @@ export class Watchers {
     if (tabs?.delete(tab) && tabs.size === 0) this.#drop(taskId)
   }
 
-  /** Subscribes anew, for a snapshot; that is the leading tab's to do. */
-  renew(destination: string, leading: boolean): void {
-    if (!leading || !this.#tabs.has(destination.slice(prefix.length))) return
+  /** In the leading tab: subscribes anew, for a snapshot. */
+  renew(destination: string): void {
+    if (!this.#tabs.has(destination.slice(prefix.length))) return
     this.#places.forget(destination)
     this.#link.unsubscribe(destination)
     this.#link.subscribe(destination)

@@ -44,6 +44,11 @@ export function has(model: InboxModel, notificationId: number): boolean {
   return model.items.some((item) => item.notificationId === notificationId)
 }
 
+/** 0 when there is none. */
+export function newestId({ items }: InboxModel): number {
+  return items[0]?.notificationId ?? 0
+}
+
 /** One that arrived live. It counts as unread unless it was read elsewhere already. The same model when it is there. */
 export function arrive(model: InboxModel, item: InboxItem): InboxModel {
   if (has(model, item.notificationId)) return model
@@ -59,13 +64,16 @@ export function arrive(model: InboxModel, item: InboxItem): InboxModel {
   }
 }
 
-/** The newest page. What lies below it stays when the page reaches it, and is dropped when a hole would be left. */
-export function mergeNewest(model: InboxModel, page: InboxPage): InboxModel {
+/**
+ * The newest page. `whole`: up to which notification nothing was missed. What lies below the page stays when the page reaches down to
+ * there, and is dropped when a hole would be left.
+ */
+export function mergeNewest(model: InboxModel, page: InboxPage, whole: number = newestId(model)): InboxModel {
   const items = page.items.map(itemOf)
   const oldest = items.at(-1)?.notificationId ?? 0
   const newer = model.items.filter((item) => item.notificationId >= oldest)
   const older = page.nextCursor === null ? [] : model.items.filter((item) => item.notificationId < oldest)
-  const reached = model.loaded && items.some((item) => has(model, item.notificationId))
+  const reached = model.loaded && oldest <= whole
   return {
     ...model,
     loaded: true,
@@ -116,11 +124,11 @@ export function view(model: InboxModel): Pick<InboxState, 'items' | 'unreadCount
   const markOf = (item: InboxItem) => (item.readAt === null ? marks.find((mark) => covers(mark, item)) : undefined)
   const items = marks.length === 0 ? model.items : model.items.map((item) => withMark(item, markOf(item)))
   const marked = model.items.filter((item) => markOf(item) !== undefined).length
+  // A count that crossed with an arrival may be lower than what is there to be seen.
+  const shown = items.filter((item) => item.readAt === null).length
   // Read-all leaves only what has come since, and that is all here.
-  const left = marks.some((mark) => mark.upTo !== undefined)
-    ? items.filter((item) => item.readAt === null).length
-    : Math.max(0, unreadCount - marked)
-  return { items, unreadCount: Math.min(left, unreadCount), hasMore: cursor !== null }
+  const readAll = marks.some((mark) => mark.upTo !== undefined)
+  return { items, unreadCount: readAll ? shown : Math.max(shown, unreadCount - marked), hasMore: cursor !== null }
 }
 
 function withMark(item: InboxItem, mark: Mark | undefined): InboxItem {

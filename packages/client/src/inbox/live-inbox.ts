@@ -14,6 +14,7 @@ import {
   type InboxModel,
   type Mark,
   markAsRead,
+  newestId,
   mergeNewest,
   mergeOlder,
   view,
@@ -56,6 +57,8 @@ export class LiveInbox implements Inbox {
   #again = false
   /** Ids of what arrived while that which was missed before it is being read: announced after it, so that the order stays. */
   #held: number[] | undefined
+  /** Up to which notification nothing was missed; what arrives after a loss does not count. */
+  #whole: number | undefined
   #failures = 0
   #loadedAt = 0
   #loadingMore: Promise<boolean> | undefined
@@ -77,24 +80,23 @@ export class LiveInbox implements Inbox {
     if (this.#started) return
     this.#started = true
     this.#show()
-    if (!this.#model.loaded) this.#readIn(patienceMs)
+    if (!this.#model.loaded || this.#held) this.#readIn(patienceMs)
   }
 
   stop(): void {
     this.#started = false
-    this.#life += 1
+    this.#forgetAnswers()
     clearTimeout(this.#timer)
     this.#recount.stop()
   }
 
   /** Somebody else has signed in. */
   reset(): void {
-    this.#life += 1
+    this.#forgetAnswers()
     this.#model = emptyInbox
     this.#seen.clear()
     this.#held = undefined
-    this.#reading = undefined
-    this.#loadingMore = undefined
+    this.#whole = undefined
     this.#error = undefined
     this.#readFailed = false
     this.#show()
@@ -108,7 +110,10 @@ export class LiveInbox implements Inbox {
   /** There may be notifications, or changes, that will not arrive. */
   missed(): void {
     if (!this.#started) return
-    if (this.#model.loaded) this.#held ??= []
+    if (this.#model.loaded) {
+      this.#held ??= []
+      this.#whole ??= newestId(this.#model)
+    }
     if (this.#reading) this.#again = true
     else this.#readIn(gatherMs)
   }
@@ -183,6 +188,14 @@ export class LiveInbox implements Inbox {
     return answer.ok
   }
 
+  /** What was asked for is of no use any more. */
+  #forgetAnswers(): void {
+    this.#life += 1
+    this.#reading = undefined
+    this.#loadingMore = undefined
+    this.#again = false
+  }
+
   #readIn(delayMs: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => void this.reload(), delayMs)
@@ -192,9 +205,10 @@ export class LiveInbox implements Inbox {
   async #readNewest(): Promise<boolean> {
     const life = this.#life
     const askedAt = performance.now()
+    const whole = this.#whole ?? newestId(this.#model)
     const [first, unread] = await Promise.all([this.#page(), this.#api.get<UnreadCount>('/notification/unread-count')])
     let page = first
-    for (let pages = 1; page.ok && pages < maxCatchUpPages && this.#leavesHole(page.body); pages += 1) {
+    for (let pages = 1; page.ok && pages < maxCatchUpPages && this.#leavesHole(page.body, whole); pages += 1) {
       const more = await this.#page(page.body.nextCursor)
       page = more.ok ? { ok: true, body: { ...more.body, items: [...page.body.items, ...more.body.items] } } : more
     }
@@ -205,7 +219,7 @@ export class LiveInbox implements Inbox {
     this.#error = undefined
     this.#readFailed = false
     const before = this.#model
-    this.#model = count(mergeNewest(before, page.body), unread.body, { sameRevision: true })
+    this.#model = count(mergeNewest(before, page.body, whole), unread.body, { sameRevision: true })
     if (!before.loaded) this.#loadedAt = performance.now()
     this.#recount.recounted(askedAt)
     this.#reading = undefined
@@ -214,14 +228,14 @@ export class LiveInbox implements Inbox {
     const late = before.loaded ? newSince(before, page.body) : []
     this.#announce([...(this.#held ?? []), ...late].toSorted((a, b) => a - b))
     this.#held = this.#again ? [] : undefined
+    if (!this.#again) this.#whole = undefined
     if (this.#again) this.#readIn(gatherMs)
     this.#again = false
     return true
   }
 
-  #leavesHole({ items, nextCursor }: InboxPage): boolean {
-    if (!this.#model.loaded || this.#model.items.length === 0 || nextCursor === null) return false
-    return !items.some(({ notificationId }) => has(this.#model, notificationId))
+  #leavesHole({ items, nextCursor }: InboxPage, whole: number): boolean {
+    return this.#model.loaded && whole > 0 && nextCursor !== null && (items.at(-1)?.notificationId ?? 0) > whole
   }
 
   async #readOlder(cursor: number): Promise<boolean> {

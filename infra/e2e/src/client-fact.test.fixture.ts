@@ -1,0 +1,36 @@
+import { waitFor } from '@tidings/local'
+import type { ConnectionState, InboxState } from '@tidings/client'
+import type { Page } from 'playwright-core'
+
+/** The machine may be busy with other tests. */
+export const deadlineMs = 20_000
+
+export function connection(page: Page): Promise<ConnectionState> {
+  return page.evaluate(() => window.tidings.connection.getSnapshot())
+}
+
+export function inbox(page: Page): Promise<InboxState> {
+  return page.evaluate(() => window.tidings.inbox.getSnapshot())
+}
+
+/** The messages that the page was given, in their order. */
+export function arrived(page: Page): Promise<string[]> {
+  return page.evaluate(() => window.arrived.map(({ message }) => message))
+}
+
+/** Waits until the connection of a page has this status. */
+export function status(page: Page, wanted: ConnectionState['status']): Promise<boolean> {
+  return waitFor(async () => (await connection(page)).status === wanted, { deadlineMs, what: `status ${wanted}` })
+}
+
+/** Waits until the page was given these messages, no more and no fewer, in this order. */
+export function given(page: Page, messages: readonly string[]): Promise<boolean> {
+  const wanted = JSON.stringify(messages)
+  return waitFor(async () => JSON.stringify(await arrived(page)) === wanted, { deadlineMs, what: `notifications ${wanted}` })
+}
+
+/** Waits until the page's inbox says so. */
+export function unread(page: Page, count: number): Promise<boolean> {
+  const ready = ({ status: now, unreadCount }: InboxState) => now === 'ready' && unreadCount === count
+  return waitFor(async () => ready(await inbox(page)), { deadlineMs, what: `an unread count of ${count}` })
+}

@@ -1,0 +1,228 @@
+import { waitFor } from '@tidings/local'
+import type { TidingsOptions } from '@tidings/client'
+import type { Page, WebSocketRoute } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connection, deadlineMs, given, status, unread } from './client-fact.test.fixture.ts'
+import { type ClientStack, type Device, openClientStack } from './client-stack.test.fixture.ts'
+
+let stack: ClientStack
+beforeAll(async () => {
+  stack = await openClientStack('client_session')
+}, 120_000)
+afterAll(() => stack?.close())
+
+const statuses = (page: Page) => page.evaluate(() => window.states.map((state) => state.status))
+
+/** Waits until nothing more can come of what was put off: three times the longest backoff of the page. */
+async function quiet(page: Page): Promise<void> {
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1_200)))
+}
+
+test('a token that expires in the middle is renewed unnoticed', async () => {
+  let renewals = 0
+  const device = await stack.device(1, {
+    tokenSeconds: 4,
+    refreshSession: async ({ signIn }) => {
+      renewals += 1
+      await signIn(1, 4)
+      return true
+    },
+  })
+  const page = await device.tab()
+  await status(page, 'connected')
+  const messages: string[] = []
+  // Longer than three tokens last.
+  const end = performance.now() + 13_000
+  while (performance.now() < end) {
+    messages.push(`message-${messages.length}`)
+    await stack.send(1, messages.at(-1) ?? '')
+    await waitFor(async () => (await page.evaluate(() => window.arrived.length)) === messages.length, {
+      deadlineMs,
+      what: 'the next',
+    })
+  }
+  await given(page, messages)
+  expect(renewals).toBeGreaterThanOrEqual(3)
+  const seen = await statuses(page)
+  expect(seen.slice(seen.indexOf('connected'))).toEqual(Array.from({ length: renewals + 1 }, () => 'connected'))
+  expect(await stack.sessions(1)).toBe(1)
+  await device.context.close()
+}, 60_000)
+
+describe('unauthorized, with no further attempts', () => {
+  test('a renewal that is refused', async () => {
+    let asked = 0
+    const device = await stack.device(2, {
+      tokenSeconds: 3,
+      refreshSession: async () => {
+        asked += 1
+        return false
+      },
+    })
+    const page = await device.tab()
+    await status(page, 'connected')
+    await status(page, 'unauthorized')
+    expect(asked).toBe(2) // before the end, and at the end
+    const { attempts } = stack.wire
+    await page.evaluate(() => dispatchEvent(new Event('online')))
+    await quiet(page)
+    expect(stack.wire.attempts).toBe(attempts)
+    expect(await connection(page)).toEqual({ status: 'unauthorized', leader: true })
+    // Until somebody has signed in and says so.
+    await device.signIn(2)
+    await page.evaluate(() => window.tidings.start())
+    await status(page, 'connected')
+    await device.context.close()
+  })
+
+  test('no cookie from the start, and no refreshSession', async () => {
+    const device = await stack.device(3)
+    await device.context.clearCookies()
+    const page = await device.tab()
+    await status(page, 'unauthorized')
+    const { attempts } = stack.wire
+    await quiet(page)
+    expect(stack.wire.attempts).toBe(attempts)
+    await device.context.close()
+  })
+
+  test('a renewal that does not help', async () => {
+    let asked = 0
+    const device = await stack.device(4, {
+      refreshSession: async () => {
+        asked += 1
+        return true
+      },
+    })
+    await device.context.clearCookies()
+    const page = await device.tab()
+    await status(page, 'unauthorized')
+    const { attempts } = stack.wire
+    const before = asked
+    await quiet(page)
+    expect([stack.wire.attempts, asked]).toEqual([attempts, before])
+    await device.context.close()
+  })
+})
+
+test('an expired cookie is renewed at the start, and a revoked session comes back', async () => {
+  const device = await stack.device(5, {
+    tokenSeconds: -10,
+    refreshSession: async ({ signIn }) => {
+      await signIn(5)
+      return true
+    },
+  })
+  const page = await device.tab()
+  await status(page, 'connected')
+  await unread(page, 0)
+  await stack.post('/session/revoke', { memberId: 5 })
+  await waitFor(async () => (await statuses(page)).filter((each) => each === 'connected').length === 2, {
+    deadlineMs,
+    what: 'a second connection',
+  })
+  await stack.send(5, 'after')
+  await given(page, ['after'])
+  await device.context.close()
+})
+
+test('a refreshSession that cannot find out is asked again', async () => {
+  let asked = 0
+  const device = await stack.device(6, {
+    tokenSeconds: -10,
+    refreshSession: async ({ signIn }) => {
+      asked += 1
+      if (asked < 4) throw new Error('offline')
+      await signIn(6)
+      return true
+    },
+  })
+  const page = await device.tab()
+  await status(page, 'connected')
+  expect(await statuses(page)).toContain('offline')
+  await device.context.close()
+})
+
+/** A tab whose WebSockets the test can close as a gateway would. */
+async function routed(device: Device, options: TidingsOptions = {}): Promise<{ page: Page; sockets: WebSocketRoute[] }> {
+  const sockets: WebSocketRoute[] = []
+  await device.context.routeWebSocket('**/ws', (socket) => {
+    socket.connectToServer()
+    sockets.push(socket)
+  })
+  const page = await device.tab(options)
+  await status(page, 'connected')
+  return { page, sockets }
+}
+
+describe('close codes', () => {
+  test.each([
+    [4400, 'incompatible'],
+    [4403, 'forbidden'],
+    [4409, 'displaced'],
+  ])('%i: stopped, until somebody acts', async (code, reason) => {
+    const device = await stack.device(7)
+    const { page, sockets } = await routed(device)
+    await sockets[0]?.close({ code, reason: 'told so' })
+    await status(page, 'stopped')
+    await page.evaluate(() => dispatchEvent(new Event('online')))
+    await quiet(page)
+    expect(sockets).toHaveLength(1)
+    expect(await connection(page)).toEqual({ status: 'stopped', reason, leader: true })
+    await page.evaluate(() => window.tidings.start())
+    await status(page, 'connected')
+    await device.context.close()
+  })
+
+  test.each([1000, 1012, 4408, 4429, 4508, 4999])('%i: comes back, and resumes', async (code) => {
+    const device = await stack.device(8)
+    const { page, sockets } = await routed(device)
+    await sockets[0]?.close({ code, reason: '' })
+    await stack.send(8, `after ${code}`)
+    await waitFor(() => sockets.length === 2, { deadlineMs, what: 'a second connection' })
+    await given(page, [`after ${code}`])
+    await device.context.close()
+  })
+
+  test('1012 with a delay: not earlier, unless somebody comes back to the page', async () => {
+    const device = await stack.device(9)
+    const { page, sockets } = await routed(device)
+    await sockets[0]?.close({ code: 1012, reason: 'reconnect after 600000 ms' })
+    await status(page, 'reconnecting')
+    const { retryAt } = await connection(page)
+    expect((retryAt ?? 0) - Date.now()).toBeGreaterThan(590_000)
+    await quiet(page)
+    expect(sockets).toHaveLength(1)
+    await page.evaluate(() => dispatchEvent(new Event('online')))
+    await status(page, 'connected')
+    await device.context.close()
+  })
+
+  test('4409 in the leading tab stops all of them, and any of them can go on', async () => {
+    const device = await stack.device(10)
+    const { page, sockets } = await routed(device)
+    const other = await device.tab()
+    await status(other, 'connected')
+    await sockets[0]?.close({ code: 4409, reason: 'displaced' })
+    await status(page, 'stopped')
+    await status(other, 'stopped')
+    expect(await connection(other)).toEqual({ status: 'stopped', reason: 'displaced', leader: false })
+    await other.evaluate(() => window.tidings.start())
+    await status(page, 'connected')
+    await status(other, 'connected')
+    await device.context.close()
+  })
+})
+
+test('neither gateway nor API: offline, and back as soon as both are', async () => {
+  const device = await stack.device(11)
+  const page = await device.tab()
+  await status(page, 'connected')
+  await page.route('**/notification/**', (route) => route.abort())
+  stack.wire.down()
+  await status(page, 'offline')
+  await page.unroute('**/notification/**')
+  stack.wire.up()
+  await status(page, 'connected')
+  await device.context.close()
+})

@@ -1,0 +1,154 @@
+import { waitFor } from '@tidings/local'
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { arrived, connection, deadlineMs, given, inbox, status, unread } from './client-fact.test.fixture.ts'
+import { type ClientStack, openClientStack } from './client-stack.test.fixture.ts'
+
+let stack: ClientStack
+beforeAll(async () => {
+  stack = await openClientStack('client_tab')
+}, 120_000)
+afterAll(() => stack?.close())
+
+async function leaderOf(pages: readonly Page[]): Promise<Page> {
+  return waitFor(
+    async () => {
+      const states = await Promise.all(pages.map(async (page) => ({ page, state: await connection(page) })))
+      const leading = states.filter(({ state }) => state.leader && state.status === 'connected')
+      return leading.length === 1 && leading[0]?.page
+    },
+    { deadlineMs, what: 'one leading tab' },
+  )
+}
+
+test('ten tabs make one connection, and each has every notification once', async () => {
+  const device = await stack.device(1)
+  const pages: Page[] = []
+  for (let tab = 0; tab < 10; tab += 1) pages.push(await device.tab())
+  for (const page of pages) await status(page, 'connected')
+  await leaderOf(pages)
+  expect(await stack.sessions(1)).toBe(1)
+  for (const page of pages) await unread(page, 0)
+  await stack.send(1, 'for all tabs')
+  for (const page of pages) await given(page, ['for all tabs'])
+  await device.context.close()
+})
+
+test('closing the leading tab again and again, while notifications come, loses nothing', async () => {
+  const device = await stack.device(2)
+  const pages: Page[] = []
+  for (let tab = 0; tab < 5; tab += 1) pages.push(await device.tab())
+  for (const page of pages) await status(page, 'connected')
+  const messages = Array.from({ length: 80 }, (_, at) => `message-${at}`)
+  let open = [...pages]
+  let sent = 0
+  const sending = (async () => {
+    for (const message of messages) {
+      await stack.send(2, message)
+      sent += 1
+    }
+  })()
+  for (let closing = 1; closing <= 4; closing += 1) {
+    await waitFor(() => sent >= closing * 15, { deadlineMs, what: 'some of them to be sent' })
+    const leader = await leaderOf(open)
+    open = open.filter((page) => page !== leader)
+    await leader.close()
+  }
+  await sending
+  const [last] = open
+  if (!last) throw new Error('no tab is left')
+  await given(last, messages)
+  expect(await stack.sessions(2)).toBe(1)
+  await unread(last, 80)
+  await device.context.close()
+})
+
+test('what is read in one tab is read in the others and on other devices', async () => {
+  const here = await stack.device(3)
+  const there = await stack.device(3)
+  const [one, two, elsewhere] = [await here.tab(), await here.tab(), await there.tab()]
+  const pages = [one, two, elsewhere]
+  for (const page of pages) await status(page, 'connected')
+  const ids: number[] = []
+  for (const message of ['a', 'b', 'c']) ids.push(await stack.send(3, message))
+  for (const page of pages) await unread(page, 3)
+  expect(await two.evaluate((id) => window.tidings.inbox.markRead(id ?? 0), ids[1])).toBe(true)
+  for (const page of pages) await unread(page, 2)
+  for (const page of pages) {
+    expect((await inbox(page)).items.map(({ readAt }) => readAt !== null)).toEqual([false, true, false])
+  }
+  expect(await elsewhere.evaluate(() => window.tidings.inbox.markAllRead())).toBe(true)
+  for (const page of pages) await unread(page, 0)
+  for (const page of pages) expect((await inbox(page)).items.every(({ readAt }) => readAt !== null)).toBe(true)
+  await here.context.close()
+  await there.context.close()
+})
+
+test('sends and reads that cross from all sides leave every badge with the true count', async () => {
+  const here = await stack.device(4)
+  const there = await stack.device(4)
+  const pages = [await here.tab(), await here.tab(), await there.tab()]
+  for (const page of pages) await status(page, 'connected')
+  const ids: number[] = []
+  await Promise.all(
+    Array.from({ length: 60 }, async (_, at) => {
+      const id = await stack.send(4, `n${at}`)
+      ids.push(id)
+      if (at % 3 === 0) await pages[at % pages.length]?.evaluate((each) => window.tidings.inbox.markRead(each), id)
+    }),
+  )
+  for (const page of pages) await waitFor(async () => (await arrived(page)).length === 60, { deadlineMs, what: 'all of them' })
+  for (const page of pages) await unread(page, 40)
+  await here.context.close()
+  await there.context.close()
+})
+
+test('without sharing, each tab has a connection of its own', async () => {
+  const device = await stack.device(5)
+  const pages = [await device.tab({ shareConnection: false }), await device.tab({ shareConnection: false })]
+  for (const page of pages) await status(page, 'connected')
+  expect(await stack.sessions(5)).toBe(2)
+  await stack.send(5, 'hello')
+  for (const page of pages) await given(page, ['hello'])
+  await device.context.close()
+})
+
+test('stop() hands the connection to another tab; start() comes back without a loss', async () => {
+  const device = await stack.device(6)
+  const [one, two] = [await device.tab(), await device.tab()]
+  await status(one, 'connected')
+  await status(two, 'connected')
+  await one.evaluate(() => window.tidings.stop())
+  expect(await connection(one)).toMatchObject({ status: 'stopped', leader: false })
+  await waitFor(async () => (await connection(two)).leader, { deadlineMs, what: 'the other tab to lead' })
+  await status(two, 'connected')
+  await stack.send(6, 'while stopped')
+  await given(two, ['while stopped'])
+  await one.evaluate(() => window.tidings.start())
+  await status(one, 'connected')
+  await stack.send(6, 'back')
+  await given(two, ['while stopped', 'back'])
+  await given(one, ['while stopped', 'back'])
+  await device.context.close()
+})
+
+test('somebody else signs in: their inbox, and nothing of the one before', async () => {
+  const device = await stack.device(7)
+  const page = await device.tab()
+  await status(page, 'connected')
+  await stack.send(7, 'for seven')
+  await given(page, ['for seven'])
+  await stack.send(8, 'for eight')
+  await device.signIn(8)
+  // A page that knows nothing yet: what it reads is not for whom the connection is.
+  const other = await device.tab()
+  for (const each of [page, other]) {
+    await waitFor(async () => (await inbox(each)).items.map(({ message }) => message).join() === 'for eight', {
+      deadlineMs,
+      what: 'the inbox of the other member',
+    })
+    await unread(each, 1)
+  }
+  expect(await stack.sessions(7)).toBe(0)
+  await device.context.close()
+})
