@@ -40,7 +40,9 @@ async function post(url: string): Promise<number> {
 /** The MESSAGE of this notification, which may well come before the answer to the POST; those of others are passed over. */
 async function arrival(session: RawSession, posted: Promise<number>): Promise<{ frame: ServerFrame; arrivedAt: number }> {
   for (;;) {
-    const frame = await session.nextFrame(deadlineMs)
+    const frame = await session.nextFrame(deadlineMs).catch(async (cause: unknown) => {
+      throw new Error(`notification ${await posted} was accepted, but did not arrive: ${String(cause)}`, { cause })
+    })
     const arrivedAt = performance.now()
     if (frame.command !== 'MESSAGE') throw new Error(`${frame.command} ${frame.headers.get('message')} ${frame.body}`)
     const { notificationId } = JSON.parse(frame.body) as { notificationId?: number }

@@ -102,6 +102,11 @@ export class Stack {
     await stopAll(this.#servers)
   }
 
+  /** The last log lines of each service, for when something did not come about. */
+  get lastWords(): string {
+    return this.#services.map(({ name, logs }) => [`${name} said last:`, ...logs.slice(-5)].join('\n')).join('\n')
+  }
+
   async #server<T extends DatabaseServer | RedisServer>(
     name: string,
     open: (options: { directory?: string; onLine?: (line: string) => void }) => Promise<T>,

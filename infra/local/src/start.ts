@@ -37,7 +37,7 @@ export async function start(args: readonly string[], step: Step): Promise<void> 
     if (checking) end(0, await runMainJob(stack.url))
     else console.log(closingBlock(stack.url, directory))
   } catch (error) {
-    end(1, error instanceof Error ? error.message : String(error))
+    end(1, `${error instanceof Error ? error.message : String(error)}\n\n${stack.lastWords}`.trimEnd())
   }
 }
 
