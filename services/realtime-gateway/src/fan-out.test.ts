@@ -1,6 +1,17 @@
 import { type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Bed, bodies, connected, message, metric, nothingElse, numbers, openBed, sendFrame, subscribed } from './gateway.test.fixture.ts'
+import {
+  type Bed,
+  bodies,
+  connected,
+  message,
+  metric,
+  nothingElse,
+  numbers,
+  openBed,
+  sendFrame,
+  subscribed,
+} from './gateway.test.fixture.ts'
 
 let bed: Bed
 let gateways: ServiceProcess[]

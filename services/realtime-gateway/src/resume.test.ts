@@ -1,6 +1,17 @@
 import { type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Bed, bodies, connected, message, metric, nothingElse, numbers, openBed, sendFrame, subscribed } from './gateway.test.fixture.ts'
+import {
+  type Bed,
+  bodies,
+  connected,
+  message,
+  metric,
+  nothingElse,
+  numbers,
+  openBed,
+  sendFrame,
+  subscribed,
+} from './gateway.test.fixture.ts'
 
 let bed: Bed
 let gateway: ServiceProcess
@@ -101,13 +112,16 @@ test('without a receipt the loss is told on /member/queue/session', async () => 
   expect([told.headers.get('subscription'), JSON.parse(told.body)]).toEqual(['session', { type: 'gap', destination: queue }])
 })
 
-test.each(['nonsense', '', '1-2-3', '99999999999999999999-1', '9999999999999-1', '0-0'])('last-message-id:%s is a loss', async (after) => {
-  const session = await newMember()
-  await publish('1')
-  expect((await resumed(session, after)).recovered).toBe('false')
-  expect(await bodies(session, 1)).toEqual(['1'])
-  await nothingElse(session)
-})
+test.each(['nonsense', '', '1-2-3', '99999999999999999999-1', '9999999999999-1', '0-0'])(
+  'last-message-id:%s is a loss',
+  async (after) => {
+    const session = await newMember()
+    await publish('1')
+    expect((await resumed(session, after)).recovered).toBe('false')
+    expect(await bodies(session, 1)).toEqual(['1'])
+    await nothingElse(session)
+  },
+)
 
 test('outcomes are counted', async () => {
   const session = await newMember()
@@ -117,31 +131,34 @@ test('outcomes are counted', async () => {
   expect(await metric(gateway, 'resumes_total{recovered="true"}')).toBe(before + 1)
 })
 
-test.each(['auto', 'client', 'client-individual'])('ack:%s: whatever is published meanwhile comes once and in order', async (ack) => {
-  const first = await newMember()
-  await subscribed(first, '0', queue)
-  let at = await publish('0')
-  let published = 0
-  let publishing = true
-  const publisher = (async () => {
-    while (publishing) await Promise.all(numbers(published + 1, (published += 5)).map((text) => publish(text, 10_000)))
-  })()
-  const received: string[] = []
-  for (let round = 0; round < 25; round++) {
-    const session = await connected(round % 2 ? gateway : other, { memberId })
-    expect((await resumed(session, at, { ack })).recovered).toBe('true')
-    for (let count = 0; count < 30; count++) {
-      const { headers, body } = await message(session)
-      at = headers.get('message-id') ?? ''
-      received.push(body)
-      if (ack !== 'auto') sendFrame(session, 'ACK', { id: headers.get('ack') ?? '' })
+test.each(['auto', 'client', 'client-individual'])(
+  'ack:%s: whatever is published meanwhile comes once and in order',
+  async (ack) => {
+    const first = await newMember()
+    await subscribed(first, '0', queue)
+    let at = await publish('0')
+    let published = 0
+    let publishing = true
+    const publisher = (async () => {
+      while (publishing) await Promise.all(numbers(published + 1, (published += 5)).map((text) => publish(text, 10_000)))
+    })()
+    const received: string[] = []
+    for (let round = 0; round < 25; round++) {
+      const session = await connected(round % 2 ? gateway : other, { memberId })
+      expect((await resumed(session, at, { ack })).recovered).toBe('true')
+      for (let count = 0; count < 30; count++) {
+        const { headers, body } = await message(session)
+        at = headers.get('message-id') ?? ''
+        received.push(body)
+        if (ack !== 'auto') sendFrame(session, 'ACK', { id: headers.get('ack') ?? '' })
+      }
+      session.socket.terminate()
     }
-    session.socket.terminate()
-  }
-  publishing = false
-  await publisher
-  expect(received).toEqual(numbers(1, 750))
-})
+    publishing = false
+    await publisher
+    expect(received).toEqual(numbers(1, 750))
+  },
+)
 
 test('two subscriptions of one session resume at once, each on its own', async () => {
   const session = await newMember()

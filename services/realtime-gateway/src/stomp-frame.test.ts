@@ -215,23 +215,28 @@ describe.each(['1.0', '1.1', '1.2'])('%s', (version) => {
     expect(receipts).toEqual(['1', '2', '3', '4', '5', '6', '7', '8', '9', '10'])
   })
 
-  test.each([
-    { mode: 'client', settled: 3 },
-    ...(version === '1.0' ? [] : [{ mode: 'client-individual', settled: 1 }]),
-  ])('ack:$mode', async ({ mode, settled }) => {
-    const { session, memberId, publish } = await browser(version)
-    await subscribed(session, 'a', '/member/queue/notification', { ack: mode })
-    for (const body of ['1', '2', '3']) await publish(body)
-    const messages = [await message(session), await message(session), await message(session)]
-    const { headers } = messages[2] ?? { headers: new Map<string, string>() }
-    const named = version === '1.2' ? { id: headers.get('ack') ?? '' } : { subscription: 'a', 'message-id': headers.get('message-id') ?? '' }
-    sendFrame(session, 'ACK', { ...named, receipt: 'acked' })
-    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('acked')
-    const response = await fetch(`http://127.0.0.1:${gateway.opsPort}/session?memberId=${memberId}`)
-    expect(await response.json()).toMatchObject({ sessions: [{ subscriptions: [{ ack: mode, unackedMessages: 3 - settled }] }] })
-    sendFrame(session, 'ACK', { ...named, receipt: 'twice' })
-    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('twice')
-  })
+  test.each([{ mode: 'client', settled: 3 }, ...(version === '1.0' ? [] : [{ mode: 'client-individual', settled: 1 }])])(
+    'ack:$mode',
+    async ({ mode, settled }) => {
+      const { session, memberId, publish } = await browser(version)
+      await subscribed(session, 'a', '/member/queue/notification', { ack: mode })
+      for (const body of ['1', '2', '3']) await publish(body)
+      const messages = [await message(session), await message(session), await message(session)]
+      const { headers } = messages[2] ?? { headers: new Map<string, string>() }
+      const named =
+        version === '1.2'
+          ? { id: headers.get('ack') ?? '' }
+          : { subscription: 'a', 'message-id': headers.get('message-id') ?? '' }
+      sendFrame(session, 'ACK', { ...named, receipt: 'acked' })
+      expect((await session.nextFrame()).headers.get('receipt-id')).toBe('acked')
+      const response = await fetch(`http://127.0.0.1:${gateway.opsPort}/session?memberId=${memberId}`)
+      expect(await response.json()).toMatchObject({
+        sessions: [{ subscriptions: [{ ack: mode, unackedMessages: 3 - settled }] }],
+      })
+      sendFrame(session, 'ACK', { ...named, receipt: 'twice' })
+      expect((await session.nextFrame()).headers.get('receipt-id')).toBe('twice')
+    },
+  )
 })
 
 test('the fifth subscription is one too many', async () => {
@@ -277,7 +282,9 @@ test.each(['1.1', '1.2'])('%s: NACK settles as ACK does, and nothing is sent aga
   await publish('1')
   const { headers } = await message(session)
   sendFrame(session, 'NACK', {
-    ...(version === '1.2' ? { id: headers.get('ack') ?? '' } : { subscription: 'a', 'message-id': headers.get('message-id') ?? '' }),
+    ...(version === '1.2'
+      ? { id: headers.get('ack') ?? '' }
+      : { subscription: 'a', 'message-id': headers.get('message-id') ?? '' }),
     receipt: 'nacked',
   })
   expect((await session.nextFrame()).headers.get('receipt-id')).toBe('nacked')

@@ -1,0 +1,229 @@
+import { connect, createServer, type Socket } from 'node:net'
+import { memberToken, openRawSession, type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Bed, connected, message, metric, nothingElse, openBed, ops, sendFrame, subscribed } from './gateway.test.fixture.ts'
+
+let bed: Bed
+let gateway: ServiceProcess
+let brisk: ServiceProcess
+let memberId = 0
+
+beforeAll(async () => {
+  bed = await openBed()
+  ;[gateway, brisk] = await Promise.all([
+    bed.gateway({ MAX_SESSIONS_PER_MEMBER: '3', MAX_FRAMES_PER_SECOND: '20' }),
+    bed.gateway({ HEART_BEAT_MS: '1000', CONNECT_TIMEOUT_MS: '1500', MAX_BUFFERED_BYTES: '200000', MAX_BUFFERED_MS: '1500' }),
+  ])
+})
+afterAll(() => bed.close())
+
+const newMember = (options = {}) => connected(gateway, { memberId: ++memberId, ...options })
+
+async function expectError(session: RawSession, code: number, said: string, deadlineMs = 10_000): Promise<void> {
+  let frame = await session.nextFrame(deadlineMs)
+  while (frame.command !== 'ERROR') frame = await session.nextFrame(deadlineMs)
+  expect(frame.headers.get('message')).toContain(said)
+  expect((await session.closed()).code).toBe(code)
+}
+
+test.each([
+  ['a frame over MAX_FRAME_BYTES', `SEND\ndestination:/x\ncontent-length:70000\n\n`, 'MAX_FRAME_BYTES'],
+  ['a body without end', `SEND\ndestination:/x\n\n${'x'.repeat(70_000)}`, 'MAX_FRAME_BYTES'],
+  ['a header line over MAX_HEADER_BYTES', `SEND\n${'x'.repeat(5_000)}`, 'MAX_HEADER_BYTES'],
+  ['more than MAX_HEADERS', `SEND\n${'a:b\n'.repeat(65)}`, 'MAX_HEADERS'],
+  ['a huge length', `SEND\ncontent-length:99999999999999999999\n\n`, 'MAX_FRAME_BYTES'],
+])('%s: 4400', async (_, bytes, said) => {
+  const session = await newMember()
+  session.sends(bytes)
+  await expectError(session, 4400, said)
+})
+
+function beginAndAbort(session: RawSession, times: number): void {
+  for (let sent = 0; sent < times; sent++) {
+    sendFrame(session, 'BEGIN', { transaction: 't' })
+    sendFrame(session, 'ABORT', { transaction: 't' })
+  }
+}
+
+test('a flood: 4429', async () => {
+  const session = await newMember()
+  beginAndAbort(session, 60)
+  await expectError(session, 4429, 'more than 20 frames a second')
+  const crumbs = await newMember()
+  for (const octet of 'SUBSCRIBE\n'.repeat(50)) crumbs.sends(octet === '\n' ? ' ' : octet)
+  await expectError(crumbs, 4429, 'more than 20 frames a second')
+  expect(await metric(gateway, 'closes_total{code="4429"}')).toBe(2)
+})
+
+test('a burst within the sustained rate is no flood', async () => {
+  const session = await newMember()
+  beginAndAbort(session, 15)
+  await nothingElse(session)
+})
+
+test('a session too many of a member: the oldest goes with 4409', async () => {
+  memberId++
+  const sessions = await Promise.all([1, 2, 3].map(() => connected(gateway, { memberId })))
+  const [oldest] = (
+    JSON.parse((await ops(gateway, `/session?memberId=${memberId}`)).text) as { sessions: { sessionId: string }[] }
+  ).sessions
+  await connected(gateway, { memberId })
+  const codes = await Promise.race(sessions.map(async (session) => (await session.closed()).code))
+  expect(codes).toBe(4409)
+  const { sessions: left } = JSON.parse((await ops(gateway, `/session?memberId=${memberId}`)).text) as {
+    sessions: { sessionId: string }[]
+  }
+  expect([left.length, left.some(({ sessionId }) => sessionId === oldest?.sessionId)]).toEqual([3, false])
+})
+
+test('sockets that never say CONNECT count as well', async () => {
+  memberId++
+  const silent = await Promise.all([1, 2, 3].map(() => openRawSession(gateway.url, { token: memberToken(memberId) })))
+  await connected(gateway, { memberId })
+  await Promise.race((silent as RawSession[]).map((session) => expectError(session, 4409, 'more than 3 sessions')))
+})
+
+test.concurrent('no CONNECT in time: 4408', async () => {
+  const session = (await openRawSession(brisk.url, { token: memberToken(1) })) as RawSession
+  session.sends('CONNECT\n')
+  await expectError(session, 4408, 'no CONNECT within 1500 ms (CONNECT_TIMEOUT_MS)')
+})
+
+test.concurrent('we beat as agreed, and a client that beats stays', async () => {
+  const session = await connected(brisk, { memberId: 10, heartBeat: '1000,1000' })
+  const timer = setInterval(() => session.sends('\n'), 900)
+  const beganAt = performance.now()
+  await waitFor(() => session.received.filter((each) => each === '\n').length >= 5, { what: 'five beats', deadlineMs: 8_000 })
+  expect(performance.now() - beganAt).toBeLessThan(6_500)
+  clearInterval(timer)
+  // It falls silent: three periods later it is gone.
+  await expectError(session, 4408, 'silent for 3 heart-beat periods of 1000 ms', 6_000)
+})
+
+test.concurrent('a client that wants none gets none, and answers pings instead', async () => {
+  const session = await connected(brisk, { memberId: 11, heartBeat: '0,0' })
+  let pings = 0
+  session.socket.on('ping', () => pings++)
+  await waitFor(() => pings >= 4, { what: 'four pings', deadlineMs: 8_000 })
+  expect(session.received.filter((each) => each === '\n')).toEqual([])
+  await nothingElse(session)
+})
+
+test.concurrent('a client that only listens has its beats besides the pings', async () => {
+  const session = await connected(brisk, { memberId: 12, heartBeat: '0,1000' })
+  const at: number[] = []
+  session.socket.on('message', () => at.push(performance.now()))
+  await waitFor(() => at.length >= 5, { what: 'five beats', deadlineMs: 8_000 })
+  const gaps = at.slice(1).map((each, index) => each - (at[index] ?? 0))
+  expect(Math.max(...gaps)).toBeLessThan(1_600)
+})
+
+test.concurrent('a client that answers neither ping nor beat is ended', async () => {
+  const session = await connected(brisk, { memberId: 13, heartBeat: '0,0' })
+  session.socket.pause()
+  await waitFor(async () => JSON.parse((await ops(brisk, '/session?memberId=13')).text).sessions.length === 0, {
+    what: 'the silent session to end',
+    deadlineMs: 8_000,
+  })
+  session.socket.resume()
+  expect((await session.closed()).code).toBe(4408)
+})
+
+/** The code that the gateway has ended a member's session with, by its log. */
+function closedWith(member: number): number | undefined {
+  const line = brisk.logs.find((each) => each.includes('session closed') && each.includes(`"memberId":${member},`))
+  return line ? (JSON.parse(line) as { code: number }).code : undefined
+}
+
+/** A TCP proxy whose client side stops reading when told, so that the gateway's bytes wait in its own memory. */
+async function throttle(target: ServiceProcess): Promise<{ url: string; freeze(): void; thaw(): void; close(): void }> {
+  const pairs: [Socket, Socket][] = []
+  const server = createServer((client) => {
+    const upstream = connect(target.port, '127.0.0.1')
+    upstream.pipe(client)
+    client.pipe(upstream)
+    upstream.on('error', () => client.destroy())
+    client.on('error', () => upstream.destroy())
+    pairs.push([client, upstream])
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  return {
+    url: `http://127.0.0.1:${port}`,
+    freeze: () => {
+      for (const [client, upstream] of pairs) {
+        upstream.unpipe(client)
+        upstream.pause()
+      }
+    },
+    thaw: () => {
+      for (const [client, upstream] of pairs) upstream.pipe(client)
+    },
+    close: () => {
+      server.close()
+      for (const pair of pairs) for (const socket of pair) socket.destroy()
+    },
+  }
+}
+
+test.concurrent('too many bytes unread: 4508 at once', async () => {
+  const proxy = await throttle(brisk)
+  const session = await connected(proxy, { memberId: 14 })
+  await subscribed(session, '0', '/topic/heavy')
+  proxy.freeze()
+  const beats = setInterval(() => session.sends('\n'), 500)
+  const body = 'x'.repeat(60_000)
+  await waitFor(
+    async () => {
+      await bed.publisher.publish('broadcast:heavy', body)
+      return closedWith(14)
+    },
+    { what: 'the slow one to be closed', deadlineMs: 20_000 },
+  )
+  expect(closedWith(14)).toBe(4508)
+  clearInterval(beats)
+  proxy.close()
+})
+
+test.concurrent('a few bytes that wait too long: 4508 by the timer, without another send', async () => {
+  const proxy = await throttle(brisk)
+  const session = await connected(proxy, { memberId: 15 })
+  await subscribed(session, '0', '/topic/stuck')
+  proxy.freeze()
+  const beats = setInterval(() => session.sends('\n'), 500)
+  const buffered = async () =>
+    (JSON.parse((await ops(brisk, '/session?memberId=15')).text) as { sessions: { bufferedBytes: number }[] }).sessions[0]
+      ?.bufferedBytes ?? 0
+  const body = 'x'.repeat(50_000)
+  await waitFor(
+    async () => {
+      if ((await buffered()) > 0) return true
+      await bed.publisher.publish('broadcast:stuck', body)
+      return (await buffered()) > 0
+    },
+    { what: 'bytes to wait in the gateway', deadlineMs: 20_000 },
+  )
+  const stuckAt = performance.now()
+  expect(await waitFor(() => closedWith(15), { what: 'the stuck one to be closed', deadlineMs: 6_000 })).toBe(4508)
+  const waitedMs = performance.now() - stuckAt
+  expect(waitedMs).toBeGreaterThan(500)
+  expect(waitedMs).toBeLessThan(4_000)
+  clearInterval(beats)
+  proxy.close()
+})
+
+test.concurrent('a reader that was slow for a moment loses nothing', async () => {
+  const proxy = await throttle(brisk)
+  const session = await connected(proxy, { memberId: 16 })
+  await subscribed(session, '0', '/topic/slow')
+  const beats = setInterval(() => session.sends('\n'), 500)
+  proxy.freeze()
+  const sent = Array.from({ length: 30 }, (_, index) => `${index}${'x'.repeat(5_000)}`)
+  for (const body of sent) await bed.publisher.publish('broadcast:slow', body)
+  proxy.thaw()
+  const received: string[] = []
+  while (received.length < 30) received.push((await message(session)).body)
+  expect(received).toEqual(sent)
+  clearInterval(beats)
+  proxy.close()
+})
