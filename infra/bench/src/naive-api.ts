@@ -3,12 +3,14 @@ import { buildApp } from '@tidings/notify-api/app'
 import { configFrom } from '@tidings/notify-api/config'
 import { Idempotency } from '@tidings/notify-api/idempotency'
 import { Metrics } from '@tidings/notify-api/metric'
+import type { Outbox } from '@tidings/notify-api/outbox'
 import { Database } from '@tidings/notify-api/store/database'
 import { IdempotencyStore } from '@tidings/notify-api/store/idempotency-store'
 import { InboxStore } from '@tidings/notify-api/store/inbox-store'
 import { migrateWhenReachable } from '@tidings/notify-api/store/migration'
 import { OutboxStore } from '@tidings/notify-api/store/outbox-store'
 import { ReadStore } from '@tidings/notify-api/store/read-store'
+import { Tasks } from '@tidings/notify-api/task'
 import { createPool, type ResultSetHeader } from 'mysql2/promise'
 
 /**
@@ -24,6 +26,11 @@ await run(async () => {
   const redis = connectRedis(config.redisUrl, {})
   const database = new Database(config.database.url, config.database)
 
+  const outbox: Pick<Outbox, 'publish'> = {
+    publish: (rows) => Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body))),
+  }
+  const { redisUrl, publishTimeoutMs, task } = config
+  const tasks = new Tasks({ database, outbox, redisUrl, publishTimeoutMs, ...task, log, onEnd: () => {} })
   const app = await buildApp({
     config,
     log,
@@ -41,7 +48,8 @@ await run(async () => {
         },
         idsFrom: (first) => [first],
       },
-      outbox: { publish: (rows) => Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body))) },
+      outbox,
+      tasks,
       inbox: new InboxStore(database),
       reads: new ReadStore(database),
       outboxStore: new OutboxStore(database),
@@ -55,6 +63,7 @@ await run(async () => {
     closeTimeoutMs: 10_000,
     async close() {
       await app.close()
+      await tasks.close()
       redis.disconnect()
       await pool.end()
       await database.close()

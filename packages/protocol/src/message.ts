@@ -24,8 +24,8 @@ const Data = z
   .record(z.string(), z.unknown())
   .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
 
-// What comes here was parsed from JSON. The depth is looked at first: code that recurses into a value sent by strangers would overflow.
-function isShallow(value: unknown, levels: number): boolean {
+/** Of a value parsed from JSON. Looked at first: code that recurses into a value sent by strangers would overflow. */
+export function isShallow(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true
   return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1))
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { maxMessageLength, MemberId, RedirectPath } from './message.ts'
+import { isShallow, maxDataDepth, maxMessageLength, MemberId, RedirectPath } from './message.ts'
 
 /** The messages of long-running work (PROTOCOL.md §6). Text is counted in bytes of UTF-8, so that producers of any language agree. */
 
@@ -20,6 +20,8 @@ export const maxTaskStageLength = 200
 export const maxAppendLength = 32_768
 /** All text of a task: MAX_TASK_TEXT_BYTES by default. */
 export const maxTaskTextBytes = 524_288
+/** All data of a task, in bytes of JSON: MAX_TASK_DATA_BYTES by default. */
+export const maxTaskDataBytes = 524_288
 /** Publications on one task's channel, which its history holds whole: MAX_TASK_EVENTS by default. */
 export const maxTaskEvents = 10_000
 
@@ -30,20 +32,46 @@ const Kind = z
 const Title = z.string().min(1).max(maxTaskTitleLength)
 const Percent = z.number().min(0).max(100)
 const Stage = z.string().min(1).max(maxTaskStageLength)
-const Data = z.json()
+const Text = z
+  .string()
+  .min(1)
+  .max(maxAppendLength)
+  // Half a character has no place in UTF-8: it would arrive as something else, and be counted as such.
+  .refine((text) => !/\p{Surrogate}/u.test(text), 'must not begin or end within a surrogate pair')
+/** Any JSON. What comes here was parsed from JSON, so that only its depth is looked at. */
+const Data = z
+  .unknown()
+  .refine((data): boolean => data !== undefined, 'is missing')
+  .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
 const TaskError = z.string().min(1).max(maxMessageLength)
 
 /** `POST /task`: a backend says that a member waits for something. */
 export const CreateTask = z.strictObject({ taskId: TaskId.optional(), memberId: MemberId, kind: Kind, title: Title.optional() })
 export type CreateTask = z.infer<typeof CreateTask>
 
+/** `POST /task`: cancelled when the member's cancel came before. */
+export const CreatedTask = z.object({
+  taskId: TaskId,
+  memberId: MemberId,
+  kind: Kind,
+  title: Title.optional(),
+  status: TaskStatus,
+  /** How long a producer may be silent. */
+  leaseSeconds: z.number().positive(),
+})
+export type CreatedTask = z.infer<typeof CreatedTask>
+
 const Progress = z.strictObject({ type: z.literal('progress'), percent: Percent.optional(), stage: Stage.optional() })
-const Append = z.strictObject({ type: z.literal('append'), text: z.string().min(1).max(maxAppendLength) })
+const Append = z.strictObject({ type: z.literal('append'), text: Text })
 const TaskData = z.strictObject({ type: z.literal('data'), data: Data })
 
 /** `POST /task/{id}/event`, and each line of an NDJSON stream. A `progress` without percent and stage only renews the lease. */
 export const TaskProducerEvent = z.discriminatedUnion('type', [Progress, Append, TaskData])
 export type TaskProducerEvent = z.infer<typeof TaskProducerEvent>
+
+/** `POST /task/{id}/event` and the end of a stream. `textBytes`: the text so far, where the next append goes. */
+export const AcceptedTaskEvent = z.object({ position: z.string(), textBytes: z.int().nonnegative() })
+export type AcceptedTaskEvent = z.infer<typeof AcceptedTaskEvent>
 
 /** `POST /task/{id}/finish`. `notify` also puts a notification in the member's inbox, in the same transaction. */
 export const FinishTask = z.strictObject({
@@ -79,6 +107,24 @@ export const TaskState = TaskName.extend({
   error: TaskError.optional(),
 })
 export type TaskState = z.infer<typeof TaskState>
+
+/** `POST /task/{id}/finish` and `/cancel`: how the task has ended. */
+export const EndedTask = z.object({ taskId: TaskId, status: TerminalStatus })
+export type EndedTask = z.infer<typeof EndedTask>
+
+const times = { createdAt: z.iso.datetime(), finishedAt: z.iso.datetime().nullable() }
+
+/** `GET /task/{id}`. */
+export const StoredTask = TaskState.extend({ memberId: MemberId, textBytes: z.int().nonnegative(), ...times })
+export type StoredTask = z.infer<typeof StoredTask>
+
+/** One line of `GET /task`: without text, data and result. */
+export const TaskItem = TaskName.extend({ status: TaskStatus, percent: Percent.optional(), stage: Stage.optional(), ...times })
+export type TaskItem = z.infer<typeof TaskItem>
+
+/** `GET /task`: newest first. `nextCursor`: the `before` of the next page; null on the last. */
+export const TaskPage = z.object({ items: z.array(TaskItem), nextCursor: z.int().positive().nullable() })
+export type TaskPage = z.infer<typeof TaskPage>
 
 /** What a browser gets on `/member/queue/task.{taskId}`: one `snapshot` unless it resumes, then events. */
 export const TaskMessage = z.discriminatedUnion('type', [TaskState.extend({ type: z.literal('snapshot') }), ...TaskEvent.options])

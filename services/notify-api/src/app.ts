@@ -5,6 +5,7 @@ import { type FastifyInstance, fastify, LogController } from 'fastify'
 import { backend, type Caller, callerDecorator, member } from './caller.ts'
 import type { Config } from './config.ts'
 import { openDocument } from './document.ts'
+import { eitherCaller, eitherLimit } from './either-caller.ts'
 import { acceptJsonOnly } from './json-only.ts'
 import type { Metrics } from './metric.ts'
 import { refuseOtherMethods } from './other-methods.ts'
@@ -14,6 +15,8 @@ import type { Api, Doors } from './route/api.ts'
 import { type InboxParts, inboxRoutes } from './route/inbox-route.ts'
 import { type NotificationParts, notificationRoutes } from './route/notification-route.ts'
 import { type SessionParts, sessionRoutes } from './route/session-route.ts'
+import { memberTaskRoutes, type TaskParts, taskRoutes } from './route/task-route.ts'
+import { taskStreamRoute } from './route/task-stream-route.ts'
 import { addSecurityHeaders } from './security-header.ts'
 import { validatorCompiler } from './validation.ts'
 import { rememberVerified } from './verified-tokens.ts'
@@ -22,7 +25,7 @@ export interface AppOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly parts: NotificationParts & InboxParts & SessionParts
+  readonly parts: NotificationParts & InboxParts & SessionParts & TaskParts
 }
 
 const requestTimeoutMs = 30_000
@@ -63,10 +66,16 @@ export async function buildApp({ config, log, metrics, parts }: AppOptions): Pro
     backend: (scope) => [backend(services, scope), serviceLimit],
     memberReads: [member(members, { changes: false }), memberLimit],
     memberChanges: [member(members, { changes: true }), memberLimit],
+    backendOrMemberReads: (scope) => [
+      eitherCaller(backend(services, scope), member(members, { changes: false })),
+      eitherLimit(serviceLimit, memberLimit),
+    ],
   }
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, doors, parts, config.maxSendBytes)
   sessionRoutes(app, doors, parts)
+  taskRoutes(app, doors, parts)
+  await app.register(async (uploads: FastifyInstance) => taskStreamRoute(uploads, doors, parts, config.taskStream))
   // Pages on other Origins call these with the member's cookie.
   await app.register(async (browsers: FastifyInstance) => {
     await browsers.register(cors, {
@@ -76,6 +85,7 @@ export async function buildApp({ config, log, metrics, parts }: AppOptions): Pro
       strictPreflight: false,
     })
     inboxRoutes(browsers, doors, parts)
+    memberTaskRoutes(browsers, doors, parts)
   })
   addOtherMethods()
   return app

@@ -25,7 +25,7 @@ export function memberOf(request: FastifyRequest): number {
   return memberId
 }
 
-export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke'
+export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke' | 'task:write'
 
 /** Lets backends in whose token has the scope. */
 export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHookHandler {

@@ -1,5 +1,10 @@
 import { positive, readConfig, serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
+import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
+
+const maxEvents = historyLimits.taskEvents.length
+/** Of text and data together a row must be smaller than what one statement may carry. */
+const maxColumnBytes = 4_194_304
 
 const Variables = z.object({
   ...serviceVariables({ service: 8081, ops: 9081 }),
@@ -17,6 +22,12 @@ const Variables = z.object({
   PUBLISH_TIMEOUT_MS: positive(1_000),
   SERVICE_REQUESTS_PER_MINUTE: positive(1_000_000),
   MEMBER_REQUESTS_PER_MINUTE: positive(600),
+  MAX_TASK_TEXT_BYTES: positive(524_288).refine((bytes) => bytes <= maxColumnBytes, `is at most ${maxColumnBytes}`),
+  MAX_TASK_DATA_BYTES: positive(524_288).refine((bytes) => bytes <= maxColumnBytes, `is at most ${maxColumnBytes}`),
+  MAX_TASK_EVENTS: positive(10_000).refine((events) => events <= maxEvents, `is at most ${maxEvents}: the history is not longer`),
+  TASK_LEASE_SECONDS: positive(30),
+  TASK_ROLLUP_MS: positive(40),
+  TASK_STREAM_IDLE_SECONDS: positive(300),
   RETENTION_DAYS: positive(90),
   RETENTION_INTERVAL_SECONDS: positive(60),
 })
@@ -45,6 +56,16 @@ const Config = Variables.transform((variables, context) => ({
   maxSendBytes: variables.MAX_SEND_BYTES,
   publishTimeoutMs: variables.PUBLISH_TIMEOUT_MS,
   requestsPerMinute: { service: variables.SERVICE_REQUESTS_PER_MINUTE, member: variables.MEMBER_REQUESTS_PER_MINUTE },
+  task: {
+    limits: {
+      maxTextBytes: variables.MAX_TASK_TEXT_BYTES,
+      maxDataBytes: variables.MAX_TASK_DATA_BYTES,
+      maxEvents: variables.MAX_TASK_EVENTS,
+      leaseMs: variables.TASK_LEASE_SECONDS * 1_000,
+    },
+    idleMs: variables.TASK_STREAM_IDLE_SECONDS * 1_000,
+  },
+  taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 

@@ -13,6 +13,9 @@ const ProblemDocument = z.object({
   errors: z
     .array(z.object({ in: z.enum(['body', 'query', 'path', 'header']), pointer: z.string(), detail: z.string() }))
     .optional(),
+  taskStatus: z.string().optional(),
+  textBytes: z.int().optional(),
+  limit: z.string().optional(),
 })
 
 const problemResponse = {

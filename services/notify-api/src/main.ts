@@ -15,6 +15,7 @@ import { NotificationStore } from './store/notification-store.ts'
 import { OutboxStore } from './store/outbox-store.ts'
 import { ReadStore } from './store/read-store.ts'
 import { RetentionStore } from './store/retention-store.ts'
+import { Tasks } from './task.ts'
 
 await run(async (): Promise<RunningService> => {
   const config = configFrom(process.env)
@@ -39,7 +40,9 @@ await run(async (): Promise<RunningService> => {
   const idempotency = new Idempotency(answers, log)
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
-  const parts = { notifications, inbox, reads, outboxStore, outbox, idempotency }
+  const { redisUrl, publishTimeoutMs, task } = config
+  const tasks = new Tasks({ database, outbox, redisUrl, publishTimeoutMs, ...task, log, onEnd: metrics.onTaskEnd })
+  const parts = { notifications, inbox, reads, outboxStore, outbox, idempotency, tasks }
   const app = await buildApp({ config, log, metrics, parts })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
@@ -49,6 +52,7 @@ await run(async (): Promise<RunningService> => {
     closeTimeoutMs: 30_000,
     async close() {
       await app.close()
+      await tasks.close()
       await retention.close()
       await notifications.close()
       await answers.close()

@@ -72,6 +72,15 @@ export class Metrics {
     registers: this.#registers,
   })
 
+  readonly tasksEnded = new Counter({
+    name: 'tidings_tasks_ended_total',
+    help: 'Tasks that this instance has ended, by how.',
+    labelNames: ['status'],
+    registers: this.#registers,
+  })
+
+  readonly onTaskEnd = (status: string): void => this.tasksEnded.inc({ status })
+
   readonly onRequest = (call: string, status: number, took: number): void => {
     // Finding the child of two labels costs more than observing: each is found once. Calls and statuses are few.
     const key = `${status}${call}`

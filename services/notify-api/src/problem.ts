@@ -4,6 +4,7 @@
  */
 export const problems = {
   invalid: { status: 400, title: 'The request is not valid', when: '`errors` names each field and what is wrong with it' },
+  'not-utf-8': { status: 400, title: 'The text is not UTF-8', when: 'an upload has bytes that are no UTF-8' },
   malformed: {
     status: 400,
     title: 'The body is not JSON',
@@ -16,13 +17,30 @@ export const problems = {
     title: 'The Origin is not allowed',
     when: 'a member call that changes state comes from elsewhere',
   },
-  'not-found': { status: 404, title: 'Not found', when: 'there is no such call, or the member has no such notification' },
+  'not-found': { status: 404, title: 'Not found', when: 'there is no such call, or the member has no such notification or task' },
   'method-not-allowed': { status: 405, title: 'Method not allowed', when: 'Allow names the methods of this path' },
   'still-running': {
     status: 409,
     title: 'The first request is still running',
     when: 'repeat with the same Idempotency-Key after Retry-After seconds',
   },
+  'stream-idle': {
+    status: 408,
+    title: 'Nothing came for too long',
+    when: 'an upload was silent past TASK_STREAM_IDLE_SECONDS: go on with another from `textBytes` of the task',
+  },
+  'task-over': {
+    status: 409,
+    title: 'The task is over',
+    when: '`taskStatus` says how it ended; `cancelled` asks the producer to stop',
+  },
+  'task-exists': { status: 409, title: 'There is another task with this id', when: 'member or kind are not those of the first' },
+  'text-offset': {
+    status: 409,
+    title: 'The text ends elsewhere',
+    when: '`textBytes` says where: go on with what comes after that many bytes',
+  },
+  'task-limit': { status: 413, title: 'The task is too large', when: '`limit` names the setting that stands against it' },
   'too-large': { status: 413, title: 'Too large', when: 'the body is over 64 KiB, or one send would store too many bytes' },
   'unsupported-media-type': {
     status: 415,
@@ -54,9 +72,18 @@ export interface FieldError {
   readonly detail: string
 }
 
+/** What some problems tell besides (RFC 9457 §3.2). */
+export interface ProblemExtension {
+  readonly taskStatus?: string
+  readonly textBytes?: number
+  readonly limit?: string
+}
+
 export interface ProblemOptions {
   readonly errors?: readonly FieldError[]
   readonly headers?: Readonly<Record<string, string>>
+  readonly extension?: ProblemExtension
+  readonly cause?: unknown
 }
 
 export const problemTypes = 'https://tidings.dev/problem/'
@@ -68,13 +95,15 @@ export class Problem extends Error {
   readonly status: number
   readonly errors: readonly FieldError[] | undefined
   readonly headers: Readonly<Record<string, string>>
+  readonly extension: ProblemExtension | undefined
 
-  constructor(problem: ProblemName, detail: string, { errors, headers = {} }: ProblemOptions = {}) {
-    super(detail)
+  constructor(problem: ProblemName, detail: string, { errors, headers = {}, extension, cause }: ProblemOptions = {}) {
+    super(detail, { cause })
     this.problem = problem
     this.status = problems[problem].status
     this.errors = errors
     this.headers = headers
+    this.extension = extension
   }
 
   toJSON() {
@@ -85,6 +114,7 @@ export class Problem extends Error {
       status,
       detail: this.message,
       ...(this.errors && { errors: this.errors }),
+      ...this.extension,
     }
   }
 }
@@ -92,8 +122,8 @@ export class Problem extends Error {
 export const contentType = 'application/problem+json; charset=utf-8'
 const retryAfterSeconds = '1'
 
-export function unavailable(detail: string): Problem {
-  return new Problem('unavailable', detail, { headers: { 'retry-after': retryAfterSeconds } })
+export function unavailable(detail: string, { cause }: { cause?: unknown } = {}): Problem {
+  return new Problem('unavailable', detail, { headers: { 'retry-after': retryAfterSeconds }, cause })
 }
 
 export function stillRunning(): Problem {

@@ -18,5 +18,7 @@ type Door = (onRequestHookHandler | onRequestAsyncHookHandler)[]
 export interface Doors {
   readonly backend: (scope: Scope) => Door
   readonly memberReads: Door
+  /** A backend when it sends `Authorization`, a member otherwise. */
+  readonly backendOrMemberReads: (scope: Scope) => Door
   readonly memberChanges: Door
 }

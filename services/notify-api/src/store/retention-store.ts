@@ -1,4 +1,5 @@
 import type { Connection, Database } from './database.ts'
+import { retireTasks } from './task-retention.ts'
 
 export interface RetentionLimits {
   readonly days: number
@@ -9,7 +10,7 @@ export interface RetentionLimits {
 }
 
 /** Rows deleted, by table. */
-export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key', number>>
+export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task', number>>
 
 const idempotencyHours = 24
 
@@ -30,7 +31,8 @@ export class RetentionStore {
         // After the broadcasts themselves: without these rows they would be unread again.
         const broadcast_read = await repeat(maxBatches, batchRows, () => retireReads(connection, batchRows))
         const idempotency_key = await repeat(maxBatches, batchRows, () => retireKeys(connection, batchRows))
-        return { notification, broadcast_read, idempotency_key }
+        const task = await repeat(maxBatches, batchRows, () => retireTasks(connection, days, batchRows))
+        return { notification, broadcast_read, idempotency_key, task }
       } finally {
         await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
       }

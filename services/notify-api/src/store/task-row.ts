@@ -1,0 +1,75 @@
+import { type StoredTask, type TaskItem, type TaskState, type TaskStatus, terminalStates } from '@tidings/protocol'
+
+/** What never changes about a task. */
+export interface TaskName {
+  readonly taskId: string
+  readonly memberId: number
+  readonly kind: string
+  readonly title?: string
+}
+
+/** A task as MySQL has it: with its text and data only once it is over. */
+export interface TaskRow {
+  readonly taskNumber: number
+  readonly taskId: string
+  readonly memberId: number
+  /** Null when there is only the member's cancel, which came before the task. */
+  readonly kind: string | null
+  readonly title: string | null
+  readonly status: TaskStatus
+  readonly percent: number | null
+  readonly stage: string | null
+  readonly text: string | null
+  /** JSON text. */
+  readonly data: string | null
+  /** JSON text. */
+  readonly result: string | null
+  readonly error: string | null
+  readonly createdAt: Date
+  readonly finishedAt: Date | null
+}
+
+export type TerminalStatus = (typeof terminalStates)[number]
+
+const shortColumns = `task_number AS taskNumber, task_id AS taskId, member_id AS memberId, kind, title, status, percent, stage,
+  created_at AS createdAt, finished_at AS finishedAt`
+
+/** For a page: text is long. */
+export const itemColumns = `${shortColumns}, NULL AS text, NULL AS data, NULL AS result, NULL AS error`
+export const rowColumns = `${shortColumns}, text, data, result, error`
+
+export function isTerminal(status: string): status is TerminalStatus {
+  return (terminalStates as readonly string[]).includes(status)
+}
+
+export function nameOf({ taskId, memberId, kind, title }: TaskRow): TaskName {
+  return { taskId, memberId, kind: kind ?? '', ...(title !== null && { title }) }
+}
+
+export function itemOf(row: TaskRow): TaskItem {
+  const { percent, stage, status, createdAt, finishedAt } = row
+  const { memberId: _, ...name } = nameOf(row)
+  return {
+    ...name,
+    status,
+    ...(percent !== null && { percent }),
+    ...(stage !== null && { stage }),
+    createdAt: createdAt.toISOString(),
+    finishedAt: finishedAt?.toISOString() ?? null,
+  }
+}
+
+/** The task as it stands; `state` is what its events come to, when it is not over. */
+export function storedTaskOf(row: TaskRow, state?: TaskState): StoredTask {
+  const { text = row.text ?? '' } = state ?? {}
+  return {
+    ...itemOf(row),
+    memberId: row.memberId,
+    text,
+    data: row.data === null ? [] : (JSON.parse(row.data) as unknown[]),
+    ...(row.result !== null && { result: JSON.parse(row.result) as unknown }),
+    ...(row.error !== null && { error: row.error }),
+    ...state,
+    textBytes: Buffer.byteLength(text),
+  }
+}

@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import type { Log } from '@tidings/chassis'
+import { loggable } from './loggable.ts'
+import type { Outbox } from './outbox.ts'
+import { unavailable } from './problem.ts'
+import { isTerminal, nameOf, type TaskName, type TaskRow, type TerminalStatus } from './store/task-row.ts'
+import type { TaskEnd, TaskStore } from './store/task-store.ts'
+import { foldTask } from './task-fold.ts'
+import type { TaskHistory } from './task-history.ts'
+import { noSuchTask, taskOver } from './task-problem.ts'
+
+export interface TaskEndingOptions {
+  readonly store: TaskStore
+  readonly history: TaskHistory
+  readonly outbox: Pick<Outbox, 'publish'>
+  readonly log: Log
+  readonly onEnd: (status: TerminalStatus) => void
+}
+
+/** Ends tasks: the first end holds, is stored with all text and data, and published after that. */
+export class TaskEnding {
+  readonly #options: TaskEndingOptions
+
+  constructor(options: TaskEndingOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The same end again is no other.
+   *
+   * @throws Problem `not-found`, `unavailable`, or `task-over` when it has ended otherwise before.
+   */
+  async end(taskId: string, end: TaskEnd): Promise<void> {
+    const { store } = this.#options
+    const row = await store.find(taskId)
+    if (!row) throw noSuchTask()
+    if (isTerminal(row.status)) return refuseOther(row, end)
+    if (await this.endFirst(row, end)) return
+    const ended = await store.find(taskId)
+    if (!ended || !isTerminal(ended.status)) throw unavailable('The task is being ended: repeat.')
+    refuseOther(ended, end)
+  }
+
+  /**
+   * A member's cancel. One that comes before the task is remembered: the task is cancelled from its beginning.
+   *
+   * @throws Problem as `end`.
+   */
+  async cancel(taskId: string, memberId: number): Promise<void> {
+    const { store } = this.#options
+    const row = (await store.find(taskId)) ?? (await store.cancelEarly(taskId, memberId))
+    if (row.memberId !== memberId) throw noSuchTask()
+    await this.end(taskId, { status: 'cancelled' })
+  }
+
+  /** Answers whether this end was the first. */
+  async endFirst(row: TaskRow, end: TaskEnd): Promise<boolean> {
+    const { store, history, outbox, onEnd } = this.#options
+    const name = nameOf(row)
+    const closer = randomUUID()
+    // Closed before it is read: what is appended after this would come behind `finished`, and be missing from what is stored.
+    let status = await history.close(name, closer)
+    if (status === null) {
+      await history.open(name, row.status)
+      status = await history.close(name, closer)
+    }
+    if (status !== 'closing') return false
+    const state = foldTask(name, await history.read(name))
+    const rows = await store.end(name, state, end).catch((error: unknown) => this.#reopen(name, closer, error))
+    if (!rows) return false
+    onEnd(end.status)
+    await Promise.all([this.#settle(name, end.status), outbox.publish(rows)])
+    return true
+  }
+
+  /** The end could not be written, or it is not known whether it was. As long as that is so, nothing more may come. */
+  async #reopen(name: TaskName, closer: string, error: unknown): Promise<never> {
+    const { store, history, log } = this.#options
+    try {
+      const row = await store.find(name.taskId)
+      if (row && isTerminal(row.status)) await history.settle(name, row.status)
+      else await history.reopen(name, closer)
+    } catch (second) {
+      log.warn({ err: loggable(second), taskId: name.taskId }, 'a task stays closed until its end is repeated or its lease ends')
+    }
+    throw error
+  }
+
+  async #settle(name: TaskName, status: TerminalStatus): Promise<void> {
+    const { history, log } = this.#options
+    try {
+      await history.settle(name, status)
+    } catch (error) {
+      log.warn(
+        { err: loggable(error), taskId: name.taskId },
+        'redis was not told how a task ended: it asks MySQL at the next event',
+      )
+    }
+  }
+}
+
+function refuseOther(row: TaskRow, { status, result, error }: TaskEnd): void {
+  const stored = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
+  const same = row.status === status && row.error === (error ?? null) && isDeepStrictEqual(stored, result)
+  if (!same) throw taskOver(row.status)
+}
