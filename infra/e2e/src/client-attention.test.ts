@@ -31,7 +31,7 @@ async function watchedDevice(memberId: number): Promise<Device> {
   await device.context.addInitScript(() => {
     window.shown = []
     window.asked = 0
-    let last: EventTarget | undefined
+    const made: EventTarget[] = []
     class RecordedNotification extends EventTarget {
       static readonly permission = 'granted'
       static async requestPermission(): Promise<string> {
@@ -41,11 +41,11 @@ async function watchedDevice(memberId: number): Promise<Device> {
       constructor(title: string, options: object) {
         super()
         window.shown.push({ title, ...options })
-        last = this
+        made.push(this)
       }
       close(): void {}
     }
-    Object.assign(window, { Notification: RecordedNotification, clickLast: () => last?.dispatchEvent(new Event('click')) })
+    Object.assign(window, { Notification: RecordedNotification, clickLast: () => made.at(-1)?.dispatchEvent(new Event('click')) })
     Object.assign(navigator, {
       setAppBadge: async (count: number) => {
         window.badge = count

@@ -47,8 +47,8 @@ export interface DeviceOptions {
 
 export interface Device {
   readonly context: BrowserContext
-  signIn(memberId: number, tokenSeconds?: number): Promise<void>
-  tab(options?: TidingsOptions): Promise<Page>
+  readonly signIn: (memberId: number, tokenSeconds?: number) => Promise<void>
+  readonly tab: (options?: TidingsOptions) => Promise<Page>
 }
 
 export async function openClientStack(name: string): Promise<ClientStack> {

@@ -276,7 +276,8 @@ export class SharedConnection {
 
   #subscribed({ destination, position, outcome }: Subscribed): void {
     if (destination.startsWith(taskPrefix)) {
-      if (outcome === 'lost' && this.leading) this.#watchers.renew(destination)
+      // A RECEIPT that says so is followed by a snapshot; a gap is not.
+      if (outcome === 'lost' && position === undefined && this.leading) this.#watchers.renew(destination)
       return
     }
     if (position) this.#places.advance(destination, position)
