@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createConnection } from 'mysql2/promise'
 import { freePort } from './free-port.ts'
 import { type Exit, type OwnedProcess, spawnOwned } from './owned-process.ts'
@@ -37,7 +37,7 @@ export async function startDatabase({ directory, onLine }: DatabaseOptions = {})
   // Neither reads the other's data.
   const data = join(home, mariadb ? 'mariadb' : 'mysql')
   const grantsFile = join(home, 'grants.sql')
-  if (!existsSync(data)) initialise(program, mariadb, home, data)
+  if (!existsSync(data)) await initialise(program, mariadb, data, temporary)
   writeFileSync(grantsFile, grants.join('\n'))
 
   const launch = async (attempt: number): Promise<DatabaseServer> => {
@@ -96,18 +96,19 @@ export async function createDatabase(serverUrl: string, name: string): Promise<s
 }
 
 /** MariaDB has a script for this; MySQL's server does it itself. Into a directory aside first, so that half of it is never taken for all. */
-function initialise(program: string, mariadb: boolean, home: string, data: string): void {
+async function initialise(program: string, mariadb: boolean, data: string, temporary: string | undefined): Promise<void> {
+  const home = dirname(data)
   mkdirSync(home, { recursive: true })
   const fresh = mkdtempSync(join(home, 'fresh-'))
   const installer = findProgram('mariadb-install-db')
-  const [command, args] =
+  const [command, options] =
     mariadb && installer
       ? [installer, ['--force', '--skip-test-db', '--innodb-log-file-size=8M']]
       : [program, ['--initialize-insecure']]
-  const { status, stdout, stderr } = spawnSync(command, ['--no-defaults', ...asRoot, ...args, `--datadir=${fresh}`], {
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new Error(`the database could not be initialised in ${fresh}\n${stdout}${stderr}`)
+  const args = ['--no-defaults', ...asRoot, ...options, `--datadir=${fresh}`]
+  const { exited, logs } = spawnOwned({ name: 'database', command, args, temporaryDirectory: temporary ?? fresh })
+  const { code } = await exited
+  if (code !== 0) throw new Error(['the database could not be initialised', ...logs.slice(-20)].join('\n'))
   renameSync(fresh, data)
 }
 
