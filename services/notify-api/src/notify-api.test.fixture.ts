@@ -11,7 +11,7 @@ import {
 } from '@tidings/local'
 import { decodePublication, formatPosition } from '@tidings/protocol'
 import { Redis } from 'ioredis'
-import { createPool, type RowDataPacket } from 'mysql2/promise'
+import { createConnection, createPool, type RowDataPacket } from 'mysql2/promise'
 import { inject } from 'vitest'
 
 /** A test file's own database and Redis, and instances of the built service on them. */
@@ -24,6 +24,8 @@ export interface Stack {
   count(table: string): Promise<number>
   /** Adds rows to a member's inbox without publishing them, in bulk. */
   fill(memberId: number, count: number): Promise<void>
+  /** Holds up everybody who writes to the table, until what it returns is called. */
+  lockTable(table: string): Promise<() => Promise<void>>
   /** Listens like a gateway; resolves when Redis has confirmed. */
   listen(...channels: string[]): Promise<Listener>
   close(): Promise<void>
@@ -93,6 +95,11 @@ export async function openStack(name: string): Promise<Stack> {
           [memberId, Math.min(there, count - there)],
         )
       }
+    },
+    async lockTable(table) {
+      const connection = await createConnection(databaseUrl)
+      await connection.query('LOCK TABLES ?? WRITE', [table])
+      return () => connection.end()
     },
     async listen(...channels) {
       const listener = await listen(redis.url, channels)

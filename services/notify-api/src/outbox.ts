@@ -156,6 +156,9 @@ export class Outbox {
       return outboxId
     })
     const outcomes = await Promise.allSettled(attempts)
-    return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    const published = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    // The others keep these in the outbox too: remembered, they are only deleted.
+    if (published.length < rows.length) for (const outboxId of published) this.#published.add(outboxId)
+    return published
   }
 }

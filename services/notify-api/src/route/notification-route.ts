@@ -20,7 +20,7 @@ const IdempotencyHeaders = z.object({
     .string()
     .min(1)
     .max(255)
-    .regex(/^[\x20-\x7e]+$/, 'must be printable ASCII')
+    .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
     .optional()
     .meta({ description: 'The same key and body get the first answer again, for 24 hours.' }),
 })

@@ -5,7 +5,10 @@ export interface DatabaseOptions {
   readonly connections: number
   /** Longest time for one statement; a connection is waited for at most half as long. */
   readonly timeoutMs: number
-  /** Lets `script` send several statements in one round trip. Only for SQL whose every value is escaped. */
+  /**
+   * Lets `script` send several statements in one round trip, with the transaction already begun. Only for SQL whose every value is
+   * escaped.
+   */
   readonly scripts?: boolean
 }
 
@@ -18,6 +21,9 @@ const sessionSettings = [
   `SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`,
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
 ]
+
+// Each script is a transaction: it begins by itself and ends with its COMMIT, which spares a statement.
+const implicitTransactions = 'SET SESSION autocommit = 0'
 
 /** Connections to MySQL or MariaDB. Every wait ends: when the database does not answer in time the work rejects with DatabaseAway. */
 export class Database {
@@ -39,7 +45,7 @@ export class Database {
       jsonStrings: true,
     })
     this.#pool.on('connection', (connection) => {
-      for (const sql of sessionSettings) {
+      for (const sql of scripts ? [...sessionSettings, implicitTransactions] : sessionSettings) {
         connection.query(sql, (error) => error && connection.destroy())
       }
     })
@@ -125,25 +131,29 @@ export class Connection {
     this.#timeoutMs = timeoutMs
   }
 
-  rows<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+  rows<Row>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
     return this.#query(sql, values)
   }
 
-  write(sql: string, values: readonly unknown[] = []): Promise<ResultSetHeader> {
+  write(sql: string, values?: readonly unknown[]): Promise<ResultSetHeader> {
     return this.#query(sql, values)
   }
 
   /** Several statements in one round trip; one header for each. The first that fails ends it, with the transaction still open. */
   script(sql: string): Promise<ResultSetHeader[]> {
-    return this.#query(sql, [])
+    return this.#query(sql)
   }
 
-  #query<Result>(sql: string, values: readonly unknown[]): Promise<Result> {
+  #query<Result>(sql: string, values?: readonly unknown[]): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#connection.query({ sql, values: [...values], timeout: this.#timeoutMs }, (error: QueryError | null, result) => {
-        if (error) reject(error)
-        else resolve(result as Result)
-      })
+      // Without values the SQL is not searched for places to put them.
+      this.#connection.query(
+        { sql, timeout: this.#timeoutMs, ...(values && { values: [...values] }) },
+        (error: QueryError | null, result) => {
+          if (error) reject(error)
+          else resolve(result as Result)
+        },
+      )
     })
   }
 }

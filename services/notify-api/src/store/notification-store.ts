@@ -37,7 +37,7 @@ export class NotificationStore implements Commit<Prepared, Stored> {
 
   /** `database` must allow scripts. */
   static async open(database: Database, options: NotificationStoreOptions): Promise<NotificationStore> {
-    const [row] = await database.run((connection) =>
+    const [row] = await database.transaction((connection) =>
       connection.rows<{ step: number }>('SELECT @@auto_increment_increment AS step'),
     )
     return new NotificationStore(database, row?.step ?? 1, options)

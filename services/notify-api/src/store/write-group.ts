@@ -35,7 +35,7 @@ export function bodyStart(memberId: number): string {
 }
 
 /**
- * The group as one script of one transaction: notifications, idempotency keys, outbox rows. Outbox rows carry the ids that the first
+ * The group as one script, for a connection whose transactions begin by themselves: notifications, idempotency keys, outbox rows. Outbox rows carry the ids that the first
  * INSERT has just made: LAST_INSERT_ID() is its first id until a later statement makes one, and the others follow `increment` apart.
  * `notifications` and `outbox` are the places of those two statements in the script.
  */
@@ -64,7 +64,6 @@ export function groupScript(
     }
   }
   const statements = [
-    'START TRANSACTION',
     ...(variables.length > 0 ? [`SET ${variables.map((value, index) => `@v${index}=${value}`).join(',')}`] : []),
     `INSERT INTO notification (member_id,message,redirect_path,data) VALUES ${notifications.join(',')}`,
     ...(keys.length > 0
@@ -75,7 +74,7 @@ export function groupScript(
   ]
   return {
     sql: statements.join(';'),
-    notifications: variables.length > 0 ? 2 : 1,
+    notifications: variables.length > 0 ? 1 : 0,
     outbox: statements.length - 2,
   }
 }

@@ -1,0 +1,132 @@
+import { waitFor } from '@tidings/local'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Answer, hello, openStack, type Stack } from './notify-api.test.fixture.ts'
+
+let stack: Stack
+
+beforeEach(async () => {
+  stack = await openStack('outbox')
+})
+afterEach(() => stack.close())
+
+const channel = 'member:1:notification'
+const sweepDeadlineMs = 20_000
+
+async function timed(answer: Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
+  const begin = performance.now()
+  return { answer: await answer, ms: performance.now() - begin }
+}
+
+const emptied = () =>
+  waitFor(async () => (await stack.count('outbox')) === 0, { deadlineMs: sweepDeadlineMs, what: 'an empty outbox' })
+
+test('what is published is deleted soon', async () => {
+  const api = await stack.start()
+  await api.send(hello)
+  await emptied()
+})
+
+test('a service killed between commit and publish loses nothing: after its restart the sweep publishes', async () => {
+  const api = await stack.start()
+  stack.redis.pause()
+  const unanswered = api.send(hello).catch(() => 'no answer')
+  await waitFor(async () => (await stack.count('outbox')) === 1, { what: 'the commit' })
+  await api.kill()
+  expect(await unanswered).toBe('no answer')
+  // What the dead service may have left in the socket goes with this Redis.
+  await stack.redis.restart()
+  const gateway = await stack.listen(channel)
+  await api.again()
+  await waitFor(() => gateway.publications.length > 0, { deadlineMs: sweepDeadlineMs, what: 'the publication' })
+  await emptied()
+  expect(gateway.publications.map(({ body }) => body)).toEqual([{ ...hello, notificationId: expect.any(Number) }])
+})
+
+test('while Redis is gone, sends are accepted at once with online: null; when it is back, all is published once, in order', async () => {
+  const api = await stack.start()
+  await api.send(hello)
+  await stack.redis.kill()
+  const sent: number[] = []
+  for (let index = 0; index < 40; index++) {
+    const { answer, ms } = await timed(api.send({ ...hello, message: `message ${index}` }))
+    expect([answer.status, answer.body['online']]).toEqual([201, null])
+    expect(ms).toBeLessThan(1_000)
+    sent.push(answer.body['notificationId'] as number)
+  }
+  expect(await api.ops('/ready')).toContain('"failing":["redis"]')
+  await stack.redis.restart()
+  const gateway = await stack.listen(channel)
+  // The circuit closes behind what was left: nothing overtakes it.
+  const direct = await waitFor(
+    async () => {
+      const { body } = await api.send(hello)
+      sent.push(body['notificationId'] as number)
+      return body['online'] === true
+    },
+    { deadlineMs: sweepDeadlineMs, what: 'a gateway to be reached at once' },
+  )
+  expect(direct).toBe(true)
+  await waitFor(() => gateway.publications.length >= sent.length, { deadlineMs: sweepDeadlineMs, what: 'all publications' })
+  expect(gateway.publications.map(({ body }) => body['notificationId'])).toEqual(sent)
+  await emptied()
+})
+
+test('while Redis hangs, the first sends wait for the publish timeout only, and later ones not at all', async () => {
+  const api = await stack.start()
+  const gateway = await stack.listen(channel)
+  await api.send(hello)
+  stack.redis.pause()
+  const first = await timed(api.send(hello))
+  expect(first.answer.body['online']).toBeNull()
+  expect(first.ms).toBeLessThan(3_000)
+  for (let index = 0; index < 10; index++) {
+    const { answer, ms } = await timed(api.send(hello))
+    expect([answer.status, answer.body['online']]).toEqual([201, null])
+    expect(ms).toBeLessThan(500)
+  }
+  await waitFor(async () => /tidings_circuit_open 1/.test(await api.ops('/metrics')), { what: 'the metric' })
+  stack.redis.resume()
+  await waitFor(() => new Set(gateway.publications.map(({ body }) => body['notificationId'])).size === 12, {
+    deadlineMs: sweepDeadlineMs,
+    what: 'all publications',
+  })
+  await waitFor(async () => /tidings_circuit_open 0/.test(await api.ops('/metrics')), {
+    deadlineMs: sweepDeadlineMs,
+    what: 'the circuit to close',
+  })
+  await emptied()
+})
+
+test('an order to revoke sessions outlives an outage of Redis', async () => {
+  const api = await stack.start()
+  await stack.redis.kill()
+  expect(await api.post('/session/revoke', { memberId: 7 })).toMatchObject({ status: 202 })
+  await stack.redis.restart()
+  const gateway = await stack.listen('gateway:control')
+  await waitFor(() => gateway.publications.length === 1, { deadlineMs: sweepDeadlineMs, what: 'the order' })
+  expect(gateway.publications[0]?.body).toEqual({ type: 'revoke', memberId: 7 })
+})
+
+test('three instances that sweep the same backlog publish each row once and skip none', async () => {
+  const first = await stack.start()
+  await first.stop()
+  const rows = 5_000
+  const values = Array.from({ length: rows }, (_, index) => [channel, JSON.stringify({ notificationId: index })])
+  await stack.rows('INSERT INTO outbox (channel, body) VALUES ?', [values])
+  await stack.rows('UPDATE outbox SET created_at = created_at - INTERVAL 1 MINUTE')
+  const gateway = await stack.listen(channel)
+  await Promise.all([stack.start(), stack.start(), stack.start()])
+  await emptied()
+  await waitFor(() => gateway.publications.length >= rows, { deadlineMs: sweepDeadlineMs, what: 'all publications' })
+  const ids = gateway.publications.map(({ body }) => body['notificationId'] as number)
+  expect(ids.toSorted((a, b) => a - b)).toEqual(values.map((_, index) => index))
+})
+
+test('a row in the hands of another instance is left alone while it is young', async () => {
+  const [one] = await Promise.all([stack.start(), stack.start()])
+  const gateway = await stack.listen(channel)
+  const sends = Array.from({ length: 200 }, () => one.send(hello))
+  await Promise.all(sends)
+  await emptied()
+  expect(gateway.publications).toHaveLength(200)
+})

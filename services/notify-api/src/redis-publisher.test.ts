@@ -1,0 +1,163 @@
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openLog } from '@tidings/chassis'
+import { freePort, type RedisServer, spawnOwned, startRedis, waitFor } from '@tidings/local'
+import { historyKey, historyLimits, parsePosition } from '@tidings/protocol'
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { RedisPublisher } from './redis-publisher.ts'
+
+const channel = 'member:1:notification'
+const log = openLog('test', 'fatal')
+const options = { timeoutMs: 1_000, log, onPublish: () => {} }
+
+let server: RedisServer
+let redis: Redis
+let publisher: RedisPublisher
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = new Redis(server.url, { maxRetriesPerRequest: null })
+  redis.on('error', () => {})
+})
+beforeEach(async () => {
+  await redis.flushall()
+  publisher = await connected(server.url)
+})
+afterEach(() => publisher.close())
+afterAll(async () => {
+  redis.disconnect()
+  await server.kill()
+})
+
+async function connected(url: string): Promise<RedisPublisher> {
+  const one = new RedisPublisher(url, options)
+  await waitFor(() => one.ping().then(() => true), { what: 'the connection' })
+  return one
+}
+
+const history = () => redis.lrange(historyKey(channel), 0, -1)
+
+test('positions count from 1 in an epoch that is the time at which the history began', async () => {
+  const before = Date.now()
+  const positions = await Promise.all(['{"a":1}', '{"a":2}', '{"a":3}'].map((body) => publisher.publish(channel, body)))
+  const parsed = positions.map(({ position }) => parsePosition(position ?? ''))
+  expect(parsed.map((position) => position?.offset)).toEqual([1, 2, 3])
+  const [epoch] = new Set(parsed.map((position) => position?.epoch))
+  expect(Math.abs((epoch ?? 0) - before)).toBeLessThan(5_000)
+  expect(await history()).toEqual([1, 2, 3].map((n) => `${epoch}-${n}\n{"a":${n}}`))
+  expect(await publisher.publish('member:2:notification', '{}')).toMatchObject({ position: expect.stringMatching(/-1$/) })
+})
+
+test('what is published is what the history holds', async () => {
+  const listener = redis.duplicate()
+  const heard: string[] = []
+  listener.on('message', (_channel, payload: string) => heard.push(payload))
+  await listener.subscribe(channel)
+  expect(await publisher.publish(channel, '{"text":"가\\n"}')).toMatchObject({ receivers: 1 })
+  await waitFor(() => heard.length === 1, { what: 'the message' })
+  expect(heard).toEqual(await history())
+  listener.disconnect()
+})
+
+test('a history is capped in length and age, and its positions go on', async () => {
+  const { length, seconds } = historyLimits.notification
+  const count = length + 250
+  await Promise.all(Array.from({ length: count }, (_, index) => publisher.publish(channel, `${index}`)))
+  const kept = await history()
+  expect(kept.map((publication) => publication.split('\n')[1])).toEqual(
+    Array.from({ length }, (_, index) => `${count - length + index}`),
+  )
+  const [epoch] = kept[0]?.split('-') ?? []
+  expect(kept.at(-1)).toBe(`${epoch}-${count}\n${count - 1}`)
+  expect(await redis.ttl(historyKey(channel))).toBeGreaterThan(seconds - 10)
+})
+
+test('a history that is gone begins anew, in a later epoch', async () => {
+  const first = parsePosition((await publisher.publish(channel, 'a')).position ?? '')
+  await redis.del(historyKey(channel))
+  const next = parsePosition((await publisher.publish(channel, 'b')).position ?? '')
+  expect(next?.offset).toBe(1)
+  expect(next?.epoch).toBeGreaterThan(first?.epoch ?? Number.NaN)
+})
+
+test.each([
+  ['a string', () => redis.set(historyKey(channel), 'x')],
+  ['a list of something else', () => redis.rpush(historyKey(channel), 'x')],
+])('%s in the place of the history does not stop the channel', async (_case, spoil) => {
+  await spoil()
+  expect(await publisher.publish(channel, 'a')).toMatchObject({ position: expect.stringMatching(/-1$/) })
+  expect(await history()).toHaveLength(1)
+})
+
+test('a Redis that has forgotten the script is sent it again', async () => {
+  await publisher.publish(channel, 'a')
+  await redis.script('FLUSH')
+  expect(await publisher.publish(channel, 'b')).toMatchObject({ position: expect.stringMatching(/-2$/) })
+})
+
+test('a Redis that hangs is given up after the timeout, and one that is gone at once', async () => {
+  server.pause()
+  const begin = performance.now()
+  await expect(publisher.publish(channel, 'a')).rejects.toThrow('timed out')
+  expect(performance.now() - begin).toBeLessThan(3_000)
+  server.resume()
+  await server.kill()
+  await waitFor(
+    () =>
+      publisher.ping().then(
+        () => false,
+        () => true,
+      ),
+    { what: 'the connection to break' },
+  )
+  const refused = performance.now()
+  await expect(publisher.publish(channel, 'a')).rejects.toThrow()
+  expect(performance.now() - refused).toBeLessThan(500)
+  await server.restart()
+  await waitFor(() => publisher.publish(channel, 'b'), { what: 'the connection to come back' })
+})
+
+test('on a cluster, channel and history share a node and publications are sharded', async () => {
+  const nodes = await Promise.all([startNode(), startNode()])
+  const [first, second] = nodes.map(({ port }) => new Redis({ port })) as [Redis, Redis]
+  await first.cluster('ADDSLOTSRANGE', 0, 8_191)
+  await second.cluster('ADDSLOTSRANGE', 8_192, 16_383)
+  await first.cluster('MEET', '127.0.0.1', nodes[1]?.port ?? 0)
+  await waitFor(
+    async () =>
+      (await first.cluster('INFO')).includes('cluster_state:ok') && (await second.cluster('INFO')).includes('cluster_state:ok'),
+    {
+      deadlineMs: 20_000,
+      what: 'the cluster',
+    },
+  )
+  const cluster = await connected(nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','))
+  const channels = Array.from({ length: 20 }, (_, index) => `member:${index + 1}:notification`)
+  const published = await Promise.all([...channels, ...channels].map((name) => cluster.publish(name, '{}')))
+  expect(published.map(({ position }) => parsePosition(position ?? '')?.offset)).toEqual([
+    ...channels.map(() => 1),
+    ...channels.map(() => 2),
+  ])
+  const sizes = await Promise.all([first.dbsize(), second.dbsize()])
+  expect(sizes[0] + sizes[1]).toBe(20)
+  expect(Math.min(...sizes)).toBeGreaterThan(0)
+  cluster.close()
+  first.disconnect()
+  second.disconnect()
+  await Promise.all(nodes.map(({ process }) => process.kill()))
+})
+
+async function startNode() {
+  const port = await freePort()
+  const directory = mkdtempSync(join(tmpdir(), 'tidings-cluster-'))
+  const process = spawnOwned({
+    name: 'cluster node',
+    command: 'redis-server',
+    args: ['--port', String(port), '--cluster-enabled', 'yes', '--save', '', '--bind', '127.0.0.1', '--dir', directory],
+    temporaryDirectory: directory,
+  })
+  await process.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 10_000)
+  return { port, process }
+}
