@@ -27,10 +27,10 @@ const redis: Requirement = {
   macos: 'redis',
 }
 const browser: Requirement = {
-  programs: ['chromium', 'chromium-browser', 'google-chrome'],
+  programs: ['chromium', 'chromium-browser', 'google-chrome', 'Google Chrome'],
   debian: 'chromium',
   fedora: 'chromium',
-  macos: '--cask chromium',
+  macos: '--cask google-chrome',
 }
 
 /** What `npm start` needs, less what was given as a URL. */
@@ -76,7 +76,7 @@ function howToInstall(missing: readonly Requirement[]): string {
     `Not installed: ${missing.map(({ programs }) => programs.join(' or ')).join(', ')}. Install:`,
     `  Debian, Ubuntu: sudo apt-get install --no-install-recommends ${missing.map(({ debian }) => debian).join(' ')}`,
     `  Fedora:         sudo dnf install ${missing.map(({ fedora }) => fedora).join(' ')}`,
-    `  macOS:          brew install ${missing.map(({ macos }) => macos).join(' ')}`,
+    `  macOS:          ${missing.map(({ macos }) => `brew install ${macos}`).join(' && ')}`,
     'or set MYSQL_URL and REDIS_URL to servers of your own.',
   ].join('\n')
 }
