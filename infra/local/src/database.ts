@@ -49,6 +49,8 @@ export async function startDatabase({ directory, onLine }: DatabaseOptions = {})
         '--no-defaults',
         ...asRoot,
         `--datadir=${data}`,
+        // A server that starts removes the temporary tables of all others that share its directory.
+        `--tmpdir=${home}`,
         // Relative to the data directory: an absolute path may be longer than a socket's may be.
         '--socket=socket',
         '--pid-file=pid',
@@ -105,7 +107,7 @@ async function initialise(program: string, mariadb: boolean, data: string, tempo
     mariadb && installer
       ? [installer, ['--force', '--skip-test-db', '--innodb-log-file-size=8M']]
       : [program, ['--initialize-insecure']]
-  const args = ['--no-defaults', ...asRoot, ...options, `--datadir=${fresh}`]
+  const args = ['--no-defaults', ...asRoot, ...options, `--datadir=${fresh}`, `--tmpdir=${home}`]
   const { exited, logs } = spawnOwned({ name: 'database', command, args, temporaryDirectory: temporary ?? fresh })
   const { code } = await exited
   if (code !== 0) throw new Error(['the database could not be initialised', ...logs.slice(-20)].join('\n'))
