@@ -1,7 +1,9 @@
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
 import { live, newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
 import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
 let stack: PageStack
 let browser: Browser
@@ -15,7 +17,7 @@ afterAll(async () => {
 
 const verdict = (page: Page) => page.getByRole('region', { name: 'Break it' }).getByRole('status')
 const count = (page: Page, name: string) => page.locator('.ledger-count div', { hasText: name }).locator('dd').textContent()
-const patient = { timeout: 30_000 }
+const patient = { timeout: 40_000 }
 
 test('the connection is dropped in the middle of twenty: all there, once each, in order', async () => {
   const context = await openDevice(browser, { url: stack.url, memberId: newMember() })

@@ -28,7 +28,7 @@ export async function openDevice(
   { url, memberId, notificationsGranted = false, ...options }: DeviceOptions,
 ): Promise<BrowserContext> {
   const context = await browser.newContext({ baseURL: url, locale: 'en-US', colorScheme: 'light', ...options })
-  context.setDefaultTimeout(20_000)
+  context.setDefaultTimeout(40_000)
   if (notificationsGranted) await context.grantPermissions(['notifications'], { origin: url })
   if (memberId !== undefined) await context.request.post('/login', { data: { memberId } })
   return context
@@ -50,4 +50,4 @@ export async function live(page: Page): Promise<void> {
 export const newMember = (
   (next: number) => () =>
     next++
-)(1_000)
+)(101)

@@ -1,7 +1,9 @@
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import type { Browser, Page, Route } from 'playwright-core'
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
 import { newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
 import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
 let stack: PageStack
 let browser: Browser
@@ -15,7 +17,7 @@ afterAll(async () => {
 
 const rows = (page: Page) => page.getByRole('dialog', { name: 'Inbox' }).getByRole('listitem')
 const bell = (page: Page) => page.getByRole('button', { name: /^Inbox/ })
-const patient = { timeout: 20_000 }
+const patient = { timeout: 40_000 }
 
 async function send(memberId: number, count: number, message = (number: number) => `message ${number}`): Promise<void> {
   for (let number = 1; number <= count; number += 1) {
@@ -86,20 +88,17 @@ test('empty, loading and error each say so; trying again helps', async () => {
   await bell(page).click()
   await page.getByText('Nothing yet').waitFor()
 
-  let answer: 'late' | 'never' | 'now' = 'late'
-  let release = () => {}
-  const released = new Promise<void>((resolve) => {
-    release = resolve
-  })
+  let answer: 'later' | 'never' | 'now' = 'later'
+  const waiting: Route[] = []
   await page.route('**/notification?*', async (route) => {
-    if (answer === 'late') await released
-    await (answer === 'never' ? route.abort() : route.continue())
+    if (answer === 'later') waiting.push(route)
+    else await (answer === 'never' ? route.abort() : route.continue())
   })
   await page.reload()
   await bell(page).click()
   await page.getByText('Loading your inbox').waitFor({ state: 'attached' })
   answer = 'never'
-  release()
+  for (const route of waiting) await route.abort()
   await page.getByRole('alert').getByText('The inbox could not be read').waitFor()
   answer = 'now'
   await page.getByRole('button', { name: 'Try again' }).click()

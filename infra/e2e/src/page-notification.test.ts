@@ -1,7 +1,9 @@
 import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
 import { live, newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
 import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
 let stack: PageStack
 let browser: Browser
@@ -56,7 +58,7 @@ test('a notification of the browser is raised while the tab is not looked at, an
   await page.evaluate(() => (globalThis as unknown as Recorded).lookAway())
   await stack.send({ memberId, message: 'seen on the desktop', redirectPath: '/desk' })
   const raised = () => page.evaluate(() => (globalThis as unknown as Recorded).raised)
-  await expect.poll(raised, { timeout: 20_000 }).toEqual([{ title: 'Tidings', body: 'seen on the desktop' }])
+  await expect.poll(raised, { timeout: 40_000 }).toEqual([{ title: 'Tidings', body: 'seen on the desktop' }])
   await context.close()
 })
 
@@ -89,17 +91,17 @@ test("the sender's console tells who was online: one, several, everyone", async 
   const send = () => page.getByRole('button', { name: 'Send', exact: true }).click()
   await page.getByRole('textbox', { name: 'Message' }).fill('보고서 — for one')
   await send()
-  await expect.poll(() => sent.first().textContent()).toMatch(/online$/)
+  await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toMatch(/online$/)
 
   await page.getByRole('radio', { name: 'Several' }).check()
   await page.getByLabel('Members').fill(`${memberId}, 999999`)
   await send()
-  await expect.poll(() => sent.first().textContent()).toMatch(/1 of 2 online$/)
+  await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toMatch(/1 of 2 online$/)
 
   await page.getByRole('radio', { name: 'Everyone' }).check()
   await page.getByRole('textbox', { name: 'Message' }).fill('for all')
   await send()
-  await expect.poll(() => sent.first().textContent()).toContain('Everyone')
+  await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toContain('Everyone')
   await page.getByRole('region', { name: 'New notifications' }).getByText('for all').waitFor()
   await page.getByRole('button', { name: 'Inbox, 3 unread' }).waitFor()
 

@@ -15,6 +15,8 @@ export interface PageStack {
   readonly gateways: readonly ServiceProcess[]
   /** Posts as a product backend does, and answers what notify-api said. */
   send(body: object): Promise<Sent>
+  /** Any other call of a product backend; answers its status. */
+  post(path: string, body: object): Promise<number>
   stop(): Promise<void>
 }
 
@@ -23,7 +25,7 @@ export interface Sent {
   readonly online: boolean | null
 }
 
-const deadlineMs = 30_000
+const deadlineMs = 60_000
 
 export async function startPageStack(databaseServerUrl: string, name: string): Promise<PageStack> {
   const port = await freePort()
@@ -49,19 +51,22 @@ export async function startPageStack(databaseServerUrl: string, name: string): P
     url,
     notifyApi,
     gateways,
-    send: (body) => post(`${url}/notification/send`, body),
+    send: async (body) => {
+      const response = await post(`${url}/notification/send`, body)
+      if (response.status !== 201) throw new Error(`send answered ${response.status} ${await response.text()}`)
+      return (await response.json()) as Sent
+    },
+    post: async (path, body) => (await post(url + path, body)).status,
     stop: async () => {
       for (const part of started.toReversed()) await part.stop()
     },
   }
 }
 
-async function post(url: string, body: object): Promise<Sent> {
-  const response = await fetch(url, {
+function post(url: string, body: object): Promise<Response> {
+  return fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${serviceToken()}` },
     body: JSON.stringify(body),
   })
-  if (response.status !== 201) throw new Error(`POST ${url} answered ${response.status} ${await response.text()}`)
-  return (await response.json()) as Sent
 }

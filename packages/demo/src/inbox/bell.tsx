@@ -19,11 +19,11 @@ export function Bell({ open, onPress, ref }: Properties): ReactNode {
       type="button"
       ref={ref}
       className="button plain icon bell"
-      aria-label={inbox.open(unreadCount)}
       aria-haspopup="dialog"
       aria-expanded={open}
       onClick={onPress}
     >
+      <span className="unseen">{inbox.open(unreadCount)}</span>
       <Icon name="bell" size={22} />
       {unreadCount > 0 && (
         <span className="badge number" key={unreadCount} aria-hidden="true">

@@ -39,7 +39,7 @@ export function InboxPanel({ onClose, onOpenPath }: Properties): ReactNode {
       onCancel={onClose}
       onKeyDown={({ key }) => key === 'Escape' && onClose()}
     >
-      <header className="inbox-header">
+      <div className="inbox-header">
         <h2 id={titleId} ref={title} tabIndex={-1}>
           {words.title}
         </h2>
@@ -54,7 +54,7 @@ export function InboxPanel({ onClose, onOpenPath }: Properties): ReactNode {
         <button type="button" className="button plain icon small" aria-label={close} onClick={onClose}>
           <Icon name="close" size={18} />
         </button>
-      </header>
+      </div>
       {items.length > 0 ? (
         <InboxList onOpenPath={onOpenPath} />
       ) : (

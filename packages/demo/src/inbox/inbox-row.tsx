@@ -22,6 +22,7 @@ export const InboxRow = memo(({ item, onOpen, onRead }: Properties): ReactNode =
   }
   return (
     <li className="inbox-row" data-unread={unread || undefined}>
+      {unread && <i className="inbox-dot" />}
       <a href={redirectPath} onClick={open}>
         {unread && <span className="unseen">{inbox.unread}: </span>}
         <span className="inbox-message">{message}</span>

@@ -1,4 +1,5 @@
 import { type ReactNode, useCallback, useRef, useState } from 'react'
+import { AnswerCard } from '../answer/answer-card.tsx'
 import { BreakCard } from '../break/break-card.tsx'
 import { ConnectionPill } from '../connection/connection-pill.tsx'
 import { Mark } from '../control/icon.tsx'
@@ -45,6 +46,7 @@ export function Desk({ memberId }: { readonly memberId: number }): ReactNode {
         <h1>{page.title}</h1>
         <p className="desk-lead quiet">{page.lead}</p>
         <div className="desk-cards">
+          <AnswerCard />
           <SendCard memberId={memberId} />
           <BreakCard memberId={memberId} />
         </div>

@@ -13,12 +13,14 @@ export function SentHistory({ answers }: Properties): ReactNode {
   return (
     <div className="sent-history">
       <h3 className="label">{send.history}</h3>
-      <ol role="log" aria-label={send.history}>
-        {answers.length === 0 && <li className="quiet">{send.nothing}</li>}
-        {answers.map(({ number, answer }) => (
-          <li key={number}>{describe(answer, send)}</li>
-        ))}
-      </ol>
+      <div role="log" aria-label={send.history}>
+        {answers.length === 0 && <p className="quiet">{send.nothing}</p>}
+        <ol>
+          {answers.map(({ number, answer }) => (
+            <li key={number}>{describe(answer, send)}</li>
+          ))}
+        </ol>
+      </div>
     </div>
   )
 }

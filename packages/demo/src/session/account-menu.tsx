@@ -1,4 +1,5 @@
 import { type ReactNode, useId } from 'react'
+import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import './account-menu.css'
 import { PreferenceControls } from './preference-controls.tsx'
@@ -10,7 +11,7 @@ export function AccountMenu({ memberId }: { readonly memberId: number }): ReactN
   return (
     <>
       <button type="button" className="account-button number" popoverTarget={id} aria-label={session.account(memberId)}>
-        {memberId > 999 ? '…' : memberId}
+        {memberId > 999 ? <Icon name="person" /> : memberId}
       </button>
       <div className="account-menu floating" id={id} popover="auto" role="dialog" aria-label={session.account(memberId)}>
         <h2>{session.member(memberId)}</h2>

@@ -20,7 +20,7 @@ export function ToastStack({ hidden, onOpenPath }: Properties): ReactNode {
   const { onNotification, inbox } = useTidings()
   const [list] = useState(() => new ToastList())
   const [latest, setLatest] = useState<InboxItem>()
-  const items = useCell(list.items)
+  const shown = useCell(list.shown)
 
   useEffect(
     () =>
@@ -54,8 +54,8 @@ export function ToastStack({ hidden, onOpenPath }: Properties): ReactNode {
         onBlur={leave}
       >
         <ol>
-          {items.map((item) => (
-            <Toast key={item.notificationId} item={item} onOpen={open} onDismiss={list.dismiss} />
+          {shown.map(({ item, slot }) => (
+            <Toast key={item.notificationId} item={item} slot={slot} onOpen={open} onDismiss={list.dismiss} />
           ))}
         </ol>
       </section>

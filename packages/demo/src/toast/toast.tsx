@@ -1,16 +1,17 @@
 import type { InboxItem } from '@tidings/client'
-import type { MouseEvent, ReactNode } from 'react'
+import type { CSSProperties, MouseEvent, ReactNode } from 'react'
 import { Icon } from '../control/icon.tsx'
 import { RelativeTime } from '../inbox/relative-time.tsx'
 import { useMessages } from '../preference/preference.ts'
 
 interface Properties {
   readonly item: InboxItem
+  readonly slot: number
   readonly onOpen: (item: InboxItem) => void
   readonly onDismiss: (notificationId: number) => void
 }
 
-export function Toast({ item, onOpen, onDismiss }: Properties): ReactNode {
+export function Toast({ item, slot, onOpen, onDismiss }: Properties): ReactNode {
   const { toast, inbox } = useMessages()
   const open = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey) return
@@ -18,7 +19,7 @@ export function Toast({ item, onOpen, onDismiss }: Properties): ReactNode {
     onOpen(item)
   }
   return (
-    <li className="toast floating">
+    <li className="toast floating" style={{ '--slot': slot } as CSSProperties}>
       <a href={item.redirectPath} onClick={open}>
         <span className="inbox-message">{item.message}</span>
         <span className="inbox-meta quiet">

@@ -1,0 +1,159 @@
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
+import { newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
+import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+
+let stack: PageStack
+let browser: Browser
+beforeAll(async () => {
+  ;[stack, browser] = await Promise.all([startPageStack(inject('databaseServerUrl'), 'page_use'), openBrowser()])
+})
+afterAll(async () => {
+  await browser?.close()
+  await stack?.stop()
+})
+
+test.each([
+  ['a desk', {}],
+  ['a phone', { viewport: { width: 375, height: 720 } }],
+])('nothing moves when something arrives, on %s', async (_where, options) => {
+  const memberId = newMember()
+  await stack.send({ memberId, message: 'before', redirectPath: '/' })
+  const context = await openDevice(browser, { url: stack.url, memberId, ...options })
+  const page = await openPage(context)
+  await page.getByRole('button', { name: 'Inbox, 1 unread' }).waitFor()
+  await watchShifts(page)
+
+  for (const message of [
+    'first',
+    'second, which is so long that it needs several lines of the little box that it is shown in',
+    'third',
+  ]) {
+    await stack.send({ memberId, message, redirectPath: '/a/path/that/is/not/short/either' })
+    await page.locator('.toast', { hasText: message }).waitFor()
+  }
+  await page.getByRole('button', { name: 'Inbox, 4 unread' }).press('Enter')
+  await page.locator('.inbox-row').nth(3).waitFor()
+  await stack.send({ memberId, message: 'fourth', redirectPath: '/' })
+  await page.getByRole('button', { name: '1 new' }).waitFor()
+  expect(await shifts(page)).toEqual([])
+  await context.close()
+})
+
+test('by keyboard alone: into the inbox, to a notification, and back', async () => {
+  const memberId = newMember()
+  await stack.send({ memberId, message: 'reached by keyboard', redirectPath: '/keys' })
+  const context = await openDevice(browser, { url: stack.url, memberId })
+  const page = await openPage(context)
+  await page.getByRole('button', { name: 'Inbox, 1 unread' }).waitFor()
+  await page.keyboard.press('Tab')
+  expect(await focused(page)).toBe('Skip to content')
+  await tabTo(page, /^Inbox, 1 unread/)
+  await page.keyboard.press('Enter')
+  await page.getByRole('dialog', { name: 'Inbox' }).waitFor()
+  expect(await focused(page)).toBe('Inbox')
+  await page.keyboard.press('Escape')
+  await page.getByRole('dialog', { name: 'Inbox' }).waitFor({ state: 'detached' })
+  expect(await focused(page)).toMatch(/^Inbox, 1 unread/)
+
+  await page.keyboard.press('Enter')
+  await page.locator('.inbox-row').first().waitFor()
+  await tabTo(page, /reached by keyboard/)
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'Opened /keys' }).waitFor()
+  await page.getByRole('button', { name: 'Inbox, nothing unread' }).waitFor()
+  await tabTo(page, 'Back')
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'Opened /keys' }).waitFor({ state: 'detached' })
+  await context.close()
+})
+
+test('language and theme are chosen by keyboard, and still there after a reload, before the first paint', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: newMember(), colorScheme: 'light' })
+  const page = await openPage(context)
+  const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
+  const light = await paper()
+  await tabTo(page, /^Account of member/)
+  await page.keyboard.press('Enter')
+  await tabTo(page, 'English')
+  await page.keyboard.press('ArrowRight')
+  await page.getByRole('heading', { name: '기다리던 소식은 빠짐없이 도착합니다.' }).waitFor()
+  await tabTo(page, '자동')
+  await page.keyboard.press('ArrowLeft')
+  expect(await paper()).not.toBe(light)
+
+  await page.reload({ waitUntil: 'commit' })
+  await page.locator('html[data-theme=dark][lang=ko]').waitFor()
+  expect(await paper()).not.toBe(light)
+  await context.close()
+})
+
+test('stands still for those who asked for it', async () => {
+  const memberId = newMember()
+  const context = await openDevice(browser, { url: stack.url, memberId, reducedMotion: 'reduce' })
+  const page = await openPage(context)
+  await stack.send({ memberId, message: 'no motion', redirectPath: '/' })
+  await page.locator('.toast').waitFor()
+  const longest = await page.evaluate(() =>
+    Math.max(0, ...document.getAnimations().map((animation) => Number(animation.effect?.getComputedTiming().endTime ?? 0))),
+  )
+  expect(longest).toBeLessThanOrEqual(1)
+  await context.close()
+})
+
+interface Watching {
+  readonly shifts: string[]
+  readonly observer: PerformanceObserver
+}
+
+/** From now on, less what a person set off in the half second before. */
+function watchShifts(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    const found: string[] = []
+    const note = (list: PerformanceObserverEntryList | PerformanceEntry[]) => {
+      const entries = Array.isArray(list) ? list : list.getEntries()
+      for (const entry of entries as (PerformanceEntry & {
+        value: number
+        hadRecentInput: boolean
+        sources: { node?: Element }[]
+      })[]) {
+        if (!entry.hadRecentInput) found.push(`${entry.value} ${entry.sources.map(({ node }) => node?.className).join(', ')}`)
+      }
+    }
+    const observer = new PerformanceObserver(note)
+    observer.observe({ type: 'layout-shift' })
+    Object.assign(globalThis, { watching: { shifts: found, observer, note } })
+  })
+}
+
+/** After two frames, so that what was painted last is counted. */
+function shifts(page: Page): Promise<string[]> {
+  return page.evaluate(async () => {
+    for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame)
+    const { shifts: found, observer } = (globalThis as unknown as { watching: Watching }).watching
+    await new Promise((resolve) => setTimeout(resolve))
+    return [...found, ...observer.takeRecords().map(({ name }) => name)]
+  })
+}
+
+/** How a screen reader would call what has the focus. */
+function focused(page: Page): Promise<string> {
+  return page.evaluate(() => {
+    const { activeElement: element } = document
+    const [label] = element instanceof HTMLInputElement ? (element.labels ?? []) : []
+    return (element?.getAttribute('aria-label') ?? label?.textContent ?? element?.textContent ?? '').trim()
+  })
+}
+
+const mostTabs = 60
+
+async function tabTo(page: Page, name: string | RegExp): Promise<void> {
+  for (let tabs = 0; tabs < mostTabs; tabs += 1) {
+    const reached = await focused(page)
+    if (typeof name === 'string' ? reached === name : name.test(reached)) return
+    await page.keyboard.press('Tab')
+  }
+  throw new Error(`no way to ${name} by Tab`)
+}
