@@ -47,6 +47,8 @@ interface Commands {
 }
 
 const { seconds } = historyLimits.taskEvents
+/** An end that is not written so long after its close was given up: events are let in again. Longer than an end may take. */
+const closingMs = 15_000
 
 /**
  * The channel of each running task with its history, which is the truth about it until its end is written. Every call rejects with
@@ -118,6 +120,7 @@ export class TaskHistory {
         seconds,
         Math.floor(leaseMs / 3),
         repeated ? 1 : 0,
+        closingMs,
       ),
     )
     if (outcome === 'ok') return { outcome, position: String(first), textBytes: Number(second), renew: third === 1 }

@@ -7,7 +7,7 @@
  *   percent, stage                       of the last progress that had them
  *   seen     ms at which the producer was heard of        leased   ms at which MySQL was told so
  *   lost     set when the history was lost in mid-task: whoever appends must say that it begins anew
- *   closer   who writes the end
+ *   closer   who writes the end      closed   ms at which it began to
  */
 
 const shared = (publish: string) => `
@@ -30,15 +30,20 @@ end
 /**
  * One event. ARGV: channel, body, bytes of text, bytes of data, byte offset of the text (empty: wherever it ends), percent, stage
  * (empty: as it is), quiet (1: no publication when the task is running), most bytes of text, of data, most publications, seconds the
- * history outlives this, ms after which MySQL is to be told again, 1 when this may be a repetition of the last append.
+ * history outlives this, ms after which MySQL is to be told again, 1 when this may be a repetition of the last append, ms after which an
+ * end that was not written is given up.
  *
  * Answers {ok, position, bytes of text, 1 when MySQL is to be told}, {unknown}, {over, status}, {offset, bytes of text}, or
  * {limit, name of the limit, bytes of text}.
  */
 export const eventScript = (publish: string) => `${shared(publish)}
-local task = redis.call('HMGET', KEYS[2], 'status', 'text', 'data', 'leased', 'lost')
+local task = redis.call('HMGET', KEYS[2], 'status', 'text', 'data', 'leased', 'lost', 'closed')
 local status = task[1]
 if not status then return {'unknown'} end
+if status == 'closing' and now - tonumber(task[6]) > tonumber(ARGV[15]) then
+  redis.call('HDEL', KEYS[2], 'closer', 'closed')
+  status = 'running'
+end
 if status ~= 'queued' and status ~= 'running' then return {'over', status} end
 local epoch, last = newest()
 if not epoch then
@@ -116,7 +121,9 @@ export const closeScript = `
 local status = redis.call('HGET', KEYS[2], 'status')
 if not status or redis.call('EXISTS', KEYS[1]) == 0 then return false end
 if status ~= 'queued' and status ~= 'running' and status ~= 'closing' then return status end
-redis.call('HSET', KEYS[2], 'status', 'closing', 'closer', ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[2], 'status', 'closing', 'closer', ARGV[1], 'closed', string.format('%.0f', now))
 return 'closing'
 `
 
@@ -125,7 +132,7 @@ export const markScript = `
 local task = redis.call('HMGET', KEYS[2], 'status', 'closer')
 if not task[1] or ARGV[2] ~= '' and task[2] ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[2], 'status', ARGV[1])
-redis.call('HDEL', KEYS[2], 'closer')
+redis.call('HDEL', KEYS[2], 'closer', 'closed')
 return 1
 `
 

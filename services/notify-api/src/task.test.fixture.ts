@@ -3,13 +3,18 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { text as textOf } from 'node:stream/consumers'
 import { serviceToken } from '@tidings/local'
 import { nextTaskState, type TaskMessage, type TaskState } from '@tidings/protocol'
-import type { Listener, NotifyApi, Stack } from './notify-api.test.fixture.ts'
+import { call, type Listener, type NotifyApi, type Stack } from './notify-api.test.fixture.ts'
 
 /** A new task of this member. */
 export async function createTask(api: NotifyApi, memberId: number, more: Record<string, unknown> = {}): Promise<string> {
   const { status, text } = await api.post('/task', { memberId, kind: 'chat', title: '질문', ...more })
   if (status !== 201) throw new Error(`POST /task answered ${status} ${text}`)
   return (JSON.parse(text) as { taskId: string }).taskId
+}
+
+/** As a backend: a member may not ask this often. */
+export async function readTask(api: NotifyApi, taskId: string): Promise<Readonly<Record<string, unknown>>> {
+  return (await call(`${api.url}/task/${taskId}`, { headers: { authorization: `Bearer ${serviceToken()}` } })).body
 }
 
 export const newTaskId = () => randomUUID()

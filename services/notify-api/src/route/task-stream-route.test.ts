@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { serviceToken, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type NotifyApi, openStack, type Stack } from '../notify-api.test.fixture.ts'
-import { createTask, folded, listenToTask, newTaskId, upload } from '../task.test.fixture.ts'
+import { createTask, folded, listenToTask, newTaskId, readTask, upload } from '../task.test.fixture.ts'
 
 let stack: Stack
 let api: NotifyApi
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-const read = async (taskId: string) => (await api.member(1).get(`/task/${taskId}`)).body
+const read = (taskId: string) => readTask(api, taskId)
 const textIs = (taskId: string, text: string) =>
   waitFor(async () => (await read(taskId))['text'] === text, { what: `the text ${text.slice(0, 20)}` })
 const cancelled = { status: 409, body: { type: 'https://tidings.dev/problem/task-over', taskStatus: 'cancelled' } }

@@ -1,7 +1,7 @@
 import { memberChannel, type TaskAnnouncement, type TaskEvent, type TaskState } from '@tidings/protocol'
 import type { OutboxRow } from '../outbox.ts'
 import type { Connection, Database } from './database.ts'
-import { isDuplicate } from './database-error.ts'
+import { DatabaseAway, isDuplicate } from './database-error.ts'
 import { insertOutboxRow } from './outbox-store.ts'
 import { isTerminal, itemColumns, nameOf, rowColumns, type TaskName, type TaskRow, type TerminalStatus } from './task-row.ts'
 import { bodyStart, channelOf } from './write-group.ts'
@@ -22,6 +22,8 @@ export interface Created {
 }
 
 const maxRemembered = 10_000
+/** An end is committed so soon after it began, or not at all: after that others may go on as if there were none. */
+const endMs = 5_000
 /** An instance that is at a task whose lease has ended keeps the others from it for so long. */
 const claimMs = 5_000
 
@@ -119,6 +121,7 @@ export class TaskStore {
   /** Undefined when the task is over already: the first end holds. */
   end(name: TaskName, state: TaskState, end: TaskEnd): Promise<OutboxRow[] | undefined> {
     const { status, result, error, notify } = end
+    const deadline = performance.now() + endMs
     return this.#database.transaction(async (connection) => {
       const { affectedRows } = await connection.write(
         `UPDATE task SET status = ?, percent = ?, stage = ?, text = ?, data = ?, result = ?, error = ?, lease_until = NULL, finished_at = NOW(3)
@@ -136,7 +139,9 @@ export class TaskStore {
       )
       if (affectedRows === 0) return undefined
       const rows = await tellFinished(connection, name, end)
-      return notify ? [...rows, await addNotification(connection, name.memberId, notify)] : rows
+      if (notify) rows.push(await addNotification(connection, name.memberId, notify))
+      if (performance.now() > deadline) throw new DatabaseAway()
+      return rows
     })
   }
 
