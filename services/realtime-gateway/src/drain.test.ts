@@ -109,10 +109,10 @@ test('a socket that does not answer its close does not hold the process', async 
 test('whoever comes through the handshake while the drain begins is sent away as well', async () => {
   const gateway = await bed.gateway({ DRAIN_SECONDS: '1' })
   await connected(gateway)
-  let coming = true
+  const coming = { on: true }
   const comers: Promise<unknown>[] = []
   const knocking = (async () => {
-    while (coming) {
+    while (coming.on) {
       const answer = openRawSession(gateway.url, { token: memberToken(2) }).catch(() => undefined)
       comers.push(answer)
       await new Promise(setImmediate)
@@ -121,7 +121,7 @@ test('whoever comes through the handshake while the drain begins is sent away as
   })()
   await waitFor(() => comers.length > 20, { what: 'knocking' })
   const exit = await gateway.stop(9_000)
-  coming = false
+  coming.on = false
   await knocking
   await Promise.all(comers)
   expect(exit).toEqual({ code: 0, signal: null })

@@ -58,7 +58,7 @@ test('subscriptions of one session, of several versions and ids, each get their 
   const position = await bed.publisher.publish('broadcast:forms', '{}')
   for (const [index, session] of sessions.entries()) {
     const frames = [await message(session), await message(session)]
-    expect(frames.map(({ headers }) => headers.get('subscription')).toSorted()).toEqual(['a', 'b'])
+    expect(new Set(frames.map(({ headers }) => headers.get('subscription')))).toEqual(new Set(['a', 'b']))
     for (const { headers } of frames) {
       const ack = versions[index] === '1.2' ? `${position}@${headers.get('subscription')}` : undefined
       expect([headers.get('message-id'), headers.get('ack')]).toEqual([position, ack])

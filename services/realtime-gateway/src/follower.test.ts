@@ -157,13 +157,13 @@ test('long histories are read page by page', async () => {
 })
 
 test('a sink that asks for patience gets the rest from the history', async () => {
-  let goOn = () => {}
+  let goOn: (() => void) | undefined
   const { history, seen, receive, live } = following('1-0', (text) =>
     text === '1-2' ? new Promise((resolve) => (goOn = resolve)) : undefined,
   )
   receive('1-1', '1-2', '1-3')
   expect([seen, history.asked]).toEqual([['1-1', '1-2'], []])
-  goOn()
+  goOn?.()
   const answer = await history.asks('1-2')
   receive('1-4', '1-5')
   answer({ publications: publications('1-3', '1-4') })

@@ -49,6 +49,17 @@ async function cutConnections(...names: ('subscriber' | 'history')[]): Promise<v
   for (const name of names) for (const id of await connections(name)) await bed.publisher.redis.client('KILL', 'ID', id)
 }
 
+/** How often the gateway has lost its connection. */
+function losses(): number {
+  return gateway.logs.filter((line) => line.includes('redis connection lost')).length
+}
+
+/** How often Redis was given a command. */
+async function calls(command: string): Promise<number> {
+  const statistics = await (bed.publisher.redis as Redis).info('commandstats')
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(statistics)?.[1] ?? 0)
+}
+
 test('a skipped publication is read from the history, and delivered before what is newer', async () => {
   const session = await listening()
   const repairs = await metric(gateway, 'gap_repairs_total')
@@ -86,7 +97,6 @@ test.each(['auto', 'client'])('ack:%s: the connection is cut, and publications g
 test('Redis stands still and goes on: nothing is lost, the sockets stay open', async () => {
   const session = await listening()
   await bed.publisher.publish(channel(), '1')
-  const losses = () => gateway.logs.filter((line) => line.includes('redis connection lost')).length
   const before = losses()
   bed.redis.pause()
   const late = Promise.all(numbers(2, 20).map((body) => bed.publisher.publish(channel(), body)))
@@ -184,30 +194,26 @@ test('a key that is no history stops nobody', async () => {
 test('a foreign publisher that counts otherwise stops nobody', async () => {
   const session = await listening()
   await bed.publisher.publish(channel(), '1')
-  const reads = async () =>
-    Number(/cmdstat_evalsha:calls=(\d+)/.exec(await (bed.publisher.redis as Redis).info('commandstats'))?.[1] ?? 0)
-  const before = await reads()
+  const before = await calls('evalsha')
   for (let jump = 1; jump <= 20; jump++) await bed.publisher.send(channel(), `${jump}-${jump * 100}\nforeign ${jump}`)
   await bed.publisher.publish(channel(), '2')
   const foreign = Array.from({ length: 20 }, (_, index) => `foreign ${index + 1}`)
-  expect((await bodies(session, 22)).toSorted()).toEqual(['1', '2', ...foreign].toSorted())
+  expect(new Set(await bodies(session, 22))).toEqual(new Set(['1', '2', ...foreign]))
   await nothingElse(session)
-  expect((await reads()) - before).toBeLessThan(60)
+  expect((await calls('evalsha')) - before).toBeLessThan(60)
 })
 
 test('SUBSCRIBEs go to Redis in batches, at first and after a reconnect', async () => {
   const sessions = await Promise.all(Array.from({ length: 50 }, (_, index) => connected(gateway, { memberId: 2_000 + index })))
-  const calls = async () =>
-    Number(/cmdstat_subscribe:calls=(\d+)/.exec(await (bed.publisher.redis as Redis).info('commandstats'))?.[1] ?? 0)
-  let before = await calls()
+  let before = await calls('subscribe')
   for (const session of sessions) sendFrame(session, 'SUBSCRIBE', { id: '0', destination: queue, receipt: '0' })
   await Promise.all(sessions.map((session) => session.nextFrame()))
-  expect((await calls()) - before).toBeLessThan(25)
-  before = await calls()
+  expect((await calls('subscribe')) - before).toBeLessThan(25)
+  before = await calls('subscribe')
   await cutConnections('subscriber')
-  await waitFor(async () => (await calls()) > before, { what: 'the reconnect' })
+  await waitFor(async () => (await calls('subscribe')) > before, { what: 'the reconnect' })
   await ready(gateway)
-  expect((await calls()) - before).toBeLessThan(4)
+  expect((await calls('subscribe')) - before).toBeLessThan(4)
   for (const [index, session] of sessions.entries()) {
     await bed.publisher.publish(`member:${2_000 + index}:notification`, `${index}`)
     expect(await bodies(session, 1)).toEqual([`${index}`])

@@ -58,7 +58,7 @@ export async function metric(gateway: ServiceProcess, name: string): Promise<num
   const { text } = await ops(gateway, '/metrics')
   const line = text
     .split('\n')
-    .find((each) => each.startsWith(name.startsWith('process_') ? `${name} ` : `tidings_gateway_${name} `))
+    .find((each) => each.startsWith(/^(process|nodejs)_/.test(name) ? `${name} ` : `tidings_gateway_${name} `))
   return Number(line?.split(' ').at(-1) ?? 0)
 }
 

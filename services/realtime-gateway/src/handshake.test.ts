@@ -89,7 +89,7 @@ describe('before the upgrade', () => {
   })
 })
 
-function upgrade(method: string, path: string, headers = {}): Promise<number> {
+function upgradeStatus(method: string, path: string, headers = {}): Promise<number> {
   return new Promise((resolve, reject) => {
     const asked = request(`${gateway.url}${path}`, {
       method,
@@ -119,11 +119,11 @@ function upgrade(method: string, path: string, headers = {}): Promise<number> {
 
 describe('the only route', () => {
   test.each(['/', '/ws/', '/ws/x', '/WS', '/wss', '//ws', '/metrics', '/live'])('GET %s is no upgrade', async (path) => {
-    expect(await upgrade('GET', path)).toBe(404)
+    expect(await upgradeStatus('GET', path)).toBe(404)
   })
 
   test.each(['POST', 'HEAD', 'PUT', 'DELETE', 'OPTIONS'])('%s /ws is no upgrade', async (method) => {
-    expect([404, 405, 426]).toContain(await upgrade(method, '/ws'))
+    expect([404, 405, 426]).toContain(await upgradeStatus(method, '/ws'))
   })
 
   test('a plain GET is told to upgrade', async () => {
@@ -132,8 +132,8 @@ describe('the only route', () => {
   })
 
   test('a broken WebSocket handshake is refused', async () => {
-    expect(await upgrade('GET', '/ws', { 'sec-websocket-version': '12' })).toBe(400)
-    expect(await upgrade('GET', '/ws', { 'sec-websocket-key': 'short' })).toBe(400)
+    expect(await upgradeStatus('GET', '/ws', { 'sec-websocket-version': '12' })).toBe(400)
+    expect(await upgradeStatus('GET', '/ws', { 'sec-websocket-key': 'short' })).toBe(400)
   })
 
   test('after all that nothing is open', async () => {

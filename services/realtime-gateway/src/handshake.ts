@@ -33,8 +33,13 @@ export function handshake({ sessions, allowOrigin, tokens, memberCookie, metrics
     const token = request.cookies[memberCookie]
     const member = await authenticateMember(tokens, token)
     if (member.refused !== undefined) return refuse(reply, 401, 'Unauthorized', `cookie ${memberCookie}: ${member.refused}`)
-    peers.set(request, { principal: member.principal, credentials: { token: token as string, origin: origin as string } })
+    peers.set(request, { principal: member.principal, credentials: { token: copyOf(token as string), origin: origin as string } })
   }
+}
+
+/** A token is a slice of the Cookie header, and would keep all of it for as long as the session. */
+function copyOf(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
 }
 
 /** Who passed the handshake with this request. */

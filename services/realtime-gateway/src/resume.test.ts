@@ -138,9 +138,9 @@ test.each(['auto', 'client', 'client-individual'])(
     await subscribed(first, '0', queue)
     let at = await publish('0')
     let published = 0
-    let publishing = true
+    const publishing = { on: true }
     const publisher = (async () => {
-      while (publishing) await Promise.all(numbers(published + 1, (published += 5)).map((text) => publish(text, 10_000)))
+      while (publishing.on) await Promise.all(numbers(published + 1, (published += 5)).map((text) => publish(text, 10_000)))
     })()
     const received: string[] = []
     for (let round = 0; round < 25; round++) {
@@ -154,7 +154,7 @@ test.each(['auto', 'client', 'client-individual'])(
       }
       session.socket.terminate()
     }
-    publishing = false
+    publishing.on = false
     await publisher
     expect(received).toEqual(numbers(1, 750))
   },

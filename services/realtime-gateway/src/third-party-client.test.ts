@@ -198,7 +198,7 @@ test('webstomp-client', async () => {
   expect(bodies).toEqual(['{"message":"새로운 알림"}'])
   await expectAcknowledged(3)
   const receipt = new Promise<string>((resolve) => (client.onreceipt = (frame) => resolve(String(frame.headers['receipt-id']))))
-  client.disconnect(() => {}, { receipt: 'bye' } as never)
+  client.disconnect(() => {}, { receipt: 'bye' })
   expect(await receipt).toBe('bye')
   await waitFor(async () => (await subscriptionsOf(3)).length === 0, { what: 'the end of the session' })
 })

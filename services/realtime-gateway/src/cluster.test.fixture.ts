@@ -1,0 +1,71 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort, type OwnedProcess, spawnOwned, waitFor } from '@tidings/local'
+import { Redis } from 'ioredis'
+
+/** Three masters, and a replica for each when asked for, that share the slots between them. */
+export interface RedisCluster {
+  readonly url: string
+  readonly masters: readonly OwnedProcess[]
+  close(): Promise<void>
+}
+
+export async function startCluster({ replicas = false } = {}): Promise<RedisCluster> {
+  const count = replicas ? 6 : 3
+  const nodes: { port: number; process: OwnedProcess; redis: Redis; directory: string }[] = []
+  while (nodes.length < count) {
+    const port = await freePort()
+    const directory = mkdtempSync(join(tmpdir(), 'tidings-cluster-'))
+    const owned = spawnOwned({
+      name: `redis ${port}`,
+      command: 'redis-server',
+      args: `--port ${port} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout 1000 --cluster-replica-validity-factor 0 --appendonly no --save`
+        .split(' ')
+        .concat('', '--dir', directory),
+      temporaryDirectory: directory,
+    })
+    await owned.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 10_000)
+    const redis = new Redis(port, '127.0.0.1', { retryStrategy: () => 100, maxRetriesPerRequest: null })
+    redis.on('error', () => {})
+    nodes.push({ port, process: owned, redis, directory })
+  }
+  const [first] = nodes as [(typeof nodes)[0], ...typeof nodes]
+  const bounds = [0, 5_461, 10_923, 16_384]
+  for (const [index, { redis }] of nodes.slice(0, 3).entries()) {
+    await redis.call('CLUSTER', 'ADDSLOTSRANGE', bounds[index] as number, (bounds[index + 1] as number) - 1)
+    await redis.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
+  }
+  for (const { port } of nodes.slice(1)) await first.redis.call('CLUSTER', 'MEET', '127.0.0.1', port)
+  const knows = async (redis: Redis) => String(await redis.call('CLUSTER', 'INFO')).includes(`cluster_known_nodes:${count}`)
+  await waitFor(async () => (await Promise.all(nodes.map(({ redis }) => knows(redis)))).every(Boolean), {
+    what: 'all to know all',
+    deadlineMs: 20_000,
+  })
+  for (const [index, { redis }] of nodes.slice(3).entries()) {
+    await redis.call('CLUSTER', 'REPLICATE', String(await nodes[index]?.redis.call('CLUSTER', 'MYID')))
+  }
+  await waitFor(async () => (await Promise.all(nodes.map(({ redis }) => whole(redis)))).every(Boolean), {
+    what: 'the cluster',
+    deadlineMs: 20_000,
+  })
+  for (const { redis } of nodes.slice(3)) {
+    await waitFor(async () => (await redis.info('replication')).includes('master_link_status:up'), {
+      what: 'replication',
+      deadlineMs: 20_000,
+    })
+  }
+  return {
+    url: nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','),
+    masters: nodes.slice(0, 3).map(({ process: each }) => each),
+    async close() {
+      for (const { redis } of nodes) redis.disconnect()
+      await Promise.all(nodes.map(({ process: each }) => each.kill()))
+      for (const { directory } of nodes) rmSync(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+async function whole(redis: Redis): Promise<boolean> {
+  return String(await redis.call('CLUSTER', 'INFO')).includes('cluster_state:ok')
+}
