@@ -22,6 +22,8 @@ export interface Stack {
   start(env?: NodeJS.ProcessEnv, options?: ServiceOptions): Promise<NotifyApi>
   rows<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]>
   count(table: string): Promise<number>
+  /** Rows and index entries the database looks at for a statement. */
+  rowsRead(sql: string, values: readonly unknown[]): Promise<number>
   /** Adds rows to a member's inbox without publishing them, in bulk. */
   fill(memberId: number, count: number): Promise<void>
   /** Holds up everybody who writes to the table, until what it returns is called. */
@@ -61,6 +63,10 @@ export interface Listener {
 
 export const hello = { memberId: 1, message: '새로운 알림이 도착했습니다.', redirectPath: '/dashboard' }
 
+const digits = `(${Array.from({ length: 10 }, (_, digit) => `SELECT ${digit} AS d`).join(' UNION ALL ')})`
+/** A table expression of a million rows, with the columns a.d to f.d. */
+export const million = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => `${digits} AS ${name}`).join(', ')
+
 const json = { 'content-type': 'application/json' }
 const answerDeadlineMs = 20_000
 
@@ -86,15 +92,19 @@ export async function openStack(name: string): Promise<Stack> {
       const [row] = await rows<{ count: number }>('SELECT COUNT(*) AS count FROM ??', [table])
       return row?.count ?? 0
     },
+    async rowsRead(sql, values) {
+      const connection = await createConnection(databaseUrl)
+      await connection.query('FLUSH STATUS')
+      await connection.query(sql, [...values])
+      const [found] = await connection.query<RowDataPacket[]>("SHOW SESSION STATUS LIKE 'Handler_read%'")
+      await connection.end()
+      return (found as { Value: string }[]).reduce((total, { Value }) => total + Number(Value), 0)
+    },
     async fill(memberId, count) {
-      await rows("INSERT INTO notification (member_id, message, redirect_path) VALUES (?, 'hello', '/')", [memberId])
-      for (let there = 1; there < count; there *= 2) {
-        await rows(
-          `INSERT INTO notification (member_id, message, redirect_path)
-           SELECT member_id, message, redirect_path FROM notification WHERE member_id = ? LIMIT ?`,
-          [memberId, Math.min(there, count - there)],
-        )
-      }
+      await rows(`INSERT INTO notification (member_id, message, redirect_path) SELECT ?, 'hello', '/' FROM ${million} LIMIT ?`, [
+        memberId,
+        count,
+      ])
     },
     async lockTable(table) {
       const connection = await createConnection(databaseUrl)
