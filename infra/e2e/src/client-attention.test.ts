@@ -73,7 +73,6 @@ test('one notification of the browser for all tabs, none while one of them is lo
   await stack.send(1, 'unseen again')
   await waitFor(async () => (await shown(pages)).length === 2, { deadlineMs, what: 'a second notification' })
   expect((await shown(pages)).map(({ body }) => body)).toEqual(['unseen', 'unseen again'])
-  await device.context.close()
 })
 
 test('a click leads to redirectPath, in a tab that is there', async () => {
@@ -85,7 +84,6 @@ test('a click leads to redirectPath, in a tab that is there', async () => {
   await page.evaluate(() => window.clickLast())
   await page.waitForURL(`${stack.origin}/orders-77`)
   expect(device.context.pages()).toHaveLength(1)
-  await device.context.close()
 })
 
 test('after a long absence only the newest are shown', async () => {
@@ -100,7 +98,6 @@ test('after a long absence only the newest are shown', async () => {
   await waitFor(async () => (await page.evaluate(() => window.arrived.length)) === 11, { deadlineMs, what: 'all of them' })
   await waitFor(async () => (await shown([page])).length > 1, { deadlineMs, what: 'notifications' })
   expect((await shown([page])).map(({ body }) => body)).toEqual(['before', 'away-7', 'away-8', 'away-9'])
-  await device.context.close()
 })
 
 test('permission is asked for only from a click', async () => {
@@ -116,7 +113,6 @@ test('permission is asked for only from a click', async () => {
   )
   await page.click('button')
   await waitFor(() => page.evaluate(() => window.asked === 1), { deadlineMs, what: 'the question' })
-  await device.context.close()
 })
 
 test('the count in the title and on the icon, when that is wanted', async () => {
@@ -139,5 +135,4 @@ test('the count in the title and on the icon, when that is wanted', async () => 
   await unread(page, 0)
   expect(await page.title()).toBe('Invoices')
   expect(await page.evaluate(() => window.badge)).toBe(0)
-  await device.context.close()
 })

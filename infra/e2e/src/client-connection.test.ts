@@ -22,7 +22,6 @@ test('a notification arrives', async () => {
   expect((await inbox(page)).items).toMatchObject([
     { message: 'hello', readAt: null, broadcast: false, memberId: 1, redirectPath: '/hello' },
   ])
-  await device.context.close()
 })
 
 test(
@@ -50,7 +49,6 @@ test(
     await given(page, messages)
     expect((await inbox(page)).items.map(({ message }) => message)).toEqual(messages.toReversed())
     await unread(page, 200)
-    await device.context.close()
   },
   dropMs * 20 + 120_000,
 )
@@ -69,7 +67,6 @@ test('away for longer than the history reaches back: the inbox is read, and each
   await stack.send(3, 'after')
   await given(page, ['before', ...messages, 'after'])
   await unread(page, 132)
-  await device.context.close()
 })
 
 test('Redis loses everything: the inbox is read, and nothing is given twice', async () => {
@@ -88,7 +85,6 @@ test('Redis loses everything: the inbox is read, and nothing is given twice', as
   )
   await waitFor(async () => (await arrived(page)).includes('two'), { deadlineMs, what: 'the second' })
   expect((await arrived(page)).filter((message) => message === 'one')).toHaveLength(1)
-  await device.context.close()
 })
 
 test('a broadcast arrives, and is in every inbox', async () => {
@@ -101,7 +97,6 @@ test('a broadcast arrives, and is in every inbox', async () => {
     await unread(page, 1)
     expect((await inbox(page)).items).toMatchObject([{ message: 'to all', broadcast: true, redirectPath: '/notice' }])
   }
-  for (const device of devices) await device.context.close()
 })
 
 test('a drained gateway: the session moves to the other one without a loss', async () => {
@@ -116,5 +111,4 @@ test('a drained gateway: the session moves to the other one without a loss', asy
   await given(page, ['meanwhile'])
   expect(await page.evaluate(() => window.states.map((state) => state.status))).not.toContain('offline')
   await holder?.again()
-  await device.context.close()
 })

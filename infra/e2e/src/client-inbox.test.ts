@@ -32,7 +32,6 @@ test('pages follow on one another without hole or repeat, also while new ones co
   expect(hasMore).toBe(false)
   // What was there before is no news.
   await given(page, ['message-25'])
-  await device.context.close()
 })
 
 test('shown as read at once, and taken back when the server refuses', async () => {
@@ -63,7 +62,6 @@ test('shown as read at once, and taken back when the server refuses', async () =
   expect(await page.evaluate((id) => window.tidings.inbox.markRead(id), newest?.notificationId ?? 0)).toBe(true)
   await unread(page, 2)
   expect((await inbox(page)).error).toBeUndefined()
-  await device.context.close()
 })
 
 test('one that is not there cannot be read, and that is said', async () => {
@@ -73,7 +71,6 @@ test('one that is not there cannot be read, and that is said', async () => {
   await unread(page, 0)
   expect(await page.evaluate(() => window.tidings.inbox.markRead(9_999_999))).toBe(false)
   expect(await inbox(page)).toMatchObject({ status: 'ready', unreadCount: 0, error: expect.stringContaining('no such') })
-  await device.context.close()
 })
 
 test('an inbox that cannot be read says so, and is read as soon as it can be', async () => {
@@ -86,7 +83,6 @@ test('an inbox that cannot be read says so, and is read as soon as it can be', a
   await device.context.unroute('**/notification?**')
   await unread(page, 1)
   expect((await inbox(page)).error).toBeUndefined()
-  await device.context.close()
 })
 
 test('a snapshot is the same object until something changes', async () => {
@@ -99,5 +95,4 @@ test('a snapshot is the same object until something changes', async () => {
     window.tidings.connection.getSnapshot() === window.tidings.connection.getSnapshot(),
   ])
   expect(same).toEqual([true, true])
-  await device.context.close()
 })

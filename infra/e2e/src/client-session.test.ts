@@ -21,18 +21,18 @@ async function quiet(page: Page): Promise<void> {
 test('a token that expires in the middle is renewed unnoticed', async () => {
   let renewals = 0
   const device = await stack.device(1, {
-    tokenSeconds: 3,
+    tokenSeconds: 6,
     refreshSession: async ({ signIn }) => {
       renewals += 1
-      await signIn(1, 3)
+      await signIn(1, 6)
       return true
     },
   })
   const page = await device.tab()
   await status(page, 'connected')
   const messages: string[] = []
-  // Longer than three tokens last.
-  const end = performance.now() + 9_000
+  // Longer than a token lasts, and another one.
+  const end = performance.now() + 12_500
   while (performance.now() < end) {
     messages.push(`message-${messages.length}`)
     await stack.send(1, messages.at(-1) ?? '')
@@ -42,18 +42,17 @@ test('a token that expires in the middle is renewed unnoticed', async () => {
     })
   }
   await given(page, messages)
-  expect(renewals).toBeGreaterThanOrEqual(3)
+  expect(renewals).toBeGreaterThanOrEqual(2)
   const seen = await statuses(page)
   expect(seen.slice(seen.indexOf('connected'))).toEqual(Array.from({ length: renewals + 1 }, () => 'connected'))
   expect(await stack.sessions(1)).toBe(1)
-  await device.context.close()
 }, 60_000)
 
 describe('unauthorized, with no further attempts', () => {
   test('a renewal that is refused', async () => {
     let asked = 0
     const device = await stack.device(2, {
-      tokenSeconds: 3,
+      tokenSeconds: 5,
       refreshSession: async () => {
         asked += 1
         return false
@@ -72,7 +71,6 @@ describe('unauthorized, with no further attempts', () => {
     await device.signIn(2)
     await page.evaluate(() => window.tidings.start())
     await status(page, 'connected')
-    await device.context.close()
   })
 
   test('no cookie from the start, and no refreshSession', async () => {
@@ -83,7 +81,6 @@ describe('unauthorized, with no further attempts', () => {
     const { attempts } = stack.wire
     await quiet(page)
     expect(stack.wire.attempts).toBe(attempts)
-    await device.context.close()
   })
 
   test('a renewal that does not help', async () => {
@@ -101,7 +98,6 @@ describe('unauthorized, with no further attempts', () => {
     const before = asked
     await quiet(page)
     expect([stack.wire.attempts, asked]).toEqual([attempts, before])
-    await device.context.close()
   })
 })
 
@@ -123,7 +119,6 @@ test('an expired cookie is renewed at the start, and a revoked session comes bac
   })
   await stack.send(5, 'after')
   await given(page, ['after'])
-  await device.context.close()
 })
 
 test('a refreshSession that cannot find out is asked again', async () => {
@@ -140,7 +135,6 @@ test('a refreshSession that cannot find out is asked again', async () => {
   const page = await device.tab()
   await status(page, 'connected')
   expect(await statuses(page)).toContain('offline')
-  await device.context.close()
 })
 
 /** A tab whose WebSockets the test can close as a gateway would. */
@@ -156,32 +150,36 @@ async function routed(device: Device, options: TidingsOptions = {}): Promise<{ p
 }
 
 describe('close codes', () => {
-  test.each([
-    [4400, 'incompatible'],
-    [4403, 'forbidden'],
-    [4409, 'displaced'],
-  ])('%i: stopped, until somebody acts', async (code, reason) => {
+  test('4400, 4403, 4409: stopped, until somebody acts', async () => {
     const device = await stack.device(7)
     const { page, sockets } = await routed(device)
-    await sockets[0]?.close({ code, reason: 'told so' })
-    await status(page, 'stopped')
-    await page.evaluate(() => dispatchEvent(new Event('online')))
-    await quiet(page)
-    expect(sockets).toHaveLength(1)
-    expect(await connection(page)).toEqual({ status: 'stopped', reason, leader: true })
-    await page.evaluate(() => window.tidings.start())
-    await status(page, 'connected')
-    await device.context.close()
+    const reasons = { 4400: 'incompatible', 4403: 'forbidden', 4409: 'displaced' }
+    for (const [code, reason] of Object.entries(reasons)) {
+      const before = sockets.length
+      await sockets.at(-1)?.close({ code: Number(code), reason: 'told so' })
+      await status(page, 'stopped')
+      await page.evaluate(() => dispatchEvent(new Event('online')))
+      await quiet(page)
+      expect(sockets).toHaveLength(before)
+      expect(await connection(page)).toEqual({ status: 'stopped', reason, leader: true })
+      await page.evaluate(() => window.tidings.start())
+      await status(page, 'connected')
+    }
   })
 
-  test.each([1000, 1012, 4408, 4429, 4508, 4999])('%i: comes back, and resumes', async (code) => {
+  test('1000, 1012, 4408, 4429, 4508 and any other: comes back, and resumes', async () => {
     const device = await stack.device(8)
     const { page, sockets } = await routed(device)
-    await sockets[0]?.close({ code, reason: '' })
-    await stack.send(8, `after ${code}`)
-    await waitFor(() => sockets.length === 2, { deadlineMs, what: 'a second connection' })
-    await given(page, [`after ${code}`])
-    await device.context.close()
+    const messages: string[] = []
+    for (const code of [1000, 1012, 4408, 4429, 4508, 4999]) {
+      const before = sockets.length
+      await sockets.at(-1)?.close({ code, reason: '' })
+      messages.push(`after-${code}`)
+      await stack.send(8, `after-${code}`)
+      await waitFor(() => sockets.length > before, { deadlineMs, what: 'another connection' })
+      await given(page, messages)
+      await status(page, 'connected')
+    }
   })
 
   test('1012 with a delay: not earlier, unless somebody comes back to the page', async () => {
@@ -195,7 +193,6 @@ describe('close codes', () => {
     expect(sockets).toHaveLength(1)
     await page.evaluate(() => dispatchEvent(new Event('online')))
     await status(page, 'connected')
-    await device.context.close()
   })
 
   test('4409 in the leading tab stops all of them, and any of them can go on', async () => {
@@ -210,7 +207,6 @@ describe('close codes', () => {
     await other.evaluate(() => window.tidings.start())
     await status(page, 'connected')
     await status(other, 'connected')
-    await device.context.close()
   })
 })
 
@@ -224,5 +220,4 @@ test('neither gateway nor API: offline, and back as soon as both are', async () 
   await page.unroute('**/notification/**')
   stack.wire.up()
   await status(page, 'connected')
-  await device.context.close()
 })

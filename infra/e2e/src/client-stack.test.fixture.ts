@@ -15,7 +15,7 @@ import {
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import type { TidingsOptions } from '@tidings/client'
 import { build } from 'vite'
-import { inject } from 'vitest'
+import { inject, onTestFinished } from 'vitest'
 import { Wire } from './client-wire.test.fixture.ts'
 
 const quiet = ['quic', 'background-networking', 'component-update', 'sync'].map((what) => `--disable-${what}`)
@@ -29,7 +29,7 @@ export interface ClientStack {
   readonly api: ServiceProcess
   readonly gateways: readonly ServiceProcess[]
   readonly browser: Browser
-  /** A browser profile of its own: another device. */
+  /** A browser profile of its own: another device, until the test has finished. */
   device(memberId: number, options?: DeviceOptions): Promise<Device>
   send(memberId: number, message: string): Promise<number>
   broadcast(message: string): Promise<number>
@@ -121,6 +121,7 @@ export async function openClientStack(name: string): Promise<ClientStack> {
 
 async function openDevice(browser: Browser, origin: string, memberId: number, options: DeviceOptions): Promise<Device> {
   const context = await browser.newContext()
+  onTestFinished(() => context.close())
   const device: Device = {
     context,
     async signIn(member, tokenSeconds = 3_600) {

@@ -31,7 +31,6 @@ test('ten tabs make one connection, and each has every notification once', async
   for (const page of pages) await unread(page, 0)
   await stack.send(1, 'for all tabs')
   for (const page of pages) await given(page, ['for all tabs'])
-  await device.context.close()
 })
 
 test('closing the leading tab again and again, while notifications come, loses nothing', async () => {
@@ -60,7 +59,6 @@ test('closing the leading tab again and again, while notifications come, loses n
   await given(last, messages)
   expect(await stack.sessions(2)).toBe(1)
   await unread(last, 80)
-  await device.context.close()
 })
 
 test('what is read in one tab is read in the others and on other devices', async () => {
@@ -80,8 +78,6 @@ test('what is read in one tab is read in the others and on other devices', async
   expect(await elsewhere.evaluate(() => window.tidings.inbox.markAllRead())).toBe(true)
   for (const page of pages) await unread(page, 0)
   for (const page of pages) expect((await inbox(page)).items.every(({ readAt }) => readAt !== null)).toBe(true)
-  await here.context.close()
-  await there.context.close()
 })
 
 test('sends and reads that cross from all sides leave every badge with the true count', async () => {
@@ -99,8 +95,6 @@ test('sends and reads that cross from all sides leave every badge with the true 
   )
   for (const page of pages) await waitFor(async () => (await arrived(page)).length === 60, { deadlineMs, what: 'all of them' })
   for (const page of pages) await unread(page, 40)
-  await here.context.close()
-  await there.context.close()
 })
 
 test('without sharing, each tab has a connection of its own', async () => {
@@ -110,7 +104,6 @@ test('without sharing, each tab has a connection of its own', async () => {
   expect(await stack.sessions(5)).toBe(2)
   await stack.send(5, 'hello')
   for (const page of pages) await given(page, ['hello'])
-  await device.context.close()
 })
 
 test('stop() hands the connection to another tab; start() comes back without a loss', async () => {
@@ -129,7 +122,6 @@ test('stop() hands the connection to another tab; start() comes back without a l
   await stack.send(6, 'back')
   await given(two, ['while stopped', 'back'])
   await given(one, ['while stopped', 'back'])
-  await device.context.close()
 })
 
 test('somebody else signs in: their inbox, and nothing of the one before', async () => {
@@ -150,5 +142,4 @@ test('somebody else signs in: their inbox, and nothing of the one before', async
     await unread(each, 1)
   }
   expect(await stack.sessions(7)).toBe(0)
-  await device.context.close()
 })

@@ -24,7 +24,7 @@ async function newTask(memberId: number, title = 'an answer'): Promise<string> {
   return taskId
 }
 
-const append = (taskId: string, text: string) => stack.post(`/task/${taskId}/event`, { type: 'append', text })
+const append = (taskId: string, more: string) => stack.post(`/task/${taskId}/event`, { type: 'append', text: more })
 
 function follow(page: Page, taskId: string): Promise<void> {
   return page.evaluate((id) => void window.tidings.task(id).subscribe(() => {}), taskId)
@@ -73,8 +73,6 @@ test('the text is whole with two devices, a late tab, a reload, drops and a lead
     await waitFor(async () => (await task(page, taskId)).status === 'succeeded', { deadlineMs, what: 'the end' })
     expect(await task(page, taskId)).toMatchObject({ text: written, result: { tokens: 100 }, kind: 'chat', title: 'an answer' })
   }
-  await here.context.close()
-  await there.context.close()
 })
 
 test('iterating gives a snapshot, each step, and ends with the task', async () => {
@@ -101,7 +99,6 @@ test('iterating gives a snapshot, each step, and ends with the task', async () =
     { type: 'finished', status: 'failed', error: 'no more paper' },
   ])
   expect(await task(page, taskId)).toMatchObject({ percent: 40, data: [{ source: 'manual.pdf' }], error: 'no more paper' })
-  await device.context.close()
 })
 
 test('one that has finished long ago is told from what is stored', async () => {
@@ -120,7 +117,6 @@ test('one that has finished long ago is told from what is stored', async () => {
     { type: 'snapshot', state: { text: 'all of it' } },
     { type: 'finished', status: 'succeeded' },
   ])
-  await device.context.close()
 })
 
 test('cancel reaches the producer; the list of tasks follows', async () => {
@@ -141,7 +137,6 @@ test('cancel reaches the producer; the list of tasks follows', async () => {
   expect(await page.evaluate((id) => window.tidings.task(id).cancel(), randomUUID())).toBe(true)
   await stack.post(`/task/${early}/finish`, { status: 'succeeded' })
   await listed(['late cancelled', 'early succeeded'])
-  await device.context.close()
 })
 
 test("another member's task is unknown, and what can be no task's id is refused", async () => {
@@ -165,5 +160,4 @@ test("another member's task is unknown, and what can be no task's id is refused"
     }
   })
   expect(error).toContain('no task id')
-  await device.context.close()
 })

@@ -11,13 +11,14 @@ import { BrowserNotifications, lookingMs, requestPermission } from './page/brows
 import { remind } from './page/remind.ts'
 import { showInTitle } from './page/title.ts'
 import { isLookedAt, onLeave, onWake } from './page/wake.ts'
+import { callAll } from './store.ts'
 import { LiveTasks } from './task/live-tasks.ts'
 import type { Tidings } from './tidings.ts'
 
 /** Makes the page's {@link Tidings}. Nothing happens before `start()`. */
 export function createTidings(options: TidingsOptions = {}): Tidings {
   const settings = settingsOf(options)
-  const listeners = new Set<{ readonly listener: (item: InboxItem) => void }>()
+  const listeners = new Set<(item: InboxItem) => void>()
   const renewal = new Renewal(settings)
   const api = new HttpApi(settings, () => connection.renew())
   const tasks = new LiveTasks(
@@ -27,7 +28,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   const inbox = new LiveInbox(settings, api, {
     announce(item) {
       if (settings.browserNotifications && connection.leading) void notifications.offer(item)
-      for (const { listener } of listeners) listener(item)
+      callAll(listeners, item)
     },
     get leading() {
       return connection.leading
@@ -97,7 +98,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     connection: connection.state,
     inbox,
     onNotification(listener) {
-      const entry = { listener }
+      const entry = (item: InboxItem) => listener(item)
       listeners.add(entry)
       return () => void listeners.delete(entry)
     },

@@ -63,6 +63,11 @@ export function settingsOf(options: TidingsOptions): Settings {
     open: (path) => location.assign(path),
     updateTitle: false,
     updateBadge: false,
-    ...options,
+    ...given(options),
   }
+}
+
+/** An option that is undefined was left out. */
+function given(options: TidingsOptions): TidingsOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }

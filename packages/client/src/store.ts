@@ -29,6 +29,17 @@ export class Cell<T> implements Store<T> {
   set(value: T): void {
     if (Object.is(value, this.#value)) return
     this.#value = value
-    for (const listener of this.#listeners) listener()
+    callAll(this.#listeners)
+  }
+}
+
+/** Calls them all. What one of them throws is reported to the page, as from an event listener; it stops neither the others nor us. */
+export function callAll<T extends readonly unknown[]>(listeners: Iterable<(...args: T) => void>, ...args: T): void {
+  for (const listener of listeners) {
+    try {
+      listener(...args)
+    } catch (error) {
+      reportError(error)
+    }
   }
 }

@@ -81,8 +81,9 @@ export class Link {
     await Promise.all(sessions.map((session) => session.close()))
   }
 
-  /** The network is back, or somebody looks: what was put off is done now. */
+  /** The network is back, or somebody looks: what was put off is done now, and a connection that has died unnoticed is given up. */
   wake(): void {
+    if (this.#live?.silent) this.#live.abort()
     const now = performance.now()
     if (now - this.#triedAt > hurryMs || now >= this.#dueAt) this.#proceed()
   }

@@ -32,6 +32,9 @@ export interface ConnectionListener {
 export const taskAnnouncementDestination = '/member/queue/task'
 export const taskPrefix = `${taskAnnouncementDestination}.`
 
+/** The leading tab has this long to renew the cookie for another one. */
+const renewalMs = 30_000
+
 // The session's own queues first: a gap that is found while the others resume is told there.
 const always = [
   sessionDestination,
@@ -139,7 +142,7 @@ export class SharedConnection {
 
   /** Renews the cookie, in the leading tab. */
   async renew(): Promise<boolean> {
-    return this.leading || !this.#joined ? this.#renewal.renewUnlessJustDone() : this.ask('renew', 30_000)
+    return this.leading || !this.#joined ? this.#renewal.renewUnlessJustDone() : this.ask('renew', renewalMs)
   }
 
   /** Asks the other tabs; false when nobody answers in time. */

@@ -37,6 +37,8 @@ export interface SessionListener {
 
 const lostCode = 1006
 const goodbyeMs = 1_000
+/** We ask for a beat as often as this; the gateway may send them less often. */
+const beatMs = 10_000
 
 /** One STOMP conversation, from the opening of its WebSocket to its end. The only file that knows stompjs. */
 export class StompSession {
@@ -46,6 +48,9 @@ export class StompSession {
   /** Destinations whose RECEIPT has not come yet. */
   readonly #awaited = new Set<string>()
   #receipts = 0
+  /** When the gateway was heard last, and the longest it may be silent; 0 for ever. */
+  #heardAt = Date.now()
+  #silenceMs = 0
   #greeting: Greeting | undefined
   #ready = false
   #over = false
@@ -60,11 +65,19 @@ export class StompSession {
       // A hidden tab's timers are slowed down to one a minute, a worker's are not.
       heartbeatStrategy: TickerStrategy.Worker,
       discardWebsocketOnCommFailure: true,
+      heartbeatIncoming: beatMs,
+      heartbeatOutgoing: beatMs,
+      onHeartbeatReceived: () => this.#heard(),
       onConnect: (frame) => this.#connected(frame),
       onWebSocketClose: ({ code, reason }: CloseEvent) => this.#end(code, reason),
     })
     this.#deadline = setTimeout(() => this.abort(), connectTimeoutMs)
     this.#client.activate()
+  }
+
+  /** Silent for longer than a living connection is: as it is found when a computer wakes up. */
+  get silent(): boolean {
+    return this.#silenceMs > 0 && Date.now() - this.#heardAt > this.#silenceMs
   }
 
   subscribe(destination: string, lastMessageId?: string): void {
@@ -83,6 +96,7 @@ export class StompSession {
     this.#client.subscribe(
       destination,
       ({ headers, body }) => {
+        this.#heard()
         if (!this.#over) this.#listener.message({ destination, messageId: headers['message-id'] ?? '', body })
       },
       { id: destination, receipt, ...(lastMessageId !== undefined && { 'last-message-id': lastMessageId }) },
@@ -110,10 +124,17 @@ export class StompSession {
 
   #connected({ headers }: IFrame): void {
     this.#greeting = { memberId: Number(headers['user-name']), expiresAt: Number(headers['expires-at']) }
+    const theirMs = Number(headers['heart-beat']?.split(',')[0] ?? 0)
+    this.#silenceMs = theirMs && Math.max(theirMs, beatMs) * 2.5
+    this.#heard()
     this.#listener.greeted(this.#greeting)
     const wanted = [...this.#listener.wanted()]
     for (const [destination] of wanted) this.#awaited.add(destination)
     for (const [destination, lastMessageId] of wanted) this.subscribe(destination, lastMessageId)
+  }
+
+  #heard(): void {
+    this.#heardAt = Date.now()
   }
 
   #checkReady(): void {
