@@ -1,5 +1,4 @@
-import type { ServiceProcess } from '@tidings/local'
-import { waitFor } from '@tidings/local'
+import { type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Bed, connected, openBed, ops, ready, subscribed } from './gateway.test.fixture.ts'
 
@@ -33,7 +32,11 @@ test('/metrics has what an operator looks at', async () => {
   const session = await connected(gateway, { memberId: 1 })
   await subscribed(session, '0', '/member/queue/notification')
   await session.leaves()
-  const { text } = await ops(gateway, '/metrics')
+  const counted = async () => {
+    const { text: now } = await ops(gateway, '/metrics')
+    return /^tidings_gateway_closes_total\{code="1000"\} 1$/m.test(now) && now
+  }
+  const text = await waitFor(counted, { what: 'the session that left' })
   for (const name of [
     'sessions',
     'subscriptions',
@@ -51,7 +54,6 @@ test('/metrics has what an operator looks at', async () => {
   ]) {
     expect(text).toContain(`\n# HELP tidings_gateway_${name} `.trimStart())
   }
-  expect(text).toMatch(/^tidings_gateway_closes_total\{code="1000"\} 1$/m)
   expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m)
 })
 
