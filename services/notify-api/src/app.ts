@@ -6,6 +6,7 @@ import { backend, type Caller, callerDecorator, member } from './caller.ts'
 import type { Config } from './config.ts'
 import { openDocument } from './document.ts'
 import { eitherCaller, eitherLimit } from './either-caller.ts'
+import { endIdleConnections } from './idle-connection.ts'
 import { acceptJsonOnly } from './json-only.ts'
 import type { Metrics } from './metric.ts'
 import { refuseOtherMethods } from './other-methods.ts'
@@ -51,6 +52,7 @@ export async function buildApp({ config, log, metrics, parts }: AppOptions): Pro
     metrics.onRequest(request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1_000)
     done()
   })
+  endIdleConnections(app)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
   await app.register(cookie, { hook: false })
