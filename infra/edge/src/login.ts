@@ -4,12 +4,15 @@ import { createSigner } from 'fast-jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { EdgeConfig } from './config.ts'
+import { answerQuestion } from './demo-answer.ts'
 import { sendProblem } from './problem.ts'
 import { forwarded, unreachable } from './proxy.ts'
 
 const sessionSeconds = 8 * 3_600
 const sendTokenSeconds = 60
+const askTokenSeconds = 600
 const Login = z.strictObject({ memberId: z.int().positive() })
+const Ask = z.strictObject({ question: z.string().trim().min(1).max(200) })
 /** To one member, several, or all; the rest is what notify-api checks. */
 const Send = z.looseObject({ all: z.literal(true).optional() })
 
@@ -27,11 +30,13 @@ export function serveWhoami(app: FastifyInstance, { memberKey, cookie }: EdgeCon
 /** Sign in as anybody, and send to anybody: what a product's own backend does, for a developer's machine. */
 export function serveLogin(
   app: FastifyInstance,
-  { cookie, allowedOrigins }: EdgeConfig,
+  { cookie, allowedOrigins, memberKey, notifyApiUrl }: EdgeConfig,
   secrets: { member: string; service: string },
 ): void {
   const memberSigner = createSigner({ algorithm: 'HS256', key: secrets.member, expiresIn: sessionSeconds * 1_000 })
   const serviceSigner = createSigner({ algorithm: 'HS256', key: secrets.service, expiresIn: sendTokenSeconds * 1_000 })
+  const askSigner = createSigner({ algorithm: 'HS256', key: secrets.service, expiresIn: askTokenSeconds * 1_000 })
+  const askToken = () => askSigner({ sub: 'edge', scope: 'task:write' })
   const allowed = originMatcher(allowedOrigins)
   // A browser names its Origin on every POST; curl has none.
   const preValidation = async (request: FastifyRequest) => {
@@ -57,6 +62,20 @@ export function serveLogin(
       rewriteRequestHeaders: (_, { cookie: _cookie, ...headers }) => ({ ...headers, ...forwarded(request), authorization }),
       onError: unreachable,
     })
+  })
+
+  const members = openTokenVerifier(memberKey)
+  app.post('/demo/ask', { preValidation }, async (request, reply) => {
+    const member = await authenticateMember(members, request.cookies[cookie])
+    if (member.refused !== undefined) return sendProblem(reply, 401, member.refused)
+    const { memberId } = member.principal
+    const onError = (error: unknown) => request.log.warn({ err: error }, 'the answer was not finished')
+    const taskId = await answerQuestion(
+      parse(Ask, request.body).question,
+      { memberId, url: notifyApiUrl, token: askToken },
+      onError,
+    )
+    return reply.code(202).send({ taskId })
   })
 }
 
