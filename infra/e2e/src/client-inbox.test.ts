@@ -39,6 +39,7 @@ test('shown as read at once, and taken back when the server refuses', async () =
   const page = await device.tab()
   await status(page, 'connected')
   for (const message of ['a', 'b', 'c']) await stack.send(2, message)
+  await given(page, ['a', 'b', 'c'])
   await unread(page, 3)
   const answers: (() => void)[] = []
   await page.route('**/notification/**', async (route) => {
@@ -56,7 +57,8 @@ test('shown as read at once, and taken back when the server refuses', async () =
   await waitFor(() => answers.length === 2, { deadlineMs, what: 'both calls' })
   for (const answer of answers) answer()
   expect(await marks).toEqual([false, false])
-  expect(await inbox(page)).toMatchObject({ status: 'ready', unreadCount: 3, error: 'try later' })
+  expect(await inbox(page)).toMatchObject({ status: 'ready', error: 'try later' })
+  await unread(page, 3)
   expect((await inbox(page)).items.every(({ readAt }) => readAt === null)).toBe(true)
   await page.unroute('**/notification/**')
   expect(await page.evaluate((id) => window.tidings.inbox.markRead(id), newest?.notificationId ?? 0)).toBe(true)

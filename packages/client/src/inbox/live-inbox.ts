@@ -122,7 +122,8 @@ export class LiveInbox implements Inbox {
     const { notificationId } = message
     const known = has(this.#model, notificationId)
     this.#change(arrive(this.#model, { ...message, createdAt: new Date().toISOString(), readAt: null, broadcast } as InboxItem))
-    if (!known) this.#recount.arrived()
+    // Also of one that a page has brought: it may be in the count, or not.
+    this.#recount.arrived()
     // One that a page has brought already is new all the same, unless it was there long before: then it is a repeat.
     if (known && performance.now() - this.#loadedAt > crossingMs) return
     if (this.#held) this.#held.push(notificationId)
