@@ -1,7 +1,10 @@
 import type { Caller } from './caller.ts'
-import { TaskOver } from './problem.ts'
+import { TaskOver, TaskRefused } from './problem.ts'
 import { TaskText } from './task-text.ts'
-import { uploadAll } from './upload.ts'
+import { type Source, uploadAll } from './upload.ts'
+
+/** Longest text that one event carries, in characters; safely below 64 KiB of JSON. */
+const maxAppendLength = 8_192
 
 export interface FinishOptions {
   readonly status: 'succeeded' | 'failed'
@@ -50,8 +53,9 @@ export class Task {
     await this.#call('/event', { type: 'data', data })
   }
 
+  /** One piece of text. For many, `pipe` costs less. */
   append(text: string): Promise<void> {
-    return this.pipe([text])
+    return this.#inTurn(() => this.#append(text))
   }
 
   /**
@@ -60,9 +64,7 @@ export class Task {
    * @throws TaskOver, TaskRefused, or what the source throws: what it gave before that is there.
    */
   pipe(source: Iterable<string> | AsyncIterable<string>): Promise<void> {
-    const mine = this.#turn.then(() => this.#pipe(source))
-    this.#turn = mine.catch(() => {})
-    return mine
+    return this.#inTurn(() => this.#pipe(source))
   }
 
   /** @throws TaskOver when it has ended otherwise, by a cancel perhaps. */
@@ -84,16 +86,43 @@ export class Task {
     this.#saying = false
   }
 
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(work)
+    this.#turn = mine.catch(() => {})
+    return mine
+  }
+
+  async #append(text: string): Promise<void> {
+    const offset = this.#text.bytes
+    this.#text.add(text)
+    const added = new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.#text.after(offset))
+    if (added.length > maxAppendLength) return this.#upload({ ended: () => true, signal: this.signal })
+    if (added === '') return undefined
+    try {
+      await this.#call(`/event?offset=${offset}`, { type: 'append', text: added })
+    } catch (error) {
+      // What came before has been lost over there: all of it goes again.
+      if (!(error instanceof TaskRefused) || !error.problem.type.endsWith('/text-offset')) throw error
+      await this.#upload({ ended: () => true, signal: this.signal })
+    }
+  }
+
+  async #upload(source: Omit<Source, 'text'>): Promise<void> {
+    try {
+      await uploadAll(this.#caller, this.#path, { text: this.#text, ...source })
+    } catch (error) {
+      throw this.#noticed(error)
+    }
+  }
+
   async #pipe(source: Iterable<string> | AsyncIterable<string>): Promise<void> {
     let ended = false
     const stop = new AbortController()
     const signal = AbortSignal.any([stop.signal, this.signal])
-    const uploading = uploadAll(this.#caller, this.#path, { text: this.#text, ended: () => ended, signal }).catch(
-      (error: unknown) => {
-        stop.abort(error)
-        throw this.#noticed(error)
-      },
-    )
+    const uploading = this.#upload({ ended: () => ended, signal }).catch((error: unknown) => {
+      stop.abort(error)
+      throw error
+    })
     uploading.catch(() => {})
     const reading = this.#read(source, signal).finally(() => {
       ended = true

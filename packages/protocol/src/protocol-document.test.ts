@@ -5,6 +5,7 @@ import { historyLimits } from './channel.ts'
 import { Close } from './close.ts'
 import { defaultLimits } from './limit.ts'
 import * as message from './message.ts'
+import * as task from './task-message.ts'
 import { clientCommands, type Frame, serverCommands } from './stomp/frame.ts'
 import { FrameDecoder } from './stomp/frame-decoder.ts'
 
@@ -52,6 +53,13 @@ test('the limits of the codec have the defaults of the code', () => {
   for (const [limit, value] of Object.entries(defaultLimits)) expect(defaults.get(variable(limit)), limit).toBe(value)
 })
 
+test('the limits of tasks have the defaults of the code', () => {
+  const defaults = new Map(table('8. Limits').map(([name, , value]) => [name, Number(value)]))
+  const { maxTaskTextBytes, maxTaskDataBytes, maxTaskEvents } = task
+  for (const [limit, value] of Object.entries({ maxTaskTextBytes, maxTaskDataBytes, maxTaskEvents }))
+    expect(defaults.get(variable(limit)), limit).toBe(value)
+})
+
 test('every limit has a unit and a default', () => {
   for (const [name, unit, value] of table('8. Limits')) {
     expect(name).toMatch(/^[A-Z_]+$/)
@@ -80,7 +88,7 @@ describe('examples', () => {
   })
 
   test.each(examples('json'))('$text is a $title', ({ title, text }) => {
-    const schema = (message as unknown as Record<string, z.ZodType>)[title] as z.ZodType
+    const schema = ({ ...message, ...task } as unknown as Record<string, z.ZodType>)[title] as z.ZodType
     const body: unknown = JSON.parse(text)
     expect(schema.parse(body)).toEqual(body)
   })
