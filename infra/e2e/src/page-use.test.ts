@@ -90,6 +90,16 @@ test('language and theme are chosen by keyboard, and still there after a reload,
   await context.close()
 })
 
+test('runs no inline script, and nothing comes from elsewhere', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+  const page = await openPage(context)
+  expect(await page.locator('script:not([src])').count()).toBe(0)
+  expect(await page.locator('[onclick], [onload], style').count()).toBe(0)
+  const origins = await page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).origin))
+  expect([...new Set(origins)]).toEqual([stack.url])
+  await context.close()
+})
+
 test('stands still for those who asked for it', async () => {
   const memberId = newMember()
   const context = await openDevice(browser, { url: stack.url, memberId, reducedMotion: 'reduce' })

@@ -34,7 +34,7 @@ export function AnswerCard(): ReactNode {
       <h2 id="answer-title">{answer.title}</h2>
       <p className="quiet">{answer.lead}</p>
       <form className="answer-form" onSubmit={(event) => void ask(event)} noValidate>
-        <Field label={answer.question} value={question} maxLength={500} error={error} onChange={setQuestion} />
+        <Field label={answer.question} value={question} maxLength={200} error={error} onChange={setQuestion} />
         <button type="submit" className="button strong" aria-disabled={busy}>
           {answer.submit}
         </button>

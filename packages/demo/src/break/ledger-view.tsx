@@ -3,7 +3,7 @@ import { useCell } from '../cell.ts'
 import { useMessages } from '../preference/preference.ts'
 import type { Ledger } from './ledger.ts'
 
-const shownMarks = 75
+const shownMarks = 60
 const ghosts = Array.from({ length: 20 }, (_, at) => at)
 
 /** Its height is reserved: marks come without moving anything. */

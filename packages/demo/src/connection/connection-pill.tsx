@@ -1,4 +1,4 @@
-import { useConnection } from '@tidings/client/react'
+import { useConnection, useTidings } from '@tidings/client/react'
 import { type ReactNode, useId } from 'react'
 import { useMessages } from '../preference/preference.ts'
 import './connection-pill.css'
@@ -7,6 +7,7 @@ import { useSecondsUntil } from './seconds-until.ts'
 /** How it stands with the connection, in a word; a press tells what that means. */
 export function ConnectionPill(): ReactNode {
   const { connection } = useMessages()
+  const { start } = useTidings()
   const { status, retryAt, leader } = useConnection()
   const seconds = useSecondsUntil(status === 'reconnecting' || status === 'offline' ? retryAt : undefined)
   const id = useId()
@@ -23,6 +24,11 @@ export function ConnectionPill(): ReactNode {
       </button>
       <div className="connection-detail floating" id={id} popover="auto">
         <p>{connection.detail[status]}</p>
+        {status === 'stopped' && (
+          <button type="button" className="button small" onClick={start}>
+            {connection.reconnect}
+          </button>
+        )}
         {status === 'connected' && <p className="quiet">{leader ? connection.leading : connection.following}</p>}
       </div>
       <p className="unseen" role="status">

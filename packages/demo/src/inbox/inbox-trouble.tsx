@@ -1,5 +1,5 @@
 import { useInbox } from '@tidings/client/react'
-import type { ReactNode } from 'react'
+import type { CSSProperties, ReactNode } from 'react'
 import { useMessages } from '../preference/preference.ts'
 
 /** What is there when nothing can be listed: nothing yet, not yet, or not now. */
@@ -27,7 +27,7 @@ export function InboxTrouble({ failed, empty }: { readonly failed: boolean; read
     <div className="inbox-loading" role="status">
       <span className="unseen">{inbox.loading}</span>
       {[72, 88, 54, 80].map((width) => (
-        <div key={width} className="inbox-bone" style={{ maxWidth: `${width}%` }} />
+        <div key={width} className="inbox-bone" style={{ '--width': `${width}%` } as CSSProperties} />
       ))}
     </div>
   )
