@@ -1,6 +1,7 @@
 import type { Log } from '@tidings/chassis'
 import { ControlMessage, type Publication } from '@tidings/protocol'
 import type { FollowerSink } from './follower.ts'
+import { parseJson } from './parse-json.ts'
 import type { Sessions } from './sessions.ts'
 
 /** Obeys the orders to all gateways on `gateway:control` (PROTOCOL.md §3). */
@@ -24,13 +25,5 @@ export class Control implements FollowerSink {
 
   gap(): void {
     this.#log.error('orders to the gateways were lost while Redis was away')
-  }
-}
-
-function parseJson(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body).toString())
-  } catch {
-    return undefined
   }
 }

@@ -1,5 +1,6 @@
 import { ErrorMessage, NotificationId, TaskId } from '@tidings/protocol'
 import { z } from 'zod'
+import { parseJson } from './parse-json.ts'
 
 /** Forwards a client's SEND to notify-api with the member's own credentials; answers the refusal, if it was one. */
 export type Forward = (
@@ -57,13 +58,5 @@ function refusal(destination: string, status: number, title: string, detail?: st
     title,
     status,
     ...(detail === undefined ? {} : { detail: detail.slice(0, maxDetailLength) }),
-  }
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString())
-  } catch {
-    return undefined
   }
 }

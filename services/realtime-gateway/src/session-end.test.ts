@@ -124,3 +124,18 @@ test('one line is logged for each session that ends, and nothing of what it carr
   ])
   for (const secret of ['confidential', token, token.split('.')[2] ?? '']) expect(lines.join('\n')).not.toContain(secret)
 })
+
+test('a gateway that stood still itself ends nobody for being silent', { timeout: 40_000 }, async () => {
+  const gateway = await bed.gateway({ HEART_BEAT_MS: '1000' })
+  const session = await connected(gateway, { memberId: 11 })
+  const beats = setInterval(() => session.sends('\n'), 500)
+  gateway.pause()
+  const stoppedAt = performance.now()
+  await waitFor(() => performance.now() - stoppedAt > 6_000, { what: 'longer than silence may be', deadlineMs: 8_000 })
+  gateway.resume()
+  await nothingElse(session)
+  const resumedAt = performance.now()
+  await waitFor(() => performance.now() - resumedAt > 1_500, { what: 'some sweeps' })
+  await nothingElse(session)
+  clearInterval(beats)
+})

@@ -50,6 +50,13 @@ export interface Outcome {
 
 export type FrameHandler = (session: Session, frame: Frame<ClientCommand>) => Outcome | void | Promise<Outcome | void>
 
+/** Frames that wait for COMMIT. */
+export interface Transaction {
+  readonly frames: Frame<ClientCommand>[]
+  /** Of their headers and bodies together. */
+  bytes: number
+}
+
 export interface SessionListener {
   ended(session: Session): void
 }
@@ -82,8 +89,8 @@ export class Session implements TransportListener {
   version: StompVersion | undefined = undefined
   /** By the client's id; in STOMP 1.0 without id, by destination. */
   readonly subscriptions = new Map<string, Subscription>()
-  /** Frames of open transactions, by the client's transaction id. */
-  transactions: Map<string, Frame<ClientCommand>[]> | undefined = undefined
+  /** Open ones, by the client's transaction id. */
+  transactions: Map<string, Transaction> | undefined = undefined
   /** ms between our beats, and between the client's; 0 for none. */
   heartBeat: HeartBeat = noBeats
   readonly #context: SessionContext

@@ -5,6 +5,8 @@ import type { Transport } from './transport.ts'
 
 /** A drained session comes back within this. */
 const reconnectSpreadMs = 1_000
+/** A sweep that is this late says more about us than about the sessions. */
+const stallMs = 5_000
 
 /** All sessions of the process: their caps, the one timer that looks after them, and their end. */
 export class Sessions implements SessionListener {
@@ -14,6 +16,7 @@ export class Sessions implements SessionListener {
   /** Sessions by member, oldest first: from the upgrade on, so that a revoke finds those too that have not said CONNECT yet. */
   readonly #byMember = new Map<number, Session[]>()
   readonly #timer: NodeJS.Timeout
+  #sweptAt = performance.now()
   /** Set while draining: those that are to end, in this order. */
   #leaving: Session[] | undefined
   #onEmpty: (() => void) | undefined
@@ -104,6 +107,10 @@ export class Sessions implements SessionListener {
 
   #sweep(): void {
     const now = performance.now()
+    // The process itself stood still: what the sockets have for us is read before anybody is called silent or slow.
+    const stalled = now - this.#sweptAt > stallMs
+    this.#sweptAt = now
+    if (stalled) return
     for (const session of this.#all) session.sweep(now)
     this.#hub.sweep(now)
   }

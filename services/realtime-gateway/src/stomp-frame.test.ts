@@ -331,6 +331,12 @@ test('transactions have bounds', async () => {
   for (let held = 1; held <= 33; held++) sendFrame(other, 'ACK', { transaction: 't', id: 'x', receipt: `${held}` })
   for (let held = 1; held <= 32; held++) expect((await other.nextFrame()).headers.get('receipt-id')).toBe(`${held}`)
   await expectRefused(other, 4400, 'more than 32 frames in a transaction', '33')
+  const { session: heavy } = await browser()
+  sendFrame(heavy, 'BEGIN', { transaction: 't' })
+  const send = { transaction: 't', destination: '/publish/notification/read' }
+  for (const receipt of ['1', '2']) sendFrame(heavy, 'SEND', { ...send, receipt }, 'x'.repeat(40_000))
+  expect((await heavy.nextFrame()).headers.get('receipt-id')).toBe('1')
+  await expectRefused(heavy, 4400, 'more than 65536 bytes in a transaction', '2')
   const { session: third } = await browser()
   sendFrame(third, 'BEGIN', { transaction: 't' })
   sendFrame(third, 'BEGIN', { transaction: 't' })

@@ -1,5 +1,6 @@
 import { nextTaskState, type Position, TaskMessage, TaskState } from '@tidings/protocol'
 import type { History } from './broker.ts'
+import { parseJson } from './parse-json.ts'
 import type { Peer } from './session.ts'
 
 /** A task as it stands at a position of its channel. `state` is undefined when there is no such task, or none yet. */
@@ -27,7 +28,7 @@ export async function foldTask(history: History, channel: string): Promise<TaskS
     if (position === beginning && page.publications[0]?.position?.offset !== 1) return undefined
     if (position !== beginning && !page.whole) return undefined
     for (const publication of page.publications) {
-      const message = TaskMessage.safeParse(JSON.parse(Buffer.from(publication.body).toString()))
+      const message = TaskMessage.safeParse(parseJson(publication.body))
       if (message.success) state = nextTaskState(state, message.data)
       position = publication.position ?? position
     }

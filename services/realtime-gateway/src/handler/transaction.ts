@@ -11,7 +11,7 @@ export const begin: FrameHandler = (session, frame) => {
   if (session.transactions.size >= maxTransactions) {
     return session.refuseFrame(Close.badFrame, `more than ${maxTransactions} open transactions (MAX_TRANSACTIONS)`, frame)
   }
-  session.transactions.set(id, [])
+  session.transactions.set(id, { frames: [], bytes: 0 })
   return undefined
 }
 
@@ -29,17 +29,19 @@ export function transactional(handle: FrameHandler): FrameHandler {
   return (session, frame) => {
     const id = frame.headers.get('transaction')
     if (id === undefined) return handle(session, frame)
-    const frames = session.transactions?.get(id)
-    if (!frames) return session.refuseFrame(Close.badFrame, `there is no open transaction ${id}`, frame)
-    const { maxTransactionFrames } = session.limits
-    if (frames.length >= maxTransactionFrames) {
-      return session.refuseFrame(
-        Close.badFrame,
-        `more than ${maxTransactionFrames} frames in a transaction (MAX_TRANSACTION_FRAMES)`,
-        frame,
-      )
+    const transaction = session.transactions?.get(id)
+    if (!transaction) return session.refuseFrame(Close.badFrame, `there is no open transaction ${id}`, frame)
+    const { maxTransactionFrames, maxFrameBytes } = session.limits
+    if (transaction.frames.length >= maxTransactionFrames) {
+      const reason = `more than ${maxTransactionFrames} frames in a transaction (MAX_TRANSACTION_FRAMES)`
+      return session.refuseFrame(Close.badFrame, reason, frame)
     }
-    frames.push(withoutTransaction(frame))
+    transaction.bytes += bytesOf(frame)
+    if (transaction.bytes > maxFrameBytes) {
+      const reason = `more than ${maxFrameBytes} bytes in a transaction, as in a frame (MAX_FRAME_BYTES)`
+      return session.refuseFrame(Close.badFrame, reason, frame)
+    }
+    transaction.frames.push(withoutTransaction(frame))
     return undefined
   }
 }
@@ -47,16 +49,22 @@ export function transactional(handle: FrameHandler): FrameHandler {
 function close(session: Session, frame: Frame): readonly Frame<ClientCommand>[] | undefined {
   const id = transactionOf(session, frame)
   if (id === undefined) return undefined
-  const frames = session.transactions?.get(id)
-  if (!frames) session.refuseFrame(Close.badFrame, `there is no open transaction ${id}`, frame)
+  const transaction = session.transactions?.get(id)
+  if (!transaction) session.refuseFrame(Close.badFrame, `there is no open transaction ${id}`, frame)
   session.transactions?.delete(id)
-  return frames
+  return transaction?.frames
 }
 
 function transactionOf(session: Session, frame: Frame): string | undefined {
   const id = frame.headers.get('transaction')
   if (id === undefined) session.refuseFrame(Close.badFrame, `${frame.command} needs a transaction header`, frame)
   return id
+}
+
+function bytesOf({ headers, body }: Frame): number {
+  let total = body.length
+  for (const [name, value] of headers) total += name.length + value.length
+  return total
 }
 
 function withoutTransaction(frame: Frame<ClientCommand>): Frame<ClientCommand> {
