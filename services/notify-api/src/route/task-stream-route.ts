@@ -21,6 +21,8 @@ export interface TaskStreamOptions {
 /** After the answer what a producer still sends is let pass for so long: closing at once could take the answer from it. */
 const lingerMs = 5_000
 
+/** Read as it comes, and not before it is asked for. */
+const Upload = z.any().meta({ description: 'Text, or an event on each line, in UTF-8' })
 const StreamQuery = z.strictObject({ offset: offsetQuery })
 
 /** An upload as long as the work takes. To be registered, so that its content types are taken here alone. */
@@ -49,6 +51,8 @@ export function taskStreamRoute(
         security: serviceSecurity('task:write'),
         params: TaskParams,
         querystring: StreamQuery,
+        consumes: ['text/plain', 'application/x-ndjson'],
+        body: Upload,
         response: {
           202: AcceptedTaskEvent,
           ...problemResponses(
