@@ -26,8 +26,9 @@ export async function openTaskStack(name: string, env: NodeJS.ProcessEnv = {}) {
 export class Device {
   state: TaskState | undefined
   snapshots = 0
+  /** Messages of type `finished`. */
+  ends = 0
   readonly #client: Client
-  readonly #onMessage = new Set<() => void>()
 
   constructor(gatewayUrl: string, memberId: number, taskId: string) {
     let position: string | undefined
@@ -44,9 +45,9 @@ export class Device {
           ({ headers, body }) => {
             const message = JSON.parse(body) as TaskMessage
             if (message.type === 'snapshot') this.snapshots++
+            if (message.type === 'finished') this.ends++
             this.state = nextTaskState(this.state, message)
             position = headers['message-id']
-            for (const tell of this.#onMessage) tell()
           },
           position === undefined ? {} : { 'last-message-id': position },
         )
