@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { generatedTokens, startModelServer } from '@tidings/producer/example/model-server'
 import { answerQuestion, type Search } from '@tidings/producer/example/rag-job'
-import { serviceToken } from '@tidings/local'
+import { localOrigin, memberToken, serviceToken } from '@tidings/local'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { Device, openTaskStack } from './task.test.fixture.ts'
@@ -101,4 +101,31 @@ test('the work goes on when every browser has gone', { timeout: 40_000 }, async 
   const back = device(1)
   await back.sees(() => back.state?.status === 'succeeded', 'the end')
   expect(back.text).toBe(generatedTokens(200).join(''))
+})
+
+test('a cancel that comes before the task keeps the work from beginning', async () => {
+  const { taskId, job, device } = await open({ tokens: 100, tokensPerSecond })
+  const browser = device()
+  await browser.connected()
+  browser.cancels(taskId)
+  const headers = { cookie: `access_token=${memberToken(1)}`, origin: localOrigin, 'content-type': 'application/json' }
+  // The same by HTTP: whichever comes first, it is there now.
+  await fetch(`${stack.apis[1].url}/task/${taskId}/cancel`, { method: 'POST', headers })
+  expect(await job(stack.apis[0].url)).toBe('cancelled')
+  await browser.sees(() => browser.state?.status === 'cancelled', 'the end')
+  expect(browser.text).toBe('')
+})
+
+test('an answer survives a Redis that restarts empty: the producer has all of it', { timeout: 60_000 }, async () => {
+  const { job, device } = await open({ tokens: 600, tokensPerSecond })
+  const devices = [device(0), device(1)]
+  const ended = job(stack.apis[0].url)
+  ended.catch(() => {})
+  for (const each of devices) await each.sees(() => each.text.length > 500, 'some text')
+  await stack.redis.restart()
+  expect(await ended).toBe('succeeded')
+  for (const each of devices) {
+    await each.sees(() => each.state?.status === 'succeeded', 'the end')
+    expect(each.text === generatedTokens(600).join('')).toBe(true)
+  }
 })

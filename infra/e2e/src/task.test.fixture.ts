@@ -64,6 +64,10 @@ export class Device {
     await waitFor(fact, { deadlineMs, what })
   }
 
+  async connected(): Promise<void> {
+    await waitFor(() => this.#client.connected, { what: 'the connection' })
+  }
+
   cancels(taskId: string): void {
     this.#client.publish({ destination: '/publish/task/cancel', body: JSON.stringify({ taskId }) })
   }
