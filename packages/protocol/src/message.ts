@@ -57,6 +57,7 @@ export const SendNotification = z
     path: ['memberId'],
     error: 'give either memberId or memberIds',
   })
+  .meta({ oneOf: [{ required: ['memberId'] }, { required: ['memberIds'] }] })
 export type SendNotification = z.infer<typeof SendNotification>
 
 /** One stored notification. `online`: a gateway listens for this member; null when Redis did not answer. */

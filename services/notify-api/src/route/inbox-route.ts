@@ -1,4 +1,4 @@
-import { InboxPage, NotificationId, ReadAll, UnreadCount } from '@tidings/protocol'
+import { InboxPage, ReadAll, UnreadCount } from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf } from '../caller.ts'
 import { memberSecurity, problemResponses } from '../document.ts'
@@ -24,7 +24,7 @@ const PageQuery = z.strictObject({
     .transform((text) => text === 'true'),
 })
 
-const NotificationParams = z.object({ id: z.coerce.number().pipe(NotificationId) })
+const NotificationParams = z.object({ id: z.coerce.number().int().positive() })
 const NoBody = z.strictObject({}).nullish()
 
 /** What members see of their notifications, and what they have read. */
