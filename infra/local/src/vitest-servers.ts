@@ -10,13 +10,15 @@ declare module 'vitest' {
   }
 }
 
-let database: DatabaseServer
+let database: DatabaseServer | undefined
 
+/** Tests run on a private database server, or on the one at TEST_MYSQL_URL, whose user may create databases. */
 export async function setup(project: TestProject): Promise<void> {
-  database = await startDatabase()
-  project.provide('databaseServerUrl', database.url)
+  const { TEST_MYSQL_URL } = process.env
+  if (!TEST_MYSQL_URL) database = await startDatabase()
+  project.provide('databaseServerUrl', TEST_MYSQL_URL || (database?.url ?? ''))
 }
 
 export async function teardown(): Promise<void> {
-  await database.stop()
+  await database?.stop()
 }
