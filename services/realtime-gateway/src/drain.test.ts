@@ -77,7 +77,7 @@ test('drain: 1,000 sessions move to the other gateway, and nothing is lost or re
       }
     }
   })()
-  await waitFor(() => rounds > 2, { what: 'publications to go on' })
+  await waitFor(() => rounds > 2, { what: 'publications to go on', deadlineMs: 20_000 })
   void leaving.kill('SIGTERM')
   expect(await leaving.exited).toEqual({ code: 0, signal: null })
   await waitFor(async () => (await metric(staying, 'sessions')) === members, { what: 'all to be back', deadlineMs: 15_000 })
@@ -123,7 +123,7 @@ test('whoever comes through the handshake while the drain begins is sent away as
       if (comers.length % 50 === 0) await answer
     }
   })()
-  await waitFor(() => comers.length > 20, { what: 'knocking' })
+  await waitFor(() => comers.length > 20, { what: 'knocking', deadlineMs: 20_000 })
   const exit = await gateway.stop(9_000)
   coming.on = false
   await knocking

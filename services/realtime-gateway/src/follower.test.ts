@@ -21,7 +21,7 @@ class ScriptedHistory implements History {
   }
 
   async asks(after: string): Promise<(page: Partial<HistoryPage>) => void> {
-    const read = await waitFor(() => this.asked.shift(), { what: `a read after ${after}` })
+    const read = await waitFor(() => this.asked.shift(), { what: `a read after ${after}`, deadlineMs: 20_000 })
     expect(read.after).toBe(after)
     return read.answer
   }
@@ -47,7 +47,7 @@ function following(position: string, deliver: (text: string) => void | Promise<v
   }
   const follower = new Follower('member:1:notification', parsePosition(position) as Position, history, sink)
   const receive = (...texts: string[]) => publications(...texts).forEach((each) => follower.receive(each))
-  const live = () => waitFor(() => !follower.catchingUp, { what: 'being live' })
+  const live = () => waitFor(() => !follower.catchingUp, { what: 'being live', deadlineMs: 20_000 })
   return { follower, history, seen, sink, receive, live }
 }
 

@@ -211,7 +211,7 @@ test('SUBSCRIBEs go to Redis in batches, at first and after a reconnect', async 
   expect((await calls('subscribe')) - before).toBeLessThan(25)
   before = await calls('subscribe')
   await cutConnections('subscriber')
-  await waitFor(async () => (await calls('subscribe')) > before, { what: 'the reconnect' })
+  await waitFor(async () => (await calls('subscribe')) > before, { what: 'the reconnect', deadlineMs: 20_000 })
   await ready(gateway)
   expect((await calls('subscribe')) - before).toBeLessThan(4)
   for (const [index, session] of sessions.entries()) {

@@ -2,21 +2,26 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { connect } from 'node:net'
 import { memberToken, openRawSession, type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Bed, bodies, connected, metric, openBed, ops, sendFrame, subscribed } from './gateway.test.fixture.ts'
+import { type Bed, bodies, connected, metric, openBed, sendFrame, subscribed } from './gateway.test.fixture.ts'
+import { heapSnapshots } from './heap-snapshot.test.fixture.ts'
 import { random } from './model.test.fixture.ts'
 
 let bed: Bed
 let gateway: ServiceProcess
 let memberId = 0
+const snapshots = heapSnapshots()
 const seed = Number(process.env['TIDINGS_SEED'] ?? randomInt(1_000_000_000))
 const next = random(seed)
 const rounds = process.env['TIDINGS_LONG'] === '1' ? 20 : 2
 
 beforeAll(async () => {
   bed = await openBed()
-  gateway = await bed.gateway({ NODE_OPTIONS: '--max-semi-space-size=2', HEART_BEAT_MS: '5000' })
+  gateway = await bed.gateway({ ...snapshots.env, HEART_BEAT_MS: '5000' })
 })
-afterAll(() => bed.close())
+afterAll(async () => {
+  await bed.close()
+  snapshots.close()
+})
 
 async function opened(): Promise<RawSession> {
   return (await openRawSession(gateway.url, { token: memberToken(++memberId) })) as RawSession
@@ -100,8 +105,6 @@ async function untilAnswered(session: RawSession): Promise<void> {
   }
 }
 
-const heap = () => metric(gateway, 'nodejs_heap_size_used_bytes')
-
 test.each(Object.keys(attacks))(`%s ends no other session (TIDINGS_SEED=${seed})`, async (name) => {
   const bystander = await connected(gateway, { memberId: 500_000 })
   await subscribed(bystander, '0', '/member/queue/notification')
@@ -146,23 +149,14 @@ test('afterwards nothing is left: memory is back within 10 %, and a fresh sessio
     for (let round = 0; round < rounds; round++) await Promise.all(names.map(attack))
     await waitFor(settled, { what: 'the last session and channel', deadlineMs: 20_000 })
   }
-  /** The heap after a collection, whenever V8 sees fit to have one: traffic gives it reasons. */
-  const smallest = async () => {
-    let least = Number.POSITIVE_INFINITY
-    const beganAt = performance.now()
-    while (performance.now() - beganAt < 2_000) {
-      await ops(gateway, '/metrics')
-      least = Math.min(least, await heap())
-    }
-    return least
+  const collected = async () => {
+    await snapshots.take(gateway.pid)
+    return metric(gateway, 'nodejs_heap_size_used_bytes')
   }
   await wave()
-  const before = await smallest()
+  const before = await collected()
   await wave()
-  await waitFor(async () => (await smallest()) < before * 1.1, {
-    what: `a heap of about ${Math.round(before / 1e6)} MB`,
-    deadlineMs: 30_000,
-  })
+  expect((await collected()) / before).toBeLessThan(1.1)
   const session = await connected(gateway, { memberId: 500_003 })
   await subscribed(session, '0', '/topic/all')
   await bed.publisher.publish('broadcast:all', 'fresh')

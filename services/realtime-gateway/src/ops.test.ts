@@ -36,7 +36,7 @@ test('/metrics has what an operator looks at', async () => {
     const { text: now } = await ops(gateway, '/metrics')
     return /^tidings_gateway_closes_total\{code="1000"\} 1$/m.test(now) && now
   }
-  const text = await waitFor(counted, { what: 'the session that left' })
+  const text = await waitFor(counted, { what: 'the session that left', deadlineMs: 20_000 })
   for (const name of [
     'sessions',
     'subscriptions',

@@ -180,7 +180,10 @@ test('a long history goes to a slow reader at its own pace', async () => {
   session.socket.pause()
   for (const [index, ack] of ['auto', 'client-individual'].entries()) {
     sendFrame(session, 'SUBSCRIBE', { id: ack, destination: queue, ack, 'last-message-id': first, receipt: ack })
-    await waitFor(async () => (await metric(gateway, 'subscriptions')) > index, { what: 'the SUBSCRIBE to have arrived' })
+    await waitFor(async () => (await metric(gateway, 'subscriptions')) > index, {
+      what: 'the SUBSCRIBE to have arrived',
+      deadlineMs: 20_000,
+    })
   }
   session.socket.resume()
   const received: Record<string, string[]> = { auto: [], 'client-individual': [] }

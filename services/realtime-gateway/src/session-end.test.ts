@@ -37,7 +37,7 @@ test('who subscribes late is told late', async () => {
   const session = await connected(gateway, { token: memberToken(1, { expiresInSeconds: 50 }) })
   // A sweep passes.
   const beganAt = performance.now()
-  await waitFor(() => performance.now() - beganAt > 1_100, { what: 'two sweeps' })
+  await waitFor(() => performance.now() - beganAt > 1_100, { what: 'two sweeps', deadlineMs: 20_000 })
   await subscribed(session, '0', '/member/queue/session')
   expect(JSON.parse((await message(session)).body)).toMatchObject({ type: 'expiring' })
 })
@@ -84,7 +84,10 @@ test('no order is lost where Redis never had one', async () => {
   try {
     const gateway = await fresh.gateway()
     await fresh.redis.restart()
-    await waitFor(() => gateway.logs.some((line) => line.includes('redis connection lost')), { what: 'the loss' })
+    await waitFor(() => gateway.logs.some((line) => line.includes('redis connection lost')), {
+      what: 'the loss',
+      deadlineMs: 20_000,
+    })
     await ready(gateway)
     expect(gateway.logs.filter((line) => line.includes('orders to the gateways were lost'))).toEqual([])
   } finally {
@@ -118,7 +121,7 @@ test('one line is logged for each session that ends, and nothing of what it carr
   await message(session)
   const before = lines.length
   await session.leaves()
-  await waitFor(() => lines.length > before, { what: 'the line' })
+  await waitFor(() => lines.length > before, { what: 'the line', deadlineMs: 20_000 })
   expect(lines.slice(before).map((line) => JSON.parse(line) as object)).toMatchObject([
     { memberId: 10, code: 1000, msg: 'session closed' },
   ])
@@ -135,7 +138,7 @@ test('a gateway that stood still itself ends nobody for being silent', { timeout
   gateway.resume()
   await nothingElse(session)
   const resumedAt = performance.now()
-  await waitFor(() => performance.now() - resumedAt > 1_500, { what: 'some sweeps' })
+  await waitFor(() => performance.now() - resumedAt > 1_500, { what: 'some sweeps', deadlineMs: 20_000 })
   await nothingElse(session)
   clearInterval(beats)
 })

@@ -71,7 +71,10 @@ async function listeners(memberId: number): Promise<unknown> {
 }
 
 async function expectAcknowledged(memberId: number): Promise<void> {
-  await waitFor(async () => (await subscriptionsOf(memberId))[0]?.subscriptions[0]?.unackedMessages === 0, { what: 'the ACK' })
+  await waitFor(async () => (await subscriptionsOf(memberId))[0]?.subscriptions[0]?.unackedMessages === 0, {
+    what: 'the ACK',
+    deadlineMs: 20_000,
+  })
 }
 
 test('@stomp/stompjs 7: CONNECT with a cookie, SUBSCRIBE with receipts, ACK, resume, DISCONNECT with receipt', async () => {
@@ -99,7 +102,7 @@ test('@stomp/stompjs 7: CONNECT with a cookie, SUBSCRIBE with receipts, ACK, res
     },
     { ack: 'client-individual', receipt: 'subscribed' },
   )
-  await waitFor(() => receipts.length, { what: 'the RECEIPT' })
+  await waitFor(() => receipts.length, { what: 'the RECEIPT', deadlineMs: 20_000 })
   expect(receipts[0]).toMatchObject({ position: expect.stringMatching(/^\d{13}-0$/) })
   const acked = new Promise<void>((resolve) => client.watchForReceipt('acked', () => resolve()))
   await bed.publisher.publish('member:1:notification', '{"message":"새로운 알림"}')
@@ -114,7 +117,7 @@ test('@stomp/stompjs 7: CONNECT with a cookie, SUBSCRIBE with receipts, ACK, res
     receipt: 'resumed',
   })
   expect(await resumed).toBe('true')
-  await waitFor(() => bodies.length === 2, { what: 'the resumed message' })
+  await waitFor(() => bodies.length === 2, { what: 'the resumed message', deadlineMs: 20_000 })
   client.disconnectHeaders = { receipt: 'bye' }
   const closed = new Promise<number>((resolve) => (client.onWebSocketClose = (event: { code: number }) => resolve(event.code)))
   await client.deactivate()
@@ -142,7 +145,7 @@ test('@stomp/stompjs 7 in STOMP 1.0 and 1.1', async () => {
     })
     await untilSubscribed(memberId)
     await bed.publisher.publish(`member:${memberId}:notification`, '{}')
-    await waitFor(() => bodies.length, { what: 'the message' })
+    await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
     await client.deactivate()
   }
 })
@@ -165,16 +168,19 @@ test('stompjs 2.3.3: Stomp.over(ws), connect({}, …)', async () => {
   )
   await untilSubscribed(2)
   await bed.publisher.publish('member:2:notification', '{"message":"새로운 알림이 도착했습니다."}')
-  await waitFor(() => bodies.length, { what: 'the message' })
+  await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
   expect(bodies).toEqual(['{"message":"새로운 알림이 도착했습니다."}'])
   await expectAcknowledged(2)
   subscription.unsubscribe()
-  await waitFor(async () => (await subscriptionsOf(2))[0]?.subscriptions.length === 0, { what: 'UNSUBSCRIBE' })
+  await waitFor(async () => (await subscriptionsOf(2))[0]?.subscriptions.length === 0, {
+    what: 'UNSUBSCRIBE',
+    deadlineMs: 20_000,
+  })
   const receipt = new Promise<string>((resolve) => (client.onreceipt = ({ headers }) => resolve(headers['receipt-id'] ?? '')))
   client.send('/publish/notification/read', { receipt: 'sent' }, '{"notificationId":1}')
   expect(await receipt).toBe('sent')
   await new Promise<void>((resolve) => client.disconnect(resolve, { receipt: 'bye' }))
-  await waitFor(async () => (await subscriptionsOf(2)).length === 0, { what: 'the end of the session' })
+  await waitFor(async () => (await subscriptionsOf(2)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
 })
 
 test('webstomp-client', async () => {
@@ -194,13 +200,13 @@ test('webstomp-client', async () => {
   )
   await untilSubscribed(3)
   await bed.publisher.publish('member:3:notification', '{"message":"새로운 알림"}')
-  await waitFor(() => bodies.length, { what: 'the message' })
+  await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
   expect(bodies).toEqual(['{"message":"새로운 알림"}'])
   await expectAcknowledged(3)
   const receipt = new Promise<string>((resolve) => (client.onreceipt = (frame) => resolve(String(frame.headers['receipt-id']))))
   client.disconnect(() => {}, { receipt: 'bye' })
   expect(await receipt).toBe('bye')
-  await waitFor(async () => (await subscriptionsOf(3)).length === 0, { what: 'the end of the session' })
+  await waitFor(async () => (await subscriptionsOf(3)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
 })
 
 test('@stomp/rx-stomp', async () => {
@@ -218,5 +224,5 @@ test('@stomp/rx-stomp', async () => {
   message.ack({ receipt: 'acked' })
   await acked
   await client.deactivate()
-  await waitFor(async () => (await subscriptionsOf(4)).length === 0, { what: 'the end of the session' })
+  await waitFor(async () => (await subscriptionsOf(4)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
 })
