@@ -72,3 +72,17 @@ test('the stop button stops the work', async () => {
   expect(await stack.post(`/task/${taskId}/event`, { type: 'append', text: ' it' })).toBe(409)
   await context.close()
 })
+
+test('a question on the page is answered before the eyes, with stages and sources, until it is stopped', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+  const page = await openPage(context)
+  await page.getByLabel('Question').fill('Will it go on?')
+  await page.getByRole('button', { name: 'Ask' }).click()
+  await page.getByRole('heading', { name: 'Will it go on?' }).waitFor()
+  await expect.poll(() => state(page), patient).toMatch(/^(Searching|Reading|Writing)/)
+  await expect.poll(() => page.getByRole('complementary', { name: 'Sources' }).getByRole('link').count(), patient).toBe(3)
+  await expect.poll(() => text(page), patient).toMatch(/^Every publication/)
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await expect.poll(() => state(page), patient).toBe('Stopped')
+  await context.close()
+})

@@ -100,8 +100,8 @@ test('empty, loading and error each say so; trying again helps', async () => {
   answer = 'never'
   for (const route of waiting) await route.abort()
   await page.getByRole('alert').getByText('The inbox could not be read').waitFor()
+  await Promise.all([page.waitForRequest('**/notification?*'), page.getByRole('button', { name: 'Try again' }).click()])
   answer = 'now'
-  await page.getByRole('button', { name: 'Try again' }).click()
   await page.getByText('Nothing yet').waitFor()
   await context.close()
 })
