@@ -6,7 +6,7 @@ const maxEvents = historyLimits.taskEvents.length
 /** Of text and data together a row must be smaller than what one statement may carry. */
 const maxColumnBytes = 4_194_304
 
-const Variables = z.object({
+export const Variables = z.object({
   ...serviceVariables({ service: 8081, ops: 9081 }),
   ...tokenVariables('MEMBER'),
   ...tokenVariables('SERVICE'),
@@ -17,6 +17,7 @@ const Variables = z.object({
   MAX_GROUP_ROWS: positive(1_000),
   MAX_GROUP_BYTES: positive(1_048_576),
   MAX_QUEUED_WRITES: positive(10_000),
+  MAX_QUEUED_BYTES: positive(67_108_864),
   MAX_QUEUED_MS: positive(2_000),
   MAX_SEND_BYTES: positive(16_777_216),
   PUBLISH_TIMEOUT_MS: positive(1_000),
@@ -51,6 +52,7 @@ const Config = Variables.transform((variables, context) => ({
     maxRows: variables.MAX_GROUP_ROWS,
     maxBytes: variables.MAX_GROUP_BYTES,
     maxQueued: variables.MAX_QUEUED_WRITES,
+    maxQueuedBytes: variables.MAX_QUEUED_BYTES,
     maxWaitMs: variables.MAX_QUEUED_MS,
   },
   maxSendBytes: variables.MAX_SEND_BYTES,

@@ -147,6 +147,7 @@ test('what is broken in one place is refused with the name of that place', async
       fc.asyncProperty(requestTo(one), fc.constantFrom(...places), fc.gen(), async (sent, { part, name, schema }, generate) => {
         const value = generate(broken, schema)
         if (ajv.validate(schema, part === 'body' ? value : read(schema, value))) return
+        if (part === 'header' && String(value).includes('\0')) return // no client can send it
         const answer = await send(one, { ...sent, [part]: { ...(sent[part] as object), [name]: value } })
         expectDocumented(one, answer, { part, name, value })
         const fields = (answer.body['errors'] as { in: string; pointer: string }[]).map(

@@ -6,7 +6,7 @@ interface Command extends Weight {
   readonly name: string
 }
 
-const limits: GroupLimits = { maxRows: 10, maxBytes: 1_000, maxQueued: 100, maxWaitMs: 60_000 }
+const limits: GroupLimits = { maxRows: 10, maxBytes: 1_000, maxQueued: 100, maxQueuedBytes: 10_000, maxWaitMs: 60_000 }
 
 function command(name: string, weight: Partial<Weight> = {}): Command {
   return { name, rows: 1, bytes: 1, ...weight }
@@ -121,6 +121,17 @@ describe('the queue', () => {
     ;(await nth(0)).succeed()
     ;(await nth(1)).succeed()
     await Promise.all(answers)
+  })
+
+  test('is bounded in bytes, and takes one command that is larger', async () => {
+    const { group, nth } = database({ maxQueuedBytes: 100 })
+    const answers = [command('a'), command('b', { bytes: 500 })].map((one) => group.submit(one))
+    await expect(group.submit(command('c'))).rejects.toThrow(Overload)
+    ;(await nth(0)).succeed()
+    ;(await nth(1)).succeed()
+    await Promise.all(answers)
+    void group.submit(command('d', { bytes: 90 }))
+    expect((await nth(2)).names).toEqual(['d'])
   })
 
   test('refuses what has waited too long', async () => {

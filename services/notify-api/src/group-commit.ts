@@ -8,8 +8,9 @@ export interface GroupLimits {
   /** A group ends before it is heavier than this; a single command may be. */
   readonly maxRows: number
   readonly maxBytes: number
-  /** Commands waiting for their group; one more is refused. */
+  /** Commands waiting for their group, and their bytes; what would be more is refused. */
   readonly maxQueued: number
+  readonly maxQueuedBytes: number
   /** A command that has waited longer for its group is refused. */
   readonly maxWaitMs: number
 }
@@ -52,7 +53,9 @@ export class GroupCommit<Command extends Weight, Outcome> {
   readonly #commit: Commit<Command, Outcome>
   readonly #limits: GroupLimits
   readonly #queue: Waiting<Command, Outcome>[] = []
-  #writing: Promise<void> | undefined
+  #queuedBytes = 0
+  #writing = false
+  #written = Promise.resolve()
 
   constructor(commit: Commit<Command, Outcome>, limits: GroupLimits) {
     this.#commit = commit
@@ -65,18 +68,21 @@ export class GroupCommit<Command extends Weight, Outcome> {
 
   /** @throws Overload, or what the commit failed with. */
   submit(command: Command): Promise<Outcome> {
-    if (this.#queue.length >= this.#limits.maxQueued) return Promise.reject(new Overload('too many writes are waiting'))
+    const { maxQueued, maxQueuedBytes } = this.#limits
+    const full = this.#queue.length >= maxQueued || (this.#queuedBytes > 0 && this.#queuedBytes + command.bytes > maxQueuedBytes)
+    if (full) return Promise.reject(new Overload('too many writes are waiting'))
     return new Promise((resolve, reject) => {
+      this.#queuedBytes += command.bytes
       this.#queue.push({ command, since: performance.now(), resolve, reject })
-      this.#writing ??= this.#write().finally(() => {
-        this.#writing = undefined
-      })
+      if (this.#writing) return
+      this.#writing = true
+      this.#written = this.#write()
     })
   }
 
   /** Resolves when all that was submitted has been answered. */
   async close(): Promise<void> {
-    await this.#writing
+    await this.#written
   }
 
   async #write(): Promise<void> {
@@ -84,15 +90,15 @@ export class GroupCommit<Command extends Weight, Outcome> {
       const group = this.#nextGroup()
       if (group.length > 0) await this.#answer(group)
     }
+    // In the same breath as the last look at the queue: what is submitted from now on starts a new round.
+    this.#writing = false
   }
 
   #nextGroup(): Waiting<Command, Outcome>[] {
     const { maxRows, maxBytes, maxWaitMs } = this.#limits
     const oldest = performance.now() - maxWaitMs
     const expired = this.#queue.findIndex(({ since }) => since >= oldest)
-    for (const late of this.#queue.splice(0, expired === -1 ? this.#queue.length : expired)) {
-      late.reject(new Overload('waited too long to be written'))
-    }
+    for (const late of this.#take(expired)) late.reject(new Overload('waited too long to be written'))
     let rows = 0
     let bytes = 0
     const end = this.#queue.findIndex(({ command }, index) => {
@@ -100,7 +106,14 @@ export class GroupCommit<Command extends Weight, Outcome> {
       bytes += command.bytes
       return index > 0 && (rows > maxRows || bytes > maxBytes)
     })
-    return this.#queue.splice(0, end === -1 ? this.#queue.length : end)
+    return this.#take(end)
+  }
+
+  /** The first of the queue; all of it for -1. */
+  #take(count: number): Waiting<Command, Outcome>[] {
+    const taken = this.#queue.splice(0, count === -1 ? this.#queue.length : count)
+    for (const { command } of taken) this.#queuedBytes -= command.bytes
+    return taken
   }
 
   async #answer(group: readonly Waiting<Command, Outcome>[]): Promise<void> {
