@@ -1,7 +1,8 @@
-import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
+import { loggable } from './loggable.ts'
 
 const intervalMs = 50
+const intervalAfterFailureMs = 1_000
 const maxBatch = 500
 /** Past this the oldest are forgotten: their rows are published once more, by the sweep, rather than held in memory without end. */
 const maxHeld = 100_000
@@ -11,6 +12,7 @@ export class BatchedDelete {
   readonly #delete: (ids: readonly number[]) => Promise<void>
   readonly #log: Log
   readonly #held = new Set<number>()
+  #failing = false
   #timer: NodeJS.Timeout | undefined
   #deleting: Promise<void> | undefined
 
@@ -38,7 +40,8 @@ export class BatchedDelete {
 
   #start(): void {
     this.#deleting = this.#deleteAll().finally(() => {
-      this.#timer = this.#held.size > 0 ? setTimeout(() => this.#start(), intervalMs) : undefined
+      const delayMs = this.#failing ? intervalAfterFailureMs : intervalMs
+      this.#timer = this.#held.size > 0 ? setTimeout(() => this.#start(), delayMs) : undefined
     })
   }
 
@@ -49,8 +52,10 @@ export class BatchedDelete {
         await this.#delete(ids)
         for (const id of ids) this.#held.delete(id)
       }
+      this.#failing = false
     } catch (error) {
-      this.#log.warn({ err: loggable(error), held: this.#held.size }, 'published rows could not be deleted yet')
+      if (!this.#failing) this.#log.warn({ err: loggable(error) }, 'published rows cannot be deleted yet')
+      this.#failing = true
     }
   }
 }

@@ -1,5 +1,5 @@
-import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
+import { loggable } from './loggable.ts'
 import { Problem, stillRunning } from './problem.ts'
 import { type IdempotencyStore, KeyTaken, type Once, onceOf } from './store/idempotency-store.ts'
 

@@ -1,6 +1,6 @@
-import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
 import { BatchedDelete } from './batched-delete.ts'
+import { loggable } from './loggable.ts'
 import type { Publisher } from './redis-publisher.ts'
 import type { OutboxBacklog, OutboxStore } from './store/outbox-store.ts'
 
@@ -48,6 +48,7 @@ export class Outbox {
   /** Of our rows that were left, those that may be younger than the grace period; with the time they were left. */
   readonly #left = new Map<number, number>()
   #open = false
+  #failing = false
   #closed = false
   #nextSweep: NodeJS.Timeout | undefined
   #sweeping: Promise<void> | undefined
@@ -86,12 +87,16 @@ export class Outbox {
         this.#published.add(outboxId)
         return receivers
       } catch (error) {
-        if (!this.#open) this.#log.warn({ err: loggable(error) }, 'redis does not answer: publications are left to the sweep')
-        this.#open = true
+        this.#openCircuit(error)
       }
     }
     this.#left.set(outboxId, performance.now())
     return null
+  }
+
+  #openCircuit(error: unknown): void {
+    if (!this.#open) this.#log.warn({ err: loggable(error) }, 'redis does not answer: publications are left to the sweep')
+    this.#open = true
   }
 
   #sweepLater(): void {
@@ -99,9 +104,7 @@ export class Outbox {
     // With jitter: instances that started together do not sweep together for ever.
     const delayMs = sweepIntervalMs * (0.75 + Math.random() / 2)
     this.#nextSweep = setTimeout(() => {
-      this.#sweeping = this.#sweep()
-        .catch((error: unknown) => this.#log.warn({ err: loggable(error) }, 'sweep failed'))
-        .finally(() => this.#sweepLater())
+      this.#sweeping = this.#sweep().finally(() => this.#sweepLater())
     }, delayMs)
   }
 
@@ -109,27 +112,45 @@ export class Outbox {
     // Those twice as old as the grace period are old enough for everybody's sweep by now.
     const old = performance.now() - 2 * graceMs
     for (const [outboxId, since] of this.#left) if (since < old) this.#left.delete(outboxId)
+    try {
+      const backlog = await this.#store.backlog()
+      const published = await this.#publishBacklog(backlog)
+      this.#onSweep({ backlog, published, open: this.#open })
+      this.#failing = false
+    } catch (error) {
+      if (!this.#failing) this.#log.warn({ err: loggable(error) }, 'the outbox cannot be swept')
+      this.#failing = true
+    }
+  }
 
-    const backlog = await this.#store.backlog()
+  async #publishBacklog({ oldestAgeMs }: OutboxBacklog): Promise<number> {
+    // An attempt with publications would be repeated each second, and all of them published when Redis wakes up.
+    if (this.#open && !(await this.#redisAnswers())) return 0
     let published = 0
     try {
-      // An attempt with a publication would be repeated each second, and all of them published when Redis wakes up.
-      if (this.#open) await this.#publisher.ping()
-      if (backlog.oldestAgeMs > graceMs) published += await this.#publishOld()
+      if (oldestAgeMs > graceMs) published += await this.#publishOld()
       if (this.#open) published += await this.#publishLeft()
     } catch (error) {
-      if (!this.#open) this.#log.warn({ err: loggable(error) }, 'redis does not answer: the backlog stays')
+      if (!(error instanceof RedisSilent)) throw error
+      this.#openCircuit(error.cause)
     }
-    this.#onSweep({ backlog, published, open: this.#open })
+    return published
+  }
+
+  async #redisAnswers(): Promise<boolean> {
+    try {
+      await this.#publisher.ping()
+      return true
+    } catch {
+      return false
+    }
   }
 
   async #publishOld(): Promise<number> {
-    let published = 0
-    for (;;) {
-      const swept = await this.#store.sweep({ graceMs, limit: sweepRows }, (rows) => this.#publishSwept(rows))
-      published += swept.published
-      if (swept.published < swept.found) throw new Error('redis did not answer for all rows')
-      if (swept.found < sweepRows || this.#closed) return published
+    for (let published = 0; ; ) {
+      const found = await this.#store.sweep({ graceMs, limit: sweepRows }, (rows) => this.#publishSwept(rows))
+      published += found
+      if (found < sweepRows || this.#closed) return published
     }
   }
 
@@ -137,9 +158,7 @@ export class Outbox {
     let published = 0
     while (this.#left.size > 0 && !this.#closed) {
       const outboxIds = [...this.#left.keys()].slice(0, sweepRows)
-      const swept = await this.#store.sweep({ outboxIds, limit: sweepRows }, (rows) => this.#publishSwept(rows))
-      published += swept.published
-      if (swept.published < swept.found) throw new Error('redis did not answer for all rows')
+      published += await this.#store.sweep({ outboxIds, limit: sweepRows }, (rows) => this.#publishSwept(rows))
       for (const outboxId of outboxIds) this.#left.delete(outboxId)
     }
     if (this.#closed) return published
@@ -149,16 +168,20 @@ export class Outbox {
     return published
   }
 
-  async #publishSwept(rows: readonly OutboxRow[]): Promise<number[]> {
+  async #publishSwept(rows: readonly OutboxRow[]): Promise<void> {
     const attempts = rows.map(async ({ outboxId, channel, body }) => {
       // Published before, and only its deletion is late.
       if (!this.#published.has(outboxId)) await this.#publisher.publish(channel, body)
-      return outboxId
     })
     const outcomes = await Promise.allSettled(attempts)
-    const published = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
-    // The others keep these in the outbox too: remembered, they are only deleted.
-    if (published.length < rows.length) for (const outboxId of published) this.#published.add(outboxId)
-    return published
+    const failure = outcomes.find((outcome) => outcome.status === 'rejected')
+    if (!failure) return
+    // All of them stay in the outbox. Remembered, those that were published are only deleted next time.
+    for (const [index, { outboxId }] of rows.entries()) if (outcomes[index]?.status === 'fulfilled') this.#published.add(outboxId)
+    throw new RedisSilent('redis did not answer for all rows', { cause: failure.reason })
   }
+}
+
+class RedisSilent extends Error {
+  override readonly name = 'RedisSilent'
 }

@@ -1,6 +1,6 @@
-import { loggable } from './loggable.ts'
 import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
+import { loggable } from './loggable.ts'
 import { publishScript } from './publish-script.ts'
 
 /** What Redis answered. `position` is undefined on channels without a history. */

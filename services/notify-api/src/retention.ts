@@ -1,5 +1,5 @@
-import { loggable } from './loggable.ts'
 import type { Log } from '@tidings/chassis'
+import { loggable } from './loggable.ts'
 import type { Retired, RetentionStore } from './store/retention-store.ts'
 
 export interface RetentionOptions {

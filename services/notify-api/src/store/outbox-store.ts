@@ -9,9 +9,6 @@ export interface OutboxBacklog {
 
 const maxCounted = 100_000
 
-/** Publishes rows and answers the ids of those that Redis has answered for. */
-export type PublishRows = (rows: readonly OutboxRow[]) => Promise<readonly number[]>
-
 /** Rows that were committed and are not yet known to be published. */
 export class OutboxStore {
   readonly #database: Database
@@ -41,14 +38,13 @@ export class OutboxStore {
   }
 
   /**
-   * Publishes at most `limit` rows, oldest first, of those older than `graceMs` or among `outboxIds`, and deletes them; when not all
-   * could be published, none is deleted. Rows that another instance is at are passed over. Answers how many it has found and how many
-   * it has published.
+   * Gives `publish` at most `limit` rows, oldest first, of those older than `graceMs` or among `outboxIds`, and deletes them if it
+   * resolves; if it rejects, none is deleted. Rows that another instance is at are passed over. Answers how many there were.
    */
   async sweep(
     { graceMs, outboxIds, limit }: { graceMs?: number; outboxIds?: readonly number[]; limit: number },
-    publish: PublishRows,
-  ): Promise<{ found: number; published: number }> {
+    publish: (rows: readonly OutboxRow[]) => Promise<void>,
+  ): Promise<number> {
     const [condition, value] =
       outboxIds === undefined
         ? ['created_at < NOW(3) - INTERVAL ? MICROSECOND', (graceMs ?? 0) * 1_000]
@@ -59,15 +55,12 @@ export class OutboxStore {
         `SELECT outbox_id AS outboxId, channel, body FROM outbox WHERE ${condition} ORDER BY outbox_id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
         [value],
       )
-      if (rows.length === 0) return { found: 0, published: 0 }
+      if (rows.length === 0) return 0
       // Deleted before they are published: what makes the transaction begin again must not make it publish again.
-      await deleteRows(
-        connection,
-        rows.map(({ outboxId }) => outboxId),
-      )
-      const published = await publish(rows)
-      if (published.length < rows.length) await connection.write('ROLLBACK')
-      return { found: rows.length, published: published.length }
+      const outboxIdsFound = rows.map(({ outboxId }) => outboxId)
+      await deleteRows(connection, outboxIdsFound)
+      await publish(rows)
+      return rows.length
     })
   }
 }
