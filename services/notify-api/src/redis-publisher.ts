@@ -30,12 +30,14 @@ interface Waiting {
 /** What the connection has besides the commands of the library. */
 interface Commands {
   appendAndPublish(...keysAndArguments: (string | number)[]): Promise<(string | number)[]>
+  eval(script: string, ...keysAndArguments: (string | number)[]): Promise<(string | number)[]>
   publish(channel: string, body: string): Promise<number>
   spublish(channel: string, body: string): Promise<number>
 }
 
 /** One run of the script holds up everybody else at Redis: some 10 us a publication. */
 const maxPerScript = 100
+const shardedScript = publishScript('SPUBLISH')
 
 export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
@@ -55,7 +57,7 @@ export class RedisPublisher implements Publisher {
       maxRetriesPerRequest: 0,
       commandTimeout: timeoutMs,
       socketTimeout: timeoutMs * 5,
-      scripts: { appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') } },
+      scripts: { appendAndPublish: { lua: publishScript('PUBLISH') } },
     })
     this.#commands = this.#redis as unknown as Commands
     let lastError = ''
@@ -108,7 +110,10 @@ export class RedisPublisher implements Publisher {
     const keys = together.map(({ channel }) => historyKey(channel))
     const rest = together.flatMap(({ channel, body, limit }) => [channel, body, limit?.length ?? 0, limit?.seconds ?? 0])
     return this.#send(together, async () => {
-      const answers = await this.#commands.appendAndPublish(keys.length, ...keys, ...rest)
+      // On a cluster always the script itself, never its hash: a node that lacks it would let the channel's next one overtake.
+      const answers = this.#cluster
+        ? await this.#commands.eval(shardedScript, keys.length, ...keys, ...rest)
+        : await this.#commands.appendAndPublish(keys.length, ...keys, ...rest)
       return together.map((_, index) => ({ position: answers[2 * index] as string, receivers: answers[2 * index + 1] as number }))
     })
   }

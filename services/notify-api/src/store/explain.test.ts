@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(() => stack.close())
 
 async function explain(sql: string, values: readonly unknown[]): Promise<Step[]> {
-  return stack.rows<Step>(`EXPLAIN ${sql}`, values)
+  return stack.rows<Step>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`, values)
 }
 
 const pages = [
