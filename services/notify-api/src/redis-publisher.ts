@@ -30,14 +30,12 @@ interface Waiting {
 /** What the connection has besides the commands of the library. */
 interface Commands {
   appendAndPublish(...keysAndArguments: (string | number)[]): Promise<(string | number)[]>
-  eval(script: string, ...keysAndArguments: (string | number)[]): Promise<(string | number)[]>
   publish(channel: string, body: string): Promise<number>
   spublish(channel: string, body: string): Promise<number>
 }
 
 /** One run of the script holds up everybody else at Redis: some 10 us a publication. */
 const maxPerScript = 100
-const shardedScript = publishScript('SPUBLISH')
 
 export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
@@ -45,6 +43,8 @@ export class RedisPublisher implements Publisher {
   readonly #cluster: boolean
   readonly #onPublish: (seconds: number) => void
   #waiting: Waiting[] = []
+  /** On a cluster: what waits behind the call of its channel that is on its way. */
+  readonly #sharded = new Map<string, Waiting[]>()
 
   /** `onPublish` is told how long Redis took to answer for what was sent together. */
   constructor(url: string, { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void }) {
@@ -57,7 +57,7 @@ export class RedisPublisher implements Publisher {
       maxRetriesPerRequest: 0,
       commandTimeout: timeoutMs,
       socketTimeout: timeoutMs * 5,
-      scripts: { appendAndPublish: { lua: publishScript('PUBLISH') } },
+      scripts: { appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') } },
     })
     this.#commands = this.#redis as unknown as Commands
     let lastError = ''
@@ -93,27 +93,36 @@ export class RedisPublisher implements Publisher {
   #flush(): void {
     const waiting = this.#waiting
     this.#waiting = []
-    // One script reaches one node only, and each channel of a cluster has its own.
-    const most = this.#cluster ? 1 : maxPerScript
     let together: Waiting[] = []
     for (const one of waiting) {
-      if (one.limit) together.push(one)
-      else void this.#send([one], () => this.#publishPlainly(one))
-      if (together.length < most) continue
-      void this.#appendAndPublish(together)
-      together = []
+      if (!one.limit) void this.#send([one], () => this.#publishPlainly(one))
+      else if (this.#cluster) this.#publishSharded(one)
+      else if (together.push(one) === maxPerScript) {
+        void this.#appendAndPublish(together)
+        together = []
+      }
     }
     if (together.length > 0) void this.#appendAndPublish(together)
+  }
+
+  /** One script reaches one node only, and a redirected call may be overtaken: a channel has one call on its way at a time. */
+  #publishSharded(one: Waiting): void {
+    const queue = this.#sharded.get(one.channel)
+    if (queue) queue.push(one)
+    else void this.#publishInTurn(one.channel, [one])
+  }
+
+  async #publishInTurn(channel: string, queue: Waiting[]): Promise<void> {
+    this.#sharded.set(channel, queue)
+    while (queue.length > 0) await this.#appendAndPublish(queue.splice(0, maxPerScript))
+    this.#sharded.delete(channel)
   }
 
   #appendAndPublish(together: readonly Waiting[]): Promise<void> {
     const keys = together.map(({ channel }) => historyKey(channel))
     const rest = together.flatMap(({ channel, body, limit }) => [channel, body, limit?.length ?? 0, limit?.seconds ?? 0])
     return this.#send(together, async () => {
-      // On a cluster always the script itself, never its hash: a node that lacks it would let the channel's next one overtake.
-      const answers = this.#cluster
-        ? await this.#commands.eval(shardedScript, keys.length, ...keys, ...rest)
-        : await this.#commands.appendAndPublish(keys.length, ...keys, ...rest)
+      const answers = await this.#commands.appendAndPublish(keys.length, ...keys, ...rest)
       return together.map((_, index) => ({ position: answers[2 * index] as string, receivers: answers[2 * index + 1] as number }))
     })
   }
