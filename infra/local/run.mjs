@@ -32,6 +32,14 @@ const scripts = {
     await step('servers', async () => (await local('install.js')).installForTests())
     await run(bin('vitest'), ['run', ...args], { show: true })
   },
+  async bench(args) {
+    await step('dependencies', installDependencies)
+    await step('build', build)
+    await step('servers', async () => (await local('install.js')).installForTests())
+    for (const file of args.length > 0 ? args : ['notify-api', 'task']) {
+      await run(process.execPath, [join(root, `infra/bench/dist/${file}.js`)], { show: true })
+    }
+  },
   async build() {
     await step('dependencies', installDependencies)
     await step('build', build)
