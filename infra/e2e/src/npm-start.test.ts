@@ -7,7 +7,7 @@ import { npmStart, type Started, startedOnFreePort } from './npm-start.test.fixt
 
 async function expectNothingLeft({ pids, port }: Started): Promise<void> {
   await waitFor(() => !pids.some(isAlive), { what: 'every part to be gone' })
-  expect(await isFree(port)).toBe(true)
+  await waitFor(() => isFree(port), { what: 'the port to be free' })
 }
 
 /** What the shell makes of a curl line, for fetch: it is pasted into a shell, and not every machine has curl. */

@@ -47,6 +47,8 @@ export class Outbox {
   readonly #published: BatchedDelete
   /** Of our rows that were left, those that may be younger than the grace period; with the time they were left. */
   readonly #left = new Map<number, number>()
+  /** What Redis has not answered yet. */
+  readonly #publishing = new Set<Promise<unknown>>()
   #open = false
   #failing = false
   #closed = false
@@ -69,7 +71,9 @@ export class Outbox {
 
   /** Answers, for each row, how many gateways Redis has handed it to; null when it is left to the sweep. Never rejects. */
   publish(rows: readonly OutboxRow[]): Promise<readonly (number | null)[]> {
-    return Promise.all(rows.map((row) => this.#publishNow(row)))
+    const publishing = Promise.all(rows.map((row) => this.#publishNow(row))).finally(() => this.#publishing.delete(publishing))
+    this.#publishing.add(publishing)
+    return publishing
   }
 
   /** What is not published by now stays for the next sweep, whoever's it is. */
@@ -77,6 +81,7 @@ export class Outbox {
     this.#closed = true
     clearTimeout(this.#nextSweep)
     await this.#sweeping
+    await Promise.all(this.#publishing)
     await this.#published.close()
   }
 
