@@ -14,15 +14,16 @@ export interface HistoryPage {
 export interface History {
   /** What follows `after`, at most `most` publications; waits while the broker is away. */
   after(channel: string, after: Position, most: number): Promise<HistoryPage>
-  /** Where the channel stands; of an empty channel `<now ms>-0`. Waits while the broker is away. */
-  last(channel: string): Promise<Position>
 }
 
 /** Carries publications between processes. */
 export interface Broker {
   readonly history: History
-  /** Resolves when publications of the channel arrive here; waits while the broker is away. */
-  listen(channel: string): Promise<void>
+  /**
+   * Resolves when publications of the channel arrive here, with its newest position, read after they did; of an empty channel
+   * `<now ms>-0`. Waits while the broker is away.
+   */
+  listen(channel: string): Promise<Position>
   unlisten(channel: string): void
   /** For our own canary: a publication without position. Rejects when the broker does not answer. */
   publish(channel: string, body: string): Promise<void>

@@ -26,7 +26,7 @@ export class Channel implements FollowerSink {
 
   /** Where the channel stands: what comes after it is delivered to a subscription added now. */
   get position(): Position {
-    return this.feed.position as Position
+    return this.feed.position
   }
 
   add(subscription: Subscription): void {

@@ -6,34 +6,27 @@ import { Follower, type FollowerSink } from './follower.ts'
 export class Feed {
   /** Resolves when the broker listens and we know where the channel stood. */
   readonly ready: Promise<void>
-  #follower: Follower | undefined = undefined
-  /** Publications may have come before we knew where the channel stood. */
-  #early = false
+  readonly #follower: Follower
 
   constructor(name: string, broker: Broker, sink: FollowerSink) {
-    this.ready = this.#open(name, broker, sink)
+    this.#follower = new Follower(name, nowhere, broker.history, sink)
+    this.#follower.listen()
+    this.ready = broker.listen(name).then((last) => this.#follower.start(last))
   }
 
-  /** The last publication handed on; undefined until `ready`. */
-  get position(): Position | undefined {
-    return this.#follower?.position
+  /** The last publication handed on; nowhere until `ready`. */
+  get position(): Position {
+    return this.#follower.position
   }
 
   receive(publication: Publication): void {
-    if (this.#follower) this.#follower.receive(publication)
-    else this.#early = true
+    this.#follower.receive(publication)
   }
 
   /** The broker was away: what was missed is in the history. */
   repair(): void {
-    if (this.#follower) void this.#follower.catchUp()
-    else this.#early = true
-  }
-
-  async #open(name: string, broker: Broker, sink: FollowerSink): Promise<void> {
-    await broker.listen(name)
-    // Live before the position: what is published between the two is counted in it or comes after it.
-    this.#follower = new Follower(name, await broker.history.last(name), broker.history, sink)
-    if (this.#early) this.repair()
+    void this.#follower.catchUp()
   }
 }
+
+const nowhere: Position = { epoch: 0, offset: 0 }

@@ -16,10 +16,6 @@ class ScriptedHistory implements History {
     })
   }
 
-  last(): Promise<Position> {
-    throw new Error('a follower is told where it begins')
-  }
-
   async asks(after: string): Promise<(page: Partial<HistoryPage>) => void> {
     const read = await waitFor(() => this.asked.shift(), { what: `a read after ${after}`, deadlineMs: 20_000 })
     expect(read.after).toBe(after)
@@ -180,4 +176,33 @@ test('a sink that has ended gets nothing more', async () => {
   await new Promise(setImmediate)
   await new Promise(setImmediate)
   expect([seen, history.asked]).toEqual([[], []])
+})
+
+test('what comes live before we know where the channel stands is handed on, though it is counted in', async () => {
+  const { follower, history, seen, receive, live } = following('0-0')
+  follower.listen()
+  receive('1-6', '{}')
+  follower.start({ epoch: 1, offset: 6 })
+  ;(await history.asks('1-5'))({ publications: publications('1-6') })
+  await live()
+  expect([seen, follower.position]).toEqual([['1-6', '({})'], { epoch: 1, offset: 6 }])
+})
+
+test('where nothing came meanwhile, the channel begins where it stands without another read', () => {
+  const { follower, history, seen, receive } = following('0-0')
+  follower.listen()
+  follower.start({ epoch: 1, offset: 6 })
+  receive('1-7')
+  expect([seen, history.asked]).toEqual([['1-7'], []])
+})
+
+test('a reconnect before we know where the channel stands is repaired afterwards', async () => {
+  const { follower, history, seen, live } = following('0-0')
+  follower.listen()
+  void follower.catchUp()
+  follower.start({ epoch: 1, offset: 6 })
+  ;(await history.asks('1-6'))({ publications: publications('1-7') })
+  ;(await history.asks('1-7'))({})
+  await live()
+  expect(seen).toEqual(['1-7'])
 })

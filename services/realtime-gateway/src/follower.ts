@@ -58,6 +58,22 @@ export class Follower {
     }
   }
 
+  /** Until `start` we do not know where the channel stands: publications are held, and `catchUp` waits. */
+  listen(): void {
+    this.hold()
+    this.#reading = true
+  }
+
+  /** `last`: the channel's newest position, read after we began to listen. What came live since then is handed on, though `last` counts it. */
+  start(last: Position): void {
+    const early = this.#held ?? []
+    const first = early.find(({ position }) => position)?.position
+    this.position = first ? { ...first, offset: first.offset - 1 } : last
+    this.#reading = false
+    if (early.length > 0 || this.#again) void this.catchUp()
+    else this.#held = undefined
+  }
+
   /** From now on publications wait for `catchUp`. */
   hold(): void {
     this.#held ??= []

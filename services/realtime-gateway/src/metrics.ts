@@ -30,15 +30,19 @@ export class Metrics {
     registers: [this.registry],
   })
 
+  #delivering = false
+
   delivered(deliveries: number): void {
+    this.#delivering = true
     this.#publications.inc()
     this.#deliveries.inc(deliveries)
   }
 
-  /** All writes of one tick; `seconds` from the first message handed over to the last write. */
+  /** All writes of one tick; `seconds` from the first message handed over to the last write, which counts if it was a publication's. */
   flushed(bytes: number, seconds: number): void {
     this.#bytes.inc(bytes)
-    this.#latency.observe(seconds)
+    if (this.#delivering) this.#latency.observe(seconds)
+    this.#delivering = false
   }
 
   closed(code: number): void {

@@ -1,7 +1,9 @@
-import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
+import type { Position } from '@tidings/protocol'
 import type { Broker, BrokerListener } from './broker.ts'
 import { historyScript, lastScript } from './history-script.ts'
+import { Pace } from './pace.ts'
 import { readPublication } from './read-publication.ts'
 import { RedisHistory } from './redis-history.ts'
 
@@ -14,6 +16,9 @@ const silenceMs = 5_000
 /** After a cluster's topology changed, its connections settle within this. */
 const settleMs = 2_000
 
+/** Told where the channel stood once we listened. */
+type Listening = (last: Position) => void
+
 /** Redis Pub/Sub, on a Cluster its sharded kind, with histories read on a connection of their own. */
 export class RedisBroker implements Broker {
   readonly history: RedisHistory
@@ -23,10 +28,11 @@ export class RedisBroker implements Broker {
   readonly #commands: RedisConnection
   #listener: BrokerListener | undefined
   /** Every channel that is listened to, or is to be; a function while somebody waits for it. */
-  readonly #channels = new Map<string, (() => void) | undefined>()
+  readonly #channels = new Map<string, Listening | undefined>()
   /** Channels whose SUBSCRIBE or UNSUBSCRIBE goes out next. */
   readonly #changed = new Set<string>()
   #telling = false
+  readonly #pace = new Pace()
   #live = false
   readonly #heartBeat: NodeJS.Timeout
   #settling: NodeJS.Timeout | undefined
@@ -65,7 +71,7 @@ export class RedisBroker implements Broker {
     this.#listener = listener
   }
 
-  listen(channel: string): Promise<void> {
+  listen(channel: string): Promise<Position> {
     return new Promise((resolve) => {
       this.#channels.set(channel, resolve)
       this.#change(channel)
@@ -114,12 +120,11 @@ export class RedisBroker implements Broker {
   }
 
   /**
-   * Tells Redis what changed, in batches: while one is on its way the next gathers, and while the connection is away all do. What
-   * fails goes again.
+   * Tells Redis what changed, in batches; while the connection is away all of it gathers. What fails goes again.
    */
   async #flush(): Promise<void> {
     this.#telling = true
-    await nextTurn() // what else changes in this turn of the loop comes along
+    await this.#pace.turn()
     while (this.#live && this.#changed.size > 0) {
       const changed = [...this.#changed]
       this.#changed.clear()
@@ -134,17 +139,26 @@ export class RedisBroker implements Broker {
         for (const channel of changed) this.#changed.add(channel)
         await delay(retryMs)
       }
+      await this.#pace.turn()
     }
     this.#telling = false
   }
 
   async #subscribe(channels: readonly string[]): Promise<void> {
     await this.#tell('subscribe', channels)
-    for (const channel of channels) {
-      const resolve = this.#channels.get(channel)
-      if (!resolve) continue
+    void this.#place(channels)
+  }
+
+  /** Live before the position: what is published between the two comes live. */
+  async #place(channels: readonly string[]): Promise<void> {
+    const waiting = channels.filter((channel) => this.#channels.get(channel))
+    const resolves = waiting.map((channel) => this.#channels.get(channel))
+    for (const [index, last] of (await this.history.last(waiting)).entries()) {
+      const channel = waiting[index] as string
+      // Who left it meanwhile and came again has a turn of its own.
+      if (this.#channels.get(channel) !== resolves[index]) continue
       this.#channels.set(channel, undefined)
-      resolve()
+      resolves[index]?.(last)
     }
   }
 

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Log, RedisConnection } from '@tidings/chassis'
 import { historyKey, historyLimitOf, parsePosition, type Position } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
@@ -23,8 +23,6 @@ export class RedisHistory implements History {
   readonly #mostKeys: number
   readonly #log: Log
   #closed = false
-  #asked: { readonly channel: string; readonly resolve: (last: Position) => void }[] = []
-  #asking = false
   #reportedAt = Number.NEGATIVE_INFINITY
 
   /** In a cluster the keys of one call must share a slot, which those of two channels do not. */
@@ -46,11 +44,13 @@ export class RedisHistory implements History {
     }
   }
 
-  last(channel: string): Promise<Position> {
-    return new Promise((resolve) => {
-      this.#asked.push({ channel, resolve })
-      if (!this.#asking) void this.#ask()
-    })
+  async last(channels: readonly string[]): Promise<Position[]> {
+    const calls: Promise<string[]>[] = []
+    for (let at = 0; at < channels.length; at += this.#mostKeys) {
+      const keys = channels.slice(at, at + this.#mostKeys).map(historyKey)
+      calls.push(this.#insist(() => this.#commands.historyLast(keys.length, ...keys)))
+    }
+    return (await Promise.all(calls)).flat().map((position) => parsePosition(position) as Position)
   }
 
   close(): void {
@@ -76,18 +76,5 @@ export class RedisHistory implements History {
     if (now - this.#reportedAt < reportEveryMs) return
     this.#reportedAt = now
     this.#log.warn({ err: error }, 'history not read: trying again')
-  }
-
-  /** One call at a time: while it is on its way, those who ask gather for the next. */
-  async #ask(): Promise<void> {
-    this.#asking = true
-    await nextTurn()
-    while (this.#asked.length > 0) {
-      const asked = this.#asked.splice(0, this.#mostKeys)
-      const keys = asked.map(({ channel }) => historyKey(channel))
-      const positions = await this.#insist(() => this.#commands.historyLast(keys.length, ...keys))
-      for (const [index, { resolve }] of asked.entries()) resolve(parsePosition(positions[index] ?? '') as Position)
-    }
-    this.#asking = false
   }
 }

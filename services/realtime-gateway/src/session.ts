@@ -305,14 +305,21 @@ export class Session implements TransportListener {
     try {
       const outcome = handlers[frame.command](this, frame)
       if (!(outcome instanceof Promise)) return this.#finish(frame, outcome)
-      this.#busy = true
-      outcome
-        .then((settled) => this.#finish(frame, settled))
-        .catch((error: unknown) => this.#fail(error, frame))
-        .finally(() => this.#next())
+      void this.#settle(frame, outcome)
     } catch (error) {
       this.#fail(error, frame)
     }
+  }
+
+  /** The frames behind this one wait for it. */
+  async #settle(frame: Frame, outcome: Promise<Outcome | void>): Promise<void> {
+    this.#busy = true
+    try {
+      this.#finish(frame, await outcome)
+    } catch (error) {
+      this.#fail(error, frame)
+    }
+    this.#next()
   }
 
   /** What nobody expected ends this session, and no other. */
