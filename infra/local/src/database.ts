@@ -19,6 +19,8 @@ export interface DatabaseOptions {
   /** Where its data stays from one run to the next. A temporary directory otherwise. */
   readonly directory?: string
   readonly onLine?: (line: string) => void
+  /** Further options of the server's command line. */
+  readonly flags?: readonly string[]
 }
 
 const asRoot = process.getuid?.() === 0 ? ['--user=root'] : []
@@ -28,7 +30,7 @@ const grants = [
   "GRANT ALL PRIVILEGES ON *.* TO 'tidings'@'%';",
 ]
 
-export async function startDatabase({ directory, onLine }: DatabaseOptions = {}): Promise<DatabaseServer> {
+export async function startDatabase({ directory, onLine, flags = [] }: DatabaseOptions = {}): Promise<DatabaseServer> {
   const program = findProgram('mariadbd', 'mysqld')
   if (!program) throw new Error('neither mariadbd nor mysqld is installed: npm test and npm start install one')
   const temporary = directory ? undefined : mkdtempSync(join(tmpdir(), 'tidings-database-'))
@@ -59,6 +61,7 @@ export async function startDatabase({ directory, onLine }: DatabaseOptions = {})
         '--skip-name-resolve',
         '--loose-mysqlx=OFF',
         `--init-file=${grantsFile}`,
+        ...flags,
       ],
       temporaryDirectory: temporary,
       onLine,

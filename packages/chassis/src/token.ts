@@ -28,6 +28,7 @@ export const developmentSecrets = {
 } as const
 
 const minSecretBytes = 32
+const believedMs = 10_000
 
 /** The three variables that say how tokens of one kind are verified, e.g. MEMBER_JWT_SECRET. */
 export const tokenVariables = <P extends 'MEMBER' | 'SERVICE'>(prefix: P) =>
@@ -63,7 +64,8 @@ export function tokenKey(
 
 /**
  * Verifies JWTs with the algorithm of our key, never the token's. `sub` and `exp` are required.
- * `cacheSize`: verified tokens remembered, for callers that send the same token again and again; expiry is still honoured.
+ * `cacheSize`: verified tokens remembered for a few seconds, for callers that send the same token again and again. Not for longer, so
+ * that a key that is withdrawn is soon refused; expiry is always honoured.
  * `now`: a clock in ms for the age of fetched keys.
  */
 export function openTokenVerifier(key: TokenKey, { cacheSize = 0, now = () => performance.now() } = {}): TokenVerifier {
@@ -77,6 +79,9 @@ function keyVerifier(key: string | KeyObject, cacheSize: number): TokenVerifier 
     algorithms: [typeof key === 'string' ? 'HS256' : algorithmOf(key)],
     requiredClaims: ['sub', 'exp'],
     cache: cacheSize,
+    cacheTTL: believedMs,
+    // Hashing it first would cost more than it spares; what is kept of a token for so short a time is no secret from this process.
+    cacheKeyBuilder: (token: string) => token,
   })
   return {
     async verify(token) {

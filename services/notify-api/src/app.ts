@@ -1,11 +1,11 @@
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
+import helmet from '@fastify/helmet'
 import { type Log, openTokenVerifier, originMatcher } from '@tidings/chassis'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
-import { backend, type Caller, callerDecorator, member } from './caller.ts'
+import { backend, type Caller, callerDecorator, eitherCaller, member } from './caller.ts'
 import type { Config } from './config.ts'
 import { openDocument } from './document.ts'
-import { eitherCaller, eitherLimit } from './either-caller.ts'
 import { endIdleConnections } from './idle-connection.ts'
 import { acceptJsonOnly } from './json-only.ts'
 import type { Metrics } from './metric.ts'
@@ -18,9 +18,7 @@ import { type NotificationParts, notificationRoutes } from './route/notification
 import { type SessionParts, sessionRoutes } from './route/session-route.ts'
 import { memberTaskRoutes, type TaskParts, taskRoutes } from './route/task-route.ts'
 import { taskStreamRoute } from './route/task-stream-route.ts'
-import { addSecurityHeaders } from './security-header.ts'
 import { validatorCompiler } from './validation.ts'
-import { rememberVerified } from './verified-tokens.ts'
 
 export interface AppOptions {
   readonly config: Config
@@ -30,6 +28,8 @@ export interface AppOptions {
 }
 
 const requestTimeoutMs = 30_000
+/** Verified tokens remembered: a backend sends the same one with each of its thousands of requests. */
+const tokenCacheSize = 10_000
 
 /** The public port: everything over HTTP but the ops routes. */
 export async function buildApp({ config, log, metrics, parts }: AppOptions): Promise<FastifyInstance> {
@@ -54,24 +54,23 @@ export async function buildApp({ config, log, metrics, parts }: AppOptions): Pro
   })
   endIdleConnections(app)
   acceptJsonOnly(app)
-  addSecurityHeaders(app)
+  // JSON takes part in no page: nothing may frame it, run from it or guess its type.
+  await app.register(helmet, {
+    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+  })
   await app.register(cookie, { hook: false })
   await openDocument(app, config.member.cookie)
 
   const allowed = originMatcher(config.allowedOrigins)
-  const services = rememberVerified(openTokenVerifier(config.service.key))
-  const tokens = rememberVerified(openTokenVerifier(config.member.key))
+  const services = openTokenVerifier(config.service.key, { cacheSize: tokenCacheSize })
+  const tokens = openTokenVerifier(config.member.key, { cacheSize: tokenCacheSize })
   const members = { tokens, cookie: config.member.cookie, parseCookie: (header: string) => app.parseCookie(header), allowed }
-  const serviceLimit = rateLimit(config.requestsPerMinute.service)
-  const memberLimit = rateLimit(config.requestsPerMinute.member)
+  const limit = await rateLimit(app, config.requestsPerMinute)
   const doors: Doors = {
-    backend: (scope) => [backend(services, scope), serviceLimit],
-    memberReads: [member(members, { changes: false }), memberLimit],
-    memberChanges: [member(members, { changes: true }), memberLimit],
-    backendOrMemberReads: (scope) => [
-      eitherCaller(backend(services, scope), member(members, { changes: false })),
-      eitherLimit(serviceLimit, memberLimit),
-    ],
+    backend: (scope) => [backend(services, scope), limit],
+    memberReads: [member(members, { changes: false }), limit],
+    memberChanges: [member(members, { changes: true }), limit],
+    backendOrMemberReads: (scope) => [eitherCaller(backend(services, scope), member(members, { changes: false })), limit],
   }
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, doors, parts, config.maxSendBytes)

@@ -77,6 +77,16 @@ export function member(
   }
 }
 
+/** For calls that are open to both: who sends `Authorization` is a backend. */
+export function eitherCaller(
+  asBackend: onRequestAsyncHookHandler,
+  asMember: onRequestAsyncHookHandler,
+): onRequestAsyncHookHandler {
+  return async function either(request, reply) {
+    await (request.headers.authorization === undefined ? asMember : asBackend).call(this, request, reply)
+  }
+}
+
 function refusal(problem: ProblemName, header: string, detail: string, headers: Readonly<Record<string, string>> = {}): Problem {
   return new Problem(problem, `${header}: ${detail}`, { errors: [{ in: 'header', pointer: `#/${header}`, detail }], headers })
 }

@@ -48,7 +48,7 @@ test('every answer carries the security headers', async () => {
     await call(`${api.url}/nothing`, {}),
     await api.member(1).get('/notification'),
   ]) {
-    expect(headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'")
+    expect(headers.get('content-security-policy')).toBe("default-src 'none';frame-ancestors 'none'")
     expect(headers.get('x-content-type-options')).toBe('nosniff')
     expect(headers.get('strict-transport-security')).toMatch(/max-age=\d{8}/)
     expect(headers.get('referrer-policy')).toBe('no-referrer')

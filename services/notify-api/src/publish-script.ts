@@ -20,8 +20,7 @@ for i, history in ipairs(KEYS) do
   end
   local position = epoch .. '-' .. string.format('%.0f', offset + 1)
   local publication = position .. '\\n' .. body
-  redis.call('RPUSH', history, publication)
-  redis.call('LTRIM', history, -tonumber(length), -1)
+  if redis.call('RPUSH', history, publication) > tonumber(length) then redis.call('LTRIM', history, -tonumber(length), -1) end
   redis.call('EXPIRE', history, seconds)
   answers[2 * i - 1], answers[2 * i] = position, redis.call('${publish}', channel, publication)
 end

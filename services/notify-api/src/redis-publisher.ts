@@ -74,9 +74,9 @@ export class RedisPublisher implements Publisher {
 
   publish(channel: string, body: string): Promise<Published> {
     return new Promise((resolve, reject) => {
-      // All of one tick go together: one command, one write, one read.
+      // All that one commit has stored go together: one command, one write, one read.
       const length = this.#waiting.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
-      if (length === 1) setImmediate(() => this.#flush())
+      if (length === 1) process.nextTick(() => this.#flush())
     })
   }
 

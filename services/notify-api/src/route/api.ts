@@ -1,10 +1,4 @@
-import type {
-  FastifyInstance,
-  onRequestAsyncHookHandler,
-  onRequestHookHandler,
-  RawServerDefault,
-  FastifyBaseLogger,
-} from 'fastify'
+import type { FastifyInstance, onRequestAsyncHookHandler, RawServerDefault, FastifyBaseLogger } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Scope } from '../caller.ts'
@@ -12,7 +6,7 @@ import type { Scope } from '../caller.ts'
 /** Where routes are added. */
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>
 
-type Door = (onRequestHookHandler | onRequestAsyncHookHandler)[]
+type Door = onRequestAsyncHookHandler[]
 
 /** The hooks that let callers in, for the routes to choose from. */
 export interface Doors {
