@@ -9,13 +9,25 @@ export const maxMessageLength = 4_000
 export const maxRedirectPathLength = 2_048
 export const maxMembersPerSend = 1_000
 
-const Message = z.string().min(1).max(maxMessageLength)
+/** Text that UTF-8 can carry: half a character would arrive as something else, and be counted as such. */
+export function wholeText(maxLength: number): z.ZodString {
+  return z
+    .string()
+    .min(1)
+    .max(maxLength)
+    .refine((text) => !/\p{Surrogate}/u.test(text), 'must not hold half of a surrogate pair')
+}
+
+const Message = wholeText(maxMessageLength)
 
 /** A path on the application's own origin: one leading slash, so that no `javascript:` and no other host gets in. */
 export const RedirectPath = z
   .string()
   .max(maxRedirectPathLength)
-  .regex(/^\/(?![/\\])[^\\\p{Cc}]*$/u, 'must be a path on your own origin: one leading slash, no backslash or control character')
+  .regex(
+    /^\/(?![/\\])[^\\\p{Cc}\p{Cs}]*$/u,
+    'must be a path on your own origin: one leading slash, no backslash or control character',
+  )
 
 export const maxDataDepth = 16
 

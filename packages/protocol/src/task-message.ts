@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isShallow, maxDataDepth, maxMessageLength, MemberId, RedirectPath } from './message.ts'
+import { isShallow, maxDataDepth, maxMessageLength, MemberId, RedirectPath, wholeText } from './message.ts'
 
 /** The messages of long-running work (PROTOCOL.md §6). Text is counted in bytes of UTF-8, so that producers of any language agree. */
 
@@ -29,21 +29,16 @@ const Kind = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/)
   .max(maxTaskKindLength)
-const Title = z.string().min(1).max(maxTaskTitleLength)
+const Title = wholeText(maxTaskTitleLength)
 const Percent = z.number().min(0).max(100)
-const Stage = z.string().min(1).max(maxTaskStageLength)
-const Text = z
-  .string()
-  .min(1)
-  .max(maxAppendLength)
-  // Half a character has no place in UTF-8: it would arrive as something else, and be counted as such.
-  .refine((text) => !/\p{Surrogate}/u.test(text), 'must not begin or end within a surrogate pair')
+const Stage = wholeText(maxTaskStageLength)
+const Text = wholeText(maxAppendLength)
 /** Any JSON. What comes here was parsed from JSON, so that only its depth is looked at. */
 const Data = z
   .unknown()
   .refine((data): boolean => data !== undefined, 'is missing')
   .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
-const TaskError = z.string().min(1).max(maxMessageLength)
+const TaskError = wholeText(maxMessageLength)
 
 /** `POST /task`: a backend says that a member waits for something. */
 export const CreateTask = z.strictObject({ taskId: TaskId.optional(), memberId: MemberId, kind: Kind, title: Title.optional() })
@@ -78,7 +73,7 @@ export const FinishTask = z.strictObject({
   status: z.enum(['succeeded', 'failed']),
   result: Data.optional(),
   error: TaskError.optional(),
-  notify: z.strictObject({ message: z.string().min(1).max(maxMessageLength), redirectPath: RedirectPath }).optional(),
+  notify: z.strictObject({ message: wholeText(maxMessageLength), redirectPath: RedirectPath }).optional(),
 })
 export type FinishTask = z.infer<typeof FinishTask>
 

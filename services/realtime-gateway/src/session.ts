@@ -18,6 +18,8 @@ import {
   type StompVersion,
 } from '@tidings/protocol'
 import type { Limits } from './config.ts'
+import { FrameBudget } from './frame-budget.ts'
+import { FrameQueue, type FrameSink } from './frame-queue.ts'
 import { handlers } from './handler/table.ts'
 import type { Hub } from './hub.ts'
 import type { Metrics } from './metrics.ts'
@@ -69,10 +71,7 @@ const silentPeriods = 3
 const rotationSpreadMs = 1_000
 const maxReasonLength = 300
 const expiringMs = 60_000
-/** Frames that wait while an earlier one is being handled; past it we stop reading. */
-const maxQueuedFrames = 64
-/** A bucket holds two seconds of frames; a WebSocket message costs a tenth of a frame, so that cutting frames up is no way around it. */
-const bucketSeconds = 2
+/** A WebSocket message costs a tenth of a frame, so that cutting frames up is no way around the limit. */
 const frameCost = 1
 const messageCost = 0.1
 
@@ -80,7 +79,7 @@ const noBeats: HeartBeat = { sendMs: 0, expectMs: 0 }
 const beat = textMessage(lineFeed)
 
 /** One STOMP conversation over one transport. Its frames are handled strictly one after the other. */
-export class Session implements TransportListener {
+export class Session implements TransportListener, FrameSink {
   readonly id = randomUUID()
   readonly principal: Principal
   readonly credentials: Peer['credentials']
@@ -101,14 +100,11 @@ export class Session implements TransportListener {
   readonly #rotateAt: number
   #activeAt = this.#openedAt
   #pingedAt = this.#openedAt
-  #queue: Frame<ClientCommand>[] | undefined = undefined
-  #busy = false
-  #paused = false
   #closed = false
   #localMessages = 0
   #expiringTold = false
-  #tokens: number
-  #tokensAt = this.#openedAt
+  readonly #budget: FrameBudget
+  readonly #queue = new FrameQueue(this)
 
   constructor(transport: Transport, peer: Peer, context: SessionContext, listener: SessionListener) {
     this.#transport = transport
@@ -117,7 +113,7 @@ export class Session implements TransportListener {
     this.principal = peer.principal
     this.credentials = peer.credentials
     this.#decoder = new FrameDecoder(context.limits)
-    this.#tokens = context.limits.maxFramesPerSecond * bucketSeconds
+    this.#budget = new FrameBudget(context.limits.maxFramesPerSecond, this.#openedAt)
     // ± 20 %, so that what connected together does not come back together.
     this.#rotateAt = this.#openedAt + context.limits.sessionMaxAgeMs * (0.8 + Math.random() * 0.4)
   }
@@ -161,7 +157,9 @@ export class Session implements TransportListener {
     this.alive()
     if (!this.#spend(messageCost)) return
     try {
-      this.#decoder.push(bytes, (frame) => this.#take(frame))
+      this.#decoder.push(bytes, (frame) => {
+        if (!this.#closed && this.#spend(frameCost)) this.#queue.push(frame)
+      })
     } catch (error) {
       if (error instanceof FrameError) {
         return this.refuse(Close.badFrame, error.message, { command: error.command ?? 'frame', receipt: error.receipt })
@@ -267,7 +265,7 @@ export class Session implements TransportListener {
     if (now > this.#rotateAt) return this.restart(Math.round(Math.random() * rotationSpreadMs))
     const expectMs = heartBeat.expectMs || limits.heartBeatMs
     // While we are not reading, the silence is ours.
-    if (!this.#paused && now - this.#activeAt > expectMs * silentPeriods) {
+    if (!this.#queue.paused && now - this.#activeAt > expectMs * silentPeriods) {
       return this.refuse(Close.timeout, `silent for ${silentPeriods} heart-beat periods of ${expectMs} ms`)
     }
     if (heartBeat.sendMs > 0 && now - this.#transport.sentAt >= heartBeat.sendMs - sweepMs) this.#transport.send(beat)
@@ -287,39 +285,37 @@ export class Session implements TransportListener {
     this.#expiringTold = this.tell({ type: 'expiring', expiresAt })
   }
 
-  /** Takes a frame when its turn comes. */
-  #take(frame: Frame<ClientCommand>): void {
-    if (this.#closed || !this.#spend(frameCost)) return
-    if (!this.#busy) return this.#handle(frame)
-    this.#queue ??= []
-    if (this.#queue.push(frame) < maxQueuedFrames || this.#paused) return
-    this.#paused = true
-    this.#transport.pause()
-  }
-
-  #handle(frame: Frame<ClientCommand>): void {
+  /** @internal for the queue: a frame whose turn has come. */
+  handle(frame: Frame<ClientCommand>): void | Promise<void> {
     const handshake = frame.command === 'CONNECT' || frame.command === 'STOMP'
     if (!handshake && this.version === undefined) {
       return this.refuseFrame(Close.badFrame, 'the first frame must be CONNECT', frame)
     }
     try {
       const outcome = handlers[frame.command](this, frame)
-      if (!(outcome instanceof Promise)) return this.#finish(frame, outcome)
-      void this.#settle(frame, outcome)
+      return outcome instanceof Promise ? this.#settle(frame, outcome) : this.#finish(frame, outcome)
     } catch (error) {
       this.#fail(error, frame)
     }
   }
 
-  /** The frames behind this one wait for it. */
   async #settle(frame: Frame, outcome: Promise<Outcome | void>): Promise<void> {
-    this.#busy = true
     try {
       this.#finish(frame, await outcome)
     } catch (error) {
       this.#fail(error, frame)
     }
-    this.#next()
+  }
+
+  /** @internal for the queue */
+  pause(): void {
+    this.#transport.pause()
+  }
+
+  /** @internal for the queue */
+  resume(): void {
+    this.alive()
+    this.#transport.resume()
   }
 
   /** What nobody expected ends this session, and no other. */
@@ -338,29 +334,10 @@ export class Session implements TransportListener {
     outcome?.afterwards?.()
   }
 
-  #next(): void {
-    this.#busy = false
-    while (!this.#busy && !this.#closed) {
-      const frame = this.#queue?.shift()
-      if (!frame) break
-      this.#handle(frame)
-    }
-    if (this.#queue?.length !== 0) return
-    this.#queue = undefined
-    if (!this.#paused) return
-    this.#paused = false
-    this.alive()
-    this.#transport.resume()
-  }
-
-  /** Takes from the bucket of frames; empty, the session ends. */
+  /** Every frame and every WebSocket message costs; with nothing left the session ends. */
   #spend(cost: number): boolean {
+    if (this.#budget.spend(cost, this.#activeAt)) return true
     const { maxFramesPerSecond } = this.limits
-    const now = this.#activeAt
-    const refilled = this.#tokens + ((now - this.#tokensAt) / 1_000) * maxFramesPerSecond
-    this.#tokens = Math.min(refilled, maxFramesPerSecond * bucketSeconds) - cost
-    this.#tokensAt = now
-    if (this.#tokens >= 0) return true
     this.refuse(Close.flood, `more than ${maxFramesPerSecond} frames a second (MAX_FRAMES_PER_SECOND)`)
     return false
   }
@@ -393,7 +370,6 @@ export class Session implements TransportListener {
     }
     this.subscriptions.clear()
     this.transactions = undefined
-    this.#queue = undefined
     this.#listener.ended(this)
   }
 }

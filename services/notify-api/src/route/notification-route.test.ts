@@ -169,6 +169,8 @@ describe('a refusal says what is wrong and where', () => {
     ],
     ['an empty message', { ...hello, message: '' }, invalid('#/message')],
     ['a long message', { ...hello, message: 'a'.repeat(4_001) }, invalid('#/message')],
+    ['half a character in a message', { ...hello, message: 'a\ud83d' }, invalid('#/message')],
+    ['half a character in a path', { ...hello, redirectPath: '/\ude00' }, invalid('#/redirectPath')],
     ['another host', { ...hello, redirectPath: '//evil.example' }, invalid('#/redirectPath')],
     ['data that is a list', { ...hello, data: [] }, invalid('#/data')],
     [
