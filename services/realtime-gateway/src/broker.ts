@@ -33,6 +33,9 @@ export interface Broker {
 /** What a broker tells its hub. */
 export interface BrokerListener {
   publication(channel: string, publication: Publication): void
-  /** The connection was lost and is back, all channels with it: anything may have been missed. */
-  restored(): void
+  /**
+   * The connection was lost and is back, all channels with it: anything may have been missed that was published after `lostAt`, Unix
+   * milliseconds.
+   */
+  restored(lostAt: number): void
 }

@@ -23,8 +23,9 @@ export class Feed {
     this.#follower.receive(publication)
   }
 
-  /** The broker was away: what was missed is in the history. */
-  repair(): void {
+  /** The broker was away since `lostAt`: what was missed is in the history. */
+  repair(lostAt: number): void {
+    this.#follower.expire(lostAt)
     void this.#follower.catchUp()
   }
 }

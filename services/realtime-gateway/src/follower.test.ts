@@ -110,6 +110,19 @@ test('a history that is gone is a gap; the follower goes on from its newest', as
   expect([seen, follower.position]).toEqual([['gap'], { epoch: 9, offset: 0 }])
 })
 
+test('a history that expired while we were listening is no gap', async () => {
+  const { follower, history, seen, receive, live } = following('1-5')
+  receive('1-6')
+  const lostAt = Date.now() + 86_400_000 + 1_000
+  follower.expire(Date.now())
+  expect(follower.position).toEqual({ epoch: 1, offset: 6 })
+  follower.expire(lostAt)
+  void follower.catchUp()
+  ;(await history.asks(`${lostAt}-0`))({ publications: publications(`${lostAt + 1}-1`) })
+  await live()
+  expect(seen).toEqual(['1-6', `${lostAt + 1}-1`])
+})
+
 test('a history cut short is a gap and what is left', async () => {
   const { follower, history, seen, live } = following('1-5')
   void follower.catchUp()

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { follows, type Position, type Publication } from '@tidings/protocol'
+import { follows, historyLimitOf, type Position, type Publication } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
 
 /** Where a follower hands publications on. */
@@ -35,6 +35,8 @@ export class Follower {
   #reading = false
   /** The history must be read once more before going live. */
   #again = false
+  /** Unix ms; of the last publication, or when following began. */
+  #handedOnAt = Date.now()
 
   constructor(channel: string, position: Position, history: History, sink: FollowerSink) {
     this.#channel = channel
@@ -72,6 +74,12 @@ export class Follower {
     this.#reading = false
     if (early.length > 0 || this.#again) void this.catchUp()
     else this.#held = undefined
+  }
+
+  /** We were live until `at`, Unix ms. Had the channel been silent for so long that its history expired, it stood empty then. */
+  expire(at: number): void {
+    const { seconds = Number.POSITIVE_INFINITY } = historyLimitOf(this.#channel) ?? {}
+    if (!this.#held && at - this.#handedOnAt > seconds * 1_000) this.position = { epoch: at, offset: 0 }
   }
 
   /** From now on publications wait for `catchUp`. */
@@ -136,6 +144,7 @@ export class Follower {
   #handOn(publication: Publication): void | Promise<void> {
     // Before delivering: who is told of a publication must find it passed.
     if (publication.position) this.position = publication.position
+    this.#handedOnAt = Date.now()
     return this.#sink.deliver(publication)
   }
 

@@ -69,9 +69,9 @@ export class Hub implements BrokerListener {
     feed?.receive(publication)
   }
 
-  restored(): void {
-    for (const channel of this.#channels.values()) channel.feed.repair()
-    for (const feed of this.#feeds.values()) feed.repair()
+  restored(lostAt: number): void {
+    for (const channel of this.#channels.values()) channel.feed.repair(lostAt)
+    for (const feed of this.#feeds.values()) feed.repair(lostAt)
   }
 
   /** Leaves the channels that have had no subscriber for a while. Called by the one timer of the process. */

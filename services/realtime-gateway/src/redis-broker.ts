@@ -34,6 +34,7 @@ export class RedisBroker implements Broker {
   #telling = false
   readonly #pace = new Pace()
   #live = false
+  #lostAt = Date.now()
   readonly #heartBeat: NodeJS.Timeout
   #settling: NodeJS.Timeout | undefined
   #error = ''
@@ -183,17 +184,20 @@ export class RedisBroker implements Broker {
     if (!this.#telling) void this.#flush()
     this.#error = ''
     this.#log.info({ channels: this.#channels.size }, 'redis subscriptions are up')
-    this.#listener?.restored()
+    this.#listener?.restored(this.#lostAt)
   }
 
   #lose(): void {
-    if (this.#live) this.#log.warn('redis connection lost')
+    if (!this.#live) return
+    this.#log.warn('redis connection lost')
+    // It may have been dead for as long before anybody noticed.
+    this.#lostAt = Date.now() - silenceMs
     this.#live = false
   }
 
   #settle(): void {
     clearTimeout(this.#settling)
-    this.#settling = setTimeout(() => this.#listener?.restored(), settleMs)
+    this.#settling = setTimeout(() => this.#listener?.restored(Date.now() - settleMs - silenceMs), settleMs)
   }
 
   /** Says an error once, not with every attempt to reconnect. */

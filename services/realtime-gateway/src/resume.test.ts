@@ -66,6 +66,20 @@ test('resume from the position of the RECEIPT, before any message', async () => 
   expect(await bodies(back, 3)).toEqual(numbers(1, 3))
 })
 
+test('resume where nothing was missed, though the history has expired: the gateway was listening', async () => {
+  for (const ack of ['auto', 'client'] as const) {
+    const session = await newMember()
+    await subscribed(session, '0', queue)
+    const last = await publish('1')
+    expect(await bodies(session, 1)).toEqual(['1'])
+    await bed.publisher.redis.del(`history:member:${memberId}:notification`)
+    const back = await connected(gateway, { memberId })
+    expect(await resumed(back, last, { ack })).toEqual({ recovered: 'true', position: last })
+    await publish('2')
+    expect(await bodies(back, 1)).toEqual(['2'])
+  }
+})
+
 test('resume where nothing was missed', async () => {
   const session = await newMember()
   const last = await publish('1')

@@ -51,10 +51,13 @@ async function open(session: Session, subscription: Subscription, channel: strin
   const position = await session.hub.subscribe(channel, subscription)
   if (subscription.ended) return session.hub.unsubscribe(channel, subscription)
   const lastMessageId = frame.headers.get('last-message-id')
-  if (lastMessageId !== undefined) return resume(session, subscription, channel, parsePosition(lastMessageId) ?? unknown, frame)
-  if (isTask(subscription)) return joinTask(session, subscription, channel, position)
+  const after = lastMessageId === undefined ? undefined : (parsePosition(lastMessageId) ?? unknown)
+  const upToDate = after?.epoch === position.epoch && after.offset === position.offset
+  if (after && !upToDate) return resume(session, subscription, channel, after, frame)
+  if (after) session.metrics.resumed(true)
+  else if (isTask(subscription)) return joinTask(session, subscription, channel, position)
   if (subscription.ackMode !== 'auto') subscription.follow(channel, position, session.hub.history)
-  return { receipt: [['position', formatPosition(position)]] }
+  return { receipt: [...(after ? [['recovered', 'true'] as const] : []), ['position', formatPosition(position)]] }
 }
 
 /** Live first, then history: what lands between the two is held, and seen twice rather than missed; positions drop the repeat. */
