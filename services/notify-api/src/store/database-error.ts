@@ -17,6 +17,8 @@ interface ServerError {
 const deadlock = 1213
 const lockWaitTimeout = 1205
 const duplicateEntry = 1062
+/** MySQL gives it the class of everything else (HY000); MariaDB says 23000. */
+const checkViolated = 3819
 
 // Too many connections (two codes), shutdown, killed, and the three of a server that has become a read-only replica.
 const awayNumbers: ReadonlySet<number | undefined> = new Set([1040, 1203, 1053, 1317, 1927, 1290, 1792, 1836])
@@ -41,5 +43,6 @@ export function isDuplicate(error: unknown): boolean {
 
 /** The database refuses the values: bad data (class 22), a constraint (23), or a trigger that says so (45). */
 export function isRefusal(error: unknown): boolean {
-  return /^(?:22|23|45)/.test((error as ServerError).sqlState ?? '')
+  const { errno, sqlState = '' } = error as ServerError
+  return errno === checkViolated || /^(?:22|23|45)/.test(sqlState)
 }
