@@ -201,6 +201,16 @@ test('what comes live before we know where the channel stands is handed on, thou
   expect([seen, follower.position]).toEqual([['1-6', '({})'], { epoch: 1, offset: 6 }])
 })
 
+test('what has no position and comes that early is handed on without a read', async () => {
+  const { follower, history, seen, receive, live } = following('0-0')
+  follower.listen()
+  receive('{}')
+  follower.start({ epoch: 1, offset: 0 })
+  expect(seen).toEqual([])
+  await live()
+  expect([seen, history.asked]).toEqual([['({})'], []])
+})
+
 test('where nothing came meanwhile, the channel begins where it stands without another read', () => {
   const { follower, history, seen, receive } = following('0-0')
   follower.listen()

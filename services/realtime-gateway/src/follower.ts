@@ -71,9 +71,15 @@ export class Follower {
     const early = this.#held ?? []
     const first = early.find(({ position }) => position)?.position
     this.position = first ? { ...first, offset: first.offset - 1 } : last
+    // In a turn of its own: those who waited for us join first.
+    if (early.length > 0 || this.#again) setImmediate(() => this.#begin(first !== undefined, last))
+    else this.#begin(false, last)
+  }
+
+  #begin(missing: boolean, last: Position): void {
     this.#reading = false
-    if (early.length > 0 || this.#again) void this.catchUp()
-    else this.#held = undefined
+    if (missing || this.#again) void this.catchUp()
+    else this.#goLive(last)
   }
 
   /** We were live until `at`, Unix ms. Had the channel been silent for so long that its history expired, it stood empty then. */
