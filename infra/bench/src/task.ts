@@ -1,7 +1,17 @@
 import { Redis } from 'ioredis'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createDatabase, serviceToken, startDatabase, startRedis, startService } from '@tidings/local'
+import {
+  createDatabase,
+  localOrigin,
+  memberToken,
+  type ServiceProcess,
+  serviceToken,
+  startDatabase,
+  startRedis,
+  startService,
+  waitFor,
+} from '@tidings/local'
 import { generatedTokens } from '@tidings/producer/example/model-server'
 import { createTask, type Task } from '@tidings/producer'
 
@@ -9,6 +19,8 @@ const tokens = generatedTokens(Number(process.env['BENCH_TOKENS'] ?? 1_500))
 const tokensPerSecond = 150
 /** Answers at the same time. */
 const answers = Number(process.env['BENCH_ANSWERS'] ?? 4)
+/** Cancels, one after the other. */
+const cancels = Number(process.env['BENCH_CANCELS'] ?? 20)
 
 interface Cost {
   readonly microseconds: number
@@ -19,14 +31,12 @@ interface Cost {
 
 /**
  * What 1,000 tokens cost Redis, with a gateway listening: rolled up by an upload, against one publication for each token. Both in one
- * run, at the pace of a model. Then what a task of 100 KB holds in Redis.
+ * run, at the pace of a model. Then what a task of 100 KB holds in Redis, and how soon a silent producer hears of a cancel.
  */
 const database = await startDatabase()
 const redis = await startRedis()
-const api = await startService('notify-api', {
-  MYSQL_URL: await createDatabase(database.url, 'bench_task'),
-  REDIS_URL: redis.url,
-})
+const env = { MYSQL_URL: await createDatabase(database.url, 'bench_task'), REDIS_URL: redis.url }
+const [api, other] = await Promise.all([startService('notify-api', env), startService('notify-api', env)])
 const admin = new Redis(redis.url)
 
 const rolledUp = await cost((task) => task.pipe(paced()))
@@ -38,9 +48,11 @@ print('bytes into Redis per 1,000 tokens', each.bytesIn, rolledUp.bytesIn)
 print('bytes out of Redis per 1,000 tokens', each.bytesOut, rolledUp.bytesOut)
 print('publications per 1,000 tokens', each.publications, rolledUp.publications)
 await memory()
+await cancelling('the same instance', api)
+await cancelling('another instance', other)
 
 admin.disconnect()
-await api.stop()
+await Promise.all([api.stop(), other.stop()])
 await redis.stop()
 await database.stop()
 
@@ -98,6 +110,37 @@ async function* paced100KB(): AsyncGenerator<string, void> {
     yield text
     if (bytes > 100_000) return
   }
+}
+
+/** From the member's request to the end of the producer's stream, which is silent. */
+async function cancelling(where: string, instance: ServiceProcess): Promise<void> {
+  const took: number[] = []
+  const headers = { cookie: `access_token=${memberToken(1)}`, origin: localOrigin, 'content-type': 'application/json' }
+  while (took.length < cancels) {
+    const task = await newTask()
+    const streaming = task.pipe(thinking()).catch(() => {})
+    await waitFor(async () => (await textBytes(task)) > 0, { what: 'the stream' })
+    const begin = performance.now()
+    const cancelled = fetch(`${instance.url}/task/${task.taskId}/cancel`, { method: 'POST', headers })
+    await streaming
+    took.push(performance.now() - begin)
+    await cancelled
+  }
+  took.sort((a, b) => a - b)
+  const [median = 0, worst = 0] = [took[Math.floor(took.length / 2)], took.at(-1)]
+  console.log(
+    `a cancel at ${where.padEnd(17)} ends a silent stream in ms: median ${median.toFixed(0)}, worst of ${cancels} ${worst.toFixed(0)}`,
+  )
+}
+
+async function* thinking(): AsyncGenerator<string, void> {
+  yield 'thinking'
+  await new Promise(() => {})
+}
+
+async function textBytes({ taskId }: Task): Promise<number> {
+  const answer = await fetch(`${api.url}/task/${taskId}`, { headers: { authorization: `Bearer ${serviceToken()}` } })
+  return ((await answer.json()) as { textBytes: number }).textBytes
 }
 
 function newTask(): Promise<Task> {

@@ -4,11 +4,10 @@ import type { TaskPage } from '@tidings/protocol'
 import { expect, onTestFinished, test } from 'vitest'
 import { Device, openTaskStack } from './task.test.fixture.ts'
 
-const leaseSeconds = 3
 const example = join(import.meta.dirname, '../../../packages/producer/dist/example/main.js')
 
 test('a killed producer ends as interrupted, once, though two instances look for it', { timeout: 60_000 }, async () => {
-  const stack = await openTaskStack('task_killed', { TASK_LEASE_SECONDS: String(leaseSeconds) })
+  const stack = await openTaskStack('task_killed', { TASK_LEASE_SECONDS: '3' })
   onTestFinished(() => stack.close())
   const [api] = stack.apis
   const producer = spawnOwned({
@@ -28,9 +27,7 @@ test('a killed producer ends as interrupted, once, though two instances look for
   for (const device of devices) await device.sees(() => device.text.length > 200, 'some text')
 
   await producer.kill()
-  const at = performance.now()
   for (const device of devices) await device.sees(() => device.state?.status === 'interrupted', 'the end')
-  expect(performance.now() - at).toBeLessThan((leaseSeconds + 5) * 1_000)
   const stored = (await (await fetch(`${api.url}/task/${taskId}`, { headers })).json()) as { status: string; text: string }
   expect(stored.status).toBe('interrupted')
   for (const { text, ends } of devices) expect([text === stored.text, ends]).toEqual([true, 1])

@@ -24,7 +24,7 @@ export interface TaskStreamsOptions {
   readonly log: Log
 }
 
-/** A producer that streams is to hear of a cancel within 200 ms, also from another instance, and when it is silent itself. */
+/** How soon a producer that streams hears of a cancel at another instance, and when it is silent itself. */
 const lookEveryMs = 50
 
 /**
