@@ -101,6 +101,8 @@ export class Session implements TransportListener, FrameSink {
   #activeAt = this.#openedAt
   #pingedAt = this.#openedAt
   #closed = false
+  /** Of a snapshot that its reader does not have yet. */
+  #snapshotBytes = 0
   #localMessages = 0
   #expiringTold = false
   readonly #budget: FrameBudget
@@ -186,7 +188,15 @@ export class Session implements TransportListener, FrameSink {
   /** Sends a whole WebSocket message, and ends a session that leaves too much unread. */
   send(message: Buffer): void {
     this.#transport.send(message)
-    if (this.#transport.bufferedBytes > this.limits.maxBufferedBytes) this.#tooSlow()
+    if (this.#transport.bufferedBytes > this.limits.maxBufferedBytes + this.#snapshotBytes) this.#tooSlow()
+  }
+
+  /** As `send`, but may be larger than MAX_BUFFERED_BYTES. To be called after `drained`, so that one at a time waits; resolves after it. */
+  async sendSnapshot(message: Buffer): Promise<void> {
+    this.#snapshotBytes = message.length
+    this.send(message)
+    await this.drained()
+    this.#snapshotBytes = 0
   }
 
   sendFrame(command: ServerCommand, headers: Iterable<readonly [string, string]>): void {

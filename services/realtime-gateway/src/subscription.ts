@@ -70,7 +70,7 @@ export class Subscription implements FollowerSink {
 
   /** Sends how things stand at `position`; a client that has it resumes there. */
   snapshot(position: Position, body: string): void {
-    this.#session.send(this.head.encode(formatPosition(position), Buffer.from(body)))
+    void this.#session.sendSnapshot(this.head.encode(formatPosition(position), Buffer.from(body)))
   }
 
   deliver(publication: Publication): void | Promise<void> {

@@ -93,9 +93,12 @@ async function joinTask(
   channel: string,
   position: Position,
   receipt: readonly (readonly [string, string])[] = [],
-): Promise<Outcome> {
+): Promise<Outcome | void> {
   const follower = subscription.follow(channel, position, session.hub.history)
   follower.hold()
+  // It may be of megabytes: one at a time waits for the reader, and this frame is handled before the next.
+  await session.drained()
+  if (subscription.ended) return undefined
   const snapshot = await session.taskSnapshot(channel, subscription.target.taskId, position)
   follower.position = snapshot.position
   return {
