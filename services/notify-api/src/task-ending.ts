@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import type { Log } from '@tidings/chassis'
+import type { TaskState, TaskStatus } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
 import type { Outbox } from './outbox.ts'
 import { unavailable } from './problem.ts'
 import { isTerminal, nameOf, type TaskName, type TaskRow, type TerminalStatus } from './store/task-row.ts'
 import type { TaskEnd, TaskStore } from './store/task-store.ts'
 import { foldTask } from './task-fold.ts'
-import type { TaskHistory } from './task-history.ts'
+import { closingMs, type TaskHistory } from './task-history.ts'
 import { noSuchTask, taskOver } from './task-problem.ts'
 
 export interface TaskEndingOptions {
@@ -17,6 +19,8 @@ export interface TaskEndingOptions {
   readonly log: Log
   readonly onEnd: (status: TerminalStatus) => void
 }
+
+const letInRetryMs = 250
 
 /** Ends tasks: the first end holds, is stored with all text and data, and published after that. */
 export class TaskEnding {
@@ -56,22 +60,45 @@ export class TaskEnding {
 
   /** Answers whether this end was the first. */
   async endFirst(row: TaskRow, end: TaskEnd): Promise<boolean> {
-    const { store, history, outbox, onEnd } = this.#options
+    const { store, outbox, onEnd } = this.#options
     const name = nameOf(row)
     const closer = randomUUID()
-    // Closed before it is read: what is appended after this would come behind `finished`, and be missing from what is stored.
-    let status = await history.close(name, closer)
-    if (status === null) {
-      await history.open(name, row.status)
-      status = await history.close(name, closer)
-    }
-    if (status !== 'closing') return false
-    const state = foldTask(name, await history.read(name))
+    const state = await this.#close(name, row.status, closer)
+    if (!state) return false
     const rows = await store.end(name, state, end).catch((error: unknown) => this.#reopen(name, closer, error))
     if (!rows) return false
     onEnd(end.status)
     await Promise.all([this.#settle(name, end.status), outbox.publish(rows)])
     return true
+  }
+
+  /** Lets no event in any more, and answers what the task came to; undefined when it has ended before. */
+  async #close(name: TaskName, status: TaskStatus, closer: string): Promise<TaskState | undefined> {
+    const { history } = this.#options
+    try {
+      // Closed before it is read: what is appended after this would come behind `finished`, and be missing from what is stored.
+      let answer = await history.close(name, closer)
+      if (answer === null) {
+        await history.open(name, status)
+        answer = await history.close(name, closer)
+      }
+      return answer === 'closing' ? foldTask(name, await history.read(name)) : undefined
+    } catch (error) {
+      void this.#letIn(name, closer)
+      throw error
+    }
+  }
+
+  /** Redis may have closed the task, or may do so when it goes on. Nothing of the end is written: the producer is not to wait for it. */
+  async #letIn(name: TaskName, closer: string): Promise<void> {
+    const { history } = this.#options
+    for (const deadline = performance.now() + closingMs; performance.now() < deadline; ) {
+      try {
+        return await history.reopen(name, closer)
+      } catch {
+        await delay(letInRetryMs, undefined, { ref: false })
+      }
+    }
   }
 
   /** The end could not be written, or it is not known whether it was. As long as that is so, nothing more may come. */

@@ -48,7 +48,7 @@ interface Commands {
 
 const { seconds } = historyLimits.taskEvents
 /** An end that is not written so long after its close was given up: events are let in again. Longer than an end may take. */
-const closingMs = 15_000
+export const closingMs = 15_000
 
 /**
  * The channel of each running task with its history, which is the truth about it until its end is written. Every call rejects with
