@@ -1,4 +1,5 @@
-import { localOrigin, memberToken } from '@tidings/local'
+import { localOrigin, memberToken, serviceToken } from '@tidings/local'
+import { createTask } from '@tidings/producer'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { cutGatewaysOff, long, openAnswer } from './answer.test.fixture.ts'
 import { Device, openTaskStack } from './task.test.fixture.ts'
@@ -91,14 +92,42 @@ test('a cancel that comes before the task keeps the work from beginning', async 
 })
 
 test('an answer survives a Redis that restarts empty: the producer has all of it', { timeout: 60_000 }, async () => {
-  const { job, device, text } = await open({ tokens: 600 })
+  const { job, device, text, state } = await open({ tokens: 600 })
   const devices = [device(0), device(1)]
   const ended = job(stack.apis[0].url)
   for (const each of devices) await each.sees(() => each.text.length > 500, 'some text')
   await stack.redis.restart()
+  for (const each of devices) {
+    await each.sees(() => each.begins > 1 && each.state?.data.length === 1, 'its data again')
+    expect(each.state).toMatchObject({ percent: 40, stage: '답변 작성' })
+  }
   expect(await ended).toBe('succeeded')
   for (const each of devices) {
     await each.sees(() => each.state?.status === 'succeeded', 'the end')
     expect(each.text === text).toBe(true)
+    expect(each.state).toMatchObject(state)
   }
+})
+
+test('what a Redis that restarts empty loses just before the end is in what is stored', { timeout: 60_000 }, async () => {
+  const { url } = stack.apis[0]
+  const task = await createTask({ url, token: serviceToken(), memberId: 1, kind: 'chat' })
+  await task.progress({ percent: 5, stage: '검색' })
+  const data = { sources: ['a'] }
+  await task.data(data)
+  data.sources.push('b')
+  await task.data(data)
+  await task.append('한 ')
+  await task.progress({ percent: 90 })
+  await task.pipe(['글자도', '.'])
+  await stack.redis.restart()
+  await task.finish({ status: 'succeeded' })
+  const stored = await fetch(`${url}/task/${task.taskId}`, { headers: { authorization: `Bearer ${serviceToken()}` } })
+  expect(await stored.json()).toMatchObject({
+    status: 'succeeded',
+    percent: 90,
+    stage: '검색',
+    data: [{ sources: ['a'] }, { sources: ['a', 'b'] }],
+    text: '한 글자도.',
+  })
 })

@@ -26,6 +26,8 @@ export async function openTaskStack(name: string, env: NodeJS.ProcessEnv = {}) {
 export class Device {
   state: TaskState | undefined
   snapshots = 0
+  /** Messages that begin it anew: `snapshot` or `created`. */
+  begins = 0
   /** Messages of type `finished`. */
   ends = 0
   readonly #client: Client
@@ -45,6 +47,7 @@ export class Device {
           ({ headers, body }) => {
             const message = JSON.parse(body) as TaskMessage
             if (message.type === 'snapshot') this.snapshots++
+            if (message.type === 'snapshot' || message.type === 'created') this.begins++
             if (message.type === 'finished') this.ends++
             this.state = nextTaskState(this.state, message)
             position = headers['message-id']

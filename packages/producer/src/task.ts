@@ -1,7 +1,8 @@
 import type { Caller } from './caller.ts'
 import { TaskOver, TaskRefused } from './problem.ts'
 import { TaskText } from './task-text.ts'
-import { type Source, uploadAll } from './upload.ts'
+import { type Stored, Told, type Telling } from './told.ts'
+import { uploadAll } from './upload.ts'
 
 /** Longest text that one event carries, in characters; safely below 64 KiB of JSON. */
 const maxAppendLength = 8_192
@@ -24,11 +25,14 @@ export class Task {
   readonly #caller: Caller
   readonly #path: string
   readonly #text = new TaskText()
+  readonly #told = new Told()
   readonly #over = new AbortController()
   readonly #keepAlive: NodeJS.Timeout
   #saying = false
   /** Text is sent by one at a time, in order. */
   #turn: Promise<unknown> = Promise.resolve()
+  /** Everything else too. */
+  #tellingTurn: Promise<unknown> = Promise.resolve()
 
   /** @internal: `createTask` makes it. */
   constructor(caller: Caller, taskId: string, leaseSeconds: number) {
@@ -45,12 +49,12 @@ export class Task {
   }
 
   /** Without anything, it only says that the producer is alive. */
-  async progress(progress: { percent?: number; stage?: string } = {}): Promise<void> {
-    await this.#call('/event', { type: 'progress', ...progress })
+  progress(progress: { percent?: number; stage?: string } = {}): Promise<void> {
+    return this.#tell({ type: 'progress', ...progress })
   }
 
-  async data(data: unknown): Promise<void> {
-    await this.#call('/event', { type: 'data', data })
+  data(data: unknown): Promise<void> {
+    return this.#tell({ type: 'data', data })
   }
 
   /** One piece of text. For many, `pipe` costs less. */
@@ -70,6 +74,7 @@ export class Task {
   /** @throws TaskOver when it has ended otherwise, by a cancel perhaps. */
   async finish(end: FinishOptions): Promise<void> {
     await this.#turn
+    await this.#complete()
     await this.#call('/finish', end)
     this.release()
   }
@@ -86,6 +91,44 @@ export class Task {
     this.#saying = false
   }
 
+  async #tell(given: Telling): Promise<void> {
+    // As it is now: it may be changed while it waits, and is compared with what arrived.
+    const telling = JSON.parse(JSON.stringify(given)) as Telling
+    await this.#inTellingTurn(async () => {
+      await this.#call('/event', telling)
+      this.#told.add(telling)
+    })
+  }
+
+  /** Where the text ends over there. What Redis has lost besides is told again. */
+  #textBytes(): Promise<number> {
+    return this.#inTellingTurn(async () => {
+      const stored = await this.#caller.call<Stored>(this.#path)
+      const { status, textBytes } = stored
+      if (status !== 'queued' && status !== 'running') {
+        throw new TaskOver({ type: '/task-over', status: 409, title: `The task is ${status}.`, taskStatus: status })
+      }
+      for (const telling of this.#told.missingIn(stored)) await this.#caller.call(`${this.#path}/event`, telling)
+      return textBytes
+    })
+  }
+
+  /** What is stored with the end is what is over there now. */
+  async #complete(): Promise<void> {
+    try {
+      if ((await this.#textBytes()) < this.#text.bytes) await this.#upload(() => true, this.signal)
+    } catch (error) {
+      // It may have ended just so, and only the answer was lost.
+      if (!(error instanceof TaskOver)) throw error
+    }
+  }
+
+  #inTellingTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const mine = this.#tellingTurn.then(work)
+    this.#tellingTurn = mine.catch(() => {})
+    return mine
+  }
+
   #inTurn(work: () => Promise<void>): Promise<void> {
     const mine = this.#turn.then(work)
     this.#turn = mine.catch(() => {})
@@ -96,20 +139,20 @@ export class Task {
     const offset = this.#text.bytes
     this.#text.add(text)
     const added = new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.#text.after(offset))
-    if (added.length > maxAppendLength) return this.#upload({ ended: () => true, signal: this.signal })
+    if (added.length > maxAppendLength) return this.#upload(() => true, this.signal)
     if (added === '') return undefined
     try {
       await this.#call(`/event?offset=${offset}`, { type: 'append', text: added })
     } catch (error) {
       // What came before has been lost over there: all of it goes again.
       if (!(error instanceof TaskRefused) || !error.problem.type.endsWith('/text-offset')) throw error
-      await this.#upload({ ended: () => true, signal: this.signal })
+      await this.#upload(() => true, this.signal)
     }
   }
 
-  async #upload(source: Omit<Source, 'text'>): Promise<void> {
+  async #upload(ended: () => boolean, signal: AbortSignal): Promise<void> {
     try {
-      await uploadAll(this.#caller, this.#path, { text: this.#text, ...source })
+      await uploadAll(this.#caller, this.#path, { text: this.#text, ended, signal, textBytes: () => this.#textBytes() })
     } catch (error) {
       throw this.#noticed(error)
     }
@@ -119,7 +162,7 @@ export class Task {
     let ended = false
     const stop = new AbortController()
     const signal = AbortSignal.any([stop.signal, this.signal])
-    const uploading = this.#upload({ ended: () => ended, signal }).catch((error: unknown) => {
+    const uploading = this.#upload(() => ended, signal).catch((error: unknown) => {
       stop.abort(error)
       throw error
     })

@@ -1,6 +1,6 @@
 import type { Caller } from './caller.ts'
 import { Unanswered } from './patience.ts'
-import { refusalOf, TaskOver } from './problem.ts'
+import { refusalOf } from './problem.ts'
 import type { TaskText } from './task-text.ts'
 
 export interface Source {
@@ -8,6 +8,8 @@ export interface Source {
   /** Nothing more will be added. */
   readonly ended: () => boolean
   readonly signal: AbortSignal
+  /** Asks where the text ends over there. */
+  readonly textBytes: () => Promise<number>
 }
 
 /**
@@ -18,22 +20,22 @@ export interface Source {
  */
 export async function uploadAll(caller: Caller, path: string, source: Source): Promise<void> {
   const patience = caller.patience()
-  let offset = await textBytesOf(caller, path)
+  let offset = await source.textBytes()
   for (;;) {
     try {
-      offset = await uploadFrom(caller, path, offset, source)
+      offset = (await uploadFrom(caller, path, offset, source)) ?? (await source.textBytes())
       if (source.ended() && offset === source.text.bytes) return
     } catch (error) {
       await patience.after(error)
-      const there = await textBytesOf(caller, path)
+      const there = await source.textBytes()
       if (there > offset) patience.renew()
       offset = there
     }
   }
 }
 
-/** One upload. Answers where the text ends then. */
-async function uploadFrom(caller: Caller, path: string, offset: number, source: Source): Promise<number> {
+/** One upload. Answers where the text ends then; undefined when it had ended elsewhere. */
+async function uploadFrom(caller: Caller, path: string, offset: number, source: Source): Promise<number | undefined> {
   const response = await caller.fetch(`${path}/stream?offset=${offset}`, {
     method: 'POST',
     headers: { 'content-type': 'text/plain; charset=utf-8' },
@@ -46,7 +48,7 @@ async function uploadFrom(caller: Caller, path: string, offset: number, source: 
   if (!refusal) throw new Unanswered(`an upload was answered with ${response.status}`)
   const { type, textBytes } = refusal.problem
   if (!type.endsWith('/text-offset') || textBytes === undefined || textBytes > source.text.bytes) throw refusal
-  return textBytes
+  return undefined
 }
 
 function bodyFrom(offset: number, { text, ended }: Source): ReadableStream<Uint8Array> {
@@ -61,10 +63,4 @@ function bodyFrom(offset: number, { text, ended }: Source): ReadableStream<Uint8
       controller.enqueue(rest)
     },
   })
-}
-
-async function textBytesOf(caller: Caller, path: string): Promise<number> {
-  const { textBytes, status } = await caller.call<{ textBytes: number; status: string }>(path)
-  if (status === 'queued' || status === 'running') return textBytes
-  throw new TaskOver({ type: '/task-over', status: 409, title: `The task is ${status}.`, taskStatus: status })
 }
