@@ -34,3 +34,8 @@ export function unread(page: Page, count: number): Promise<boolean> {
   const ready = ({ status: now, unreadCount }: InboxState) => now === 'ready' && unreadCount === count
   return waitFor(async () => ready(await inbox(page)), { deadlineMs, what: `an unread count of ${count}` })
 }
+
+/** Waits until a page of a `window()` knows that it is seen, or not. */
+export function visibility(page: Page, wanted: DocumentVisibilityState): Promise<boolean> {
+  return waitFor(async () => (await page.evaluate(() => document.visibilityState)) === wanted, { deadlineMs, what: wanted })
+}

@@ -16,6 +16,7 @@ import { type Browser, type BrowserContext, chromium, type Page } from 'playwrig
 import type { TidingsOptions } from '@tidings/client'
 import { build } from 'vite'
 import { inject, onTestFinished } from 'vitest'
+import { openBrowserWindow } from './browser-window.test.fixture.ts'
 import { Wire } from './client-wire.test.fixture.ts'
 
 const quiet = ['quic', 'background-networking', 'component-update', 'sync'].map((what) => `--disable-${what}`)
@@ -31,12 +32,21 @@ export interface ClientStack {
   readonly browser: Browser
   /** A browser profile of its own: another device, until the test has finished. */
   device(memberId: number, options?: DeviceOptions): Promise<Device>
+  /** A device whose tabs are hidden, slowed down and cached as a person's are; at `about:blank` in front. */
+  window(memberId: number, flags?: readonly string[]): Promise<Device>
   send(memberId: number, message: string): Promise<number>
   broadcast(message: string): Promise<number>
   post(path: string, body: object): Promise<Record<string, unknown>>
   /** Sessions that the gateways, or one of them, have for a member. */
   sessions(memberId: number, gateway?: ServiceProcess): Promise<number>
+  /** The same, as a gateway describes each. */
+  sessionsOf(memberId: number, gateway?: ServiceProcess): Promise<readonly Session[]>
   close(): Promise<void>
+}
+
+export interface Session {
+  readonly sessionId: string
+  readonly subscriptions: readonly { readonly destination: string }[]
 }
 
 export interface DeviceOptions {
@@ -51,7 +61,7 @@ export interface Device {
   readonly tab: (options?: TidingsOptions) => Promise<Page>
 }
 
-export async function openClientStack(name: string): Promise<ClientStack> {
+export async function openClientStack(name: string, gatewayEnv: NodeJS.ProcessEnv = {}): Promise<ClientStack> {
   const [redis, mysqlUrl, page] = await Promise.all([
     startRedis(),
     createDatabase(inject('databaseServerUrl'), name),
@@ -61,7 +71,7 @@ export async function openClientStack(name: string): Promise<ClientStack> {
   const origin = `http://localhost:${port}`
   const shared = { REDIS_URL: redis.url, ALLOWED_ORIGINS: origin }
   const api = await startService('notify-api', { ...shared, MYSQL_URL: mysqlUrl })
-  const ofGateway = { ...shared, NOTIFY_API_URL: api.url, DRAIN_SECONDS: '1' }
+  const ofGateway = { ...shared, NOTIFY_API_URL: api.url, DRAIN_SECONDS: '1', ...gatewayEnv }
   const gateways = await Promise.all([1, 2].map(() => startService('realtime-gateway', ofGateway)))
   const wire = await Wire.open(gateways.map((gateway) => gateway.port))
   const edge = await startService('edge', {
@@ -88,6 +98,14 @@ export async function openClientStack(name: string): Promise<ClientStack> {
     return JSON.parse(text) as Record<string, unknown>
   }
 
+  async function sessionsOf(memberId: number, gateway?: ServiceProcess): Promise<readonly Session[]> {
+    const answers = (gateway ? [gateway] : gateways).map(async ({ opsPort }) => {
+      const answer = await fetch(`http://127.0.0.1:${opsPort}/session?memberId=${memberId}`)
+      return ((await answer.json()) as { sessions: readonly Session[] }).sessions
+    })
+    return (await Promise.all(answers)).flat()
+  }
+
   return {
     origin,
     wire,
@@ -95,19 +113,19 @@ export async function openClientStack(name: string): Promise<ClientStack> {
     api,
     gateways,
     browser,
-    device: (memberId, options = {}) => openDevice(browser, origin, memberId, options),
+    async device(memberId, options = {}) {
+      const context = await browser.newContext()
+      onTestFinished(() => context.close())
+      return deviceIn(context, origin, memberId, options)
+    },
+    window: async (memberId, flags) => deviceIn(await openBrowserWindow(flags), origin, memberId, {}),
     send: async (memberId, message) =>
       (await post('/notification/send', { memberId, message, redirectPath: `/${message}` }))['notificationId'] as number,
     broadcast: async (message) =>
       (await post('/notification/broadcast', { message, redirectPath: '/notice' }))['notificationId'] as number,
     post,
-    async sessions(memberId, gateway) {
-      const counts = (gateway ? [gateway] : gateways).map(async ({ opsPort }) => {
-        const answer = await fetch(`http://127.0.0.1:${opsPort}/session?memberId=${memberId}`)
-        return ((await answer.json()) as { sessions: unknown[] }).sessions.length
-      })
-      return (await Promise.all(counts)).reduce((sum, each) => sum + each, 0)
-    },
+    sessions: async (memberId, gateway) => (await sessionsOf(memberId, gateway)).length,
+    sessionsOf,
     async close() {
       await browser.close()
       await Promise.all([edge, ...gateways].map((service) => service.kill()))
@@ -119,9 +137,7 @@ export async function openClientStack(name: string): Promise<ClientStack> {
   }
 }
 
-async function openDevice(browser: Browser, origin: string, memberId: number, options: DeviceOptions): Promise<Device> {
-  const context = await browser.newContext()
-  onTestFinished(() => context.close())
+async function deviceIn(context: BrowserContext, origin: string, memberId: number, options: DeviceOptions): Promise<Device> {
   const device: Device = {
     context,
     async signIn(member, tokenSeconds = 3_600) {

@@ -29,6 +29,11 @@ export class Wire {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /** Nothing more comes through on the connections there are, and neither side is told; new ones are let through. */
+  silence(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause()
+  }
+
   /** Breaks all connections, and lets none through until `up()`. */
   down(): void {
     this.#down = true

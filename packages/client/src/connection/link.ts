@@ -81,11 +81,14 @@ export class Link {
     await Promise.all(sessions.map((session) => session.close()))
   }
 
-  /** The network is back, or somebody looks: what was put off is done now, and a connection that has died unnoticed is given up. */
+  /** The network is back, or somebody looks: what was put off is done now, and a connection that has died unnoticed is soon given up. */
   wake(): void {
-    if (this.#live?.silent) this.#live.abort()
+    this.#live?.probe()
+    if (!this.#retry) return
     const now = performance.now()
-    if (now - this.#triedAt > hurryMs || now >= this.#dueAt) this.#proceed()
+    const hurriedAt = this.#triedAt + hurryMs
+    if (now >= Math.min(hurriedAt, this.#dueAt)) this.#proceed()
+    else if (hurriedAt < this.#dueAt) this.#putOff(hurriedAt - now, this.#status)
   }
 
   /** Opens another session with the cookie as it is now, and lets the one before go when it is ready. */
@@ -179,11 +182,15 @@ export class Link {
 
   /** Puts off until backoff, or the gateway, allows. */
   #wait(retry: () => void, { afterMs, offline = !navigator.onLine }: { afterMs?: number | undefined; offline?: boolean }): void {
-    const delayMs = afterMs ?? backoffMs(this.#failures++, this.#settings)
     this.#retry = retry
+    this.#putOff(afterMs ?? backoffMs(this.#failures++, this.#settings), offline ? 'offline' : 'reconnecting')
+  }
+
+  #putOff(delayMs: number, status: ConnectionStatus): void {
+    clearTimeout(this.#retryTimer)
     this.#dueAt = performance.now() + delayMs
     this.#retryTimer = setTimeout(() => this.#proceed(), delayMs)
-    this.#tell({ status: offline ? 'offline' : 'reconnecting', retryAt: Date.now() + delayMs })
+    this.#tell({ status, retryAt: Date.now() + delayMs })
   }
 
   #proceed(): void {

@@ -1,4 +1,5 @@
 import { Client, type IFrame, TickerStrategy, Versions } from '@stomp/stompjs'
+import { errorDestination } from '@tidings/protocol/destination'
 
 /** What the gateway said about a SUBSCRIBE, in its RECEIPT (PROTOCOL.md §5, RECEIPT). */
 export interface Subscribed {
@@ -37,6 +38,9 @@ export interface SessionListener {
 
 const lostCode = 1006
 const goodbyeMs = 1_000
+/** A connection that is probed has this long to give any sign of life. */
+const probeMs = 3_000
+const probeId = 'probe'
 /** We ask for a beat as often as this; the gateway may send them less often. */
 const beatMs = 10_000
 
@@ -51,6 +55,7 @@ export class StompSession {
   /** When the gateway was heard last, and the longest it may be silent; 0 for ever. */
   #heardAt = Date.now()
   #silenceMs = 0
+  #probing = false
   #greeting: Greeting | undefined
   #ready = false
   #over = false
@@ -75,15 +80,29 @@ export class StompSession {
     this.#client.activate()
   }
 
-  /** Silent for longer than a living connection is: as it is found when a computer wakes up. */
-  get silent(): boolean {
-    return this.#silenceMs > 0 && Date.now() - this.#heardAt > this.#silenceMs
+  /**
+   * Gives it up if it has died unnoticed: at once when it was silent for longer than a living one is, as it is found when a computer
+   * wakes up; otherwise when nothing is heard of it soon.
+   */
+  probe(): void {
+    if (this.#silenceMs > 0 && Date.now() - this.#heardAt > this.#silenceMs) return this.abort()
+    if (this.#probing || !this.#client.connected) return
+    this.#probing = true
+    const askedAt = Date.now()
+    setTimeout(() => {
+      if (this.#heardAt < askedAt) this.abort()
+    }, probeMs)
+    // STOMP has no ping. A queue of the session's own is answered for without asking anybody else.
+    const receipt = this.#receipt(() => {
+      probe.unsubscribe()
+      this.#probing = false
+    })
+    const probe = this.#client.subscribe(errorDestination, () => {}, { id: probeId, receipt })
   }
 
   subscribe(destination: string, lastMessageId?: string): void {
     if (!this.#client.connected) return
-    const receipt = `receipt-${this.#receipts++}`
-    this.#client.watchForReceipt(receipt, ({ headers }) => {
+    const receipt = this.#receipt(({ headers }) => {
       this.#listener.subscribed({
         destination,
         ...(headers['position'] && { position: headers['position'] }),
@@ -120,6 +139,16 @@ export class StompSession {
   abort(): void {
     void this.#client.deactivate({ force: true })
     this.#end(lostCode, '')
+  }
+
+  /** The name of a RECEIPT to ask for. */
+  #receipt(received: (frame: IFrame) => void): string {
+    const receipt = `receipt-${this.#receipts++}`
+    this.#client.watchForReceipt(receipt, (frame) => {
+      this.#heard()
+      received(frame)
+    })
+    return receipt
   }
 
   #connected({ headers }: IFrame): void {
