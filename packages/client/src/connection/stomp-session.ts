@@ -41,8 +41,8 @@ const goodbyeMs = 1_000
 /** A connection that is probed has this long to give any sign of life. */
 const probeMs = 3_000
 const probeId = 'probe'
-/** We ask for a beat as often as this; the gateway may send them less often. */
-const beatMs = 10_000
+/** How often there are beats is the gateway's to say (HEART_BEAT_MS), down to this. */
+const beatMs = 1_000
 
 /** One STOMP conversation, from the opening of its WebSocket to its end. The only file that knows stompjs. */
 export class StompSession {
