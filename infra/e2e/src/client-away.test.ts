@@ -55,14 +55,14 @@ test('a page in the back-forward cache holds no connection, and comes back as it
   expect((await connection(page)).leader).toBe(true)
   await stack.send(2, 'meanwhile')
   await given(page, ['meanwhile'])
-  await waitFor(async () => (await stack.sessions(2)) === 1, { deadlineMs, what: 'one connection' })
+  await stack.hasSessions(2, 1)
   await goBack(page)
   await given(page, ['before', 'meanwhile'])
   await status(page, 'connected')
   await stack.send(2, 'after')
   await given(page, ['before', 'meanwhile', 'after'])
   await unread(page, 3)
-  await waitFor(async () => (await stack.sessions(2)) === 1, { deadlineMs, what: 'one connection' })
+  await stack.hasSessions(2, 1)
 })
 
 test('while the leading page is in the back-forward cache another tab leads', async () => {

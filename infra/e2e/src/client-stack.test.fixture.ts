@@ -11,12 +11,14 @@ import {
   startRedis,
   startService,
   type RedisServer,
+  waitFor,
 } from '@tidings/local'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import type { TidingsOptions } from '@tidings/client'
 import { build } from 'vite'
 import { inject, onTestFinished } from 'vitest'
 import { openBrowserWindow } from './browser-window.test.fixture.ts'
+import { deadlineMs } from './client-fact.test.fixture.ts'
 import { Wire } from './client-wire.test.fixture.ts'
 
 const quiet = ['quic', 'background-networking', 'component-update', 'sync'].map((what) => `--disable-${what}`)
@@ -39,7 +41,9 @@ export interface ClientStack {
   post(path: string, body: object): Promise<Record<string, unknown>>
   /** Sessions that the gateways, or one of them, have for a member. */
   sessions(memberId: number, gateway?: ServiceProcess): Promise<number>
-  /** The same, as a gateway describes each. */
+  /** Waits until there are so many. */
+  hasSessions(memberId: number, count: number): Promise<boolean>
+  /** As a gateway describes each. */
   sessionsOf(memberId: number, gateway?: ServiceProcess): Promise<readonly Session[]>
   close(): Promise<void>
 }
@@ -125,6 +129,8 @@ export async function openClientStack(name: string, gatewayEnv: NodeJS.ProcessEn
       (await post('/notification/broadcast', { message, redirectPath: '/notice' }))['notificationId'] as number,
     post,
     sessions: async (memberId, gateway) => (await sessionsOf(memberId, gateway)).length,
+    hasSessions: (memberId, count) =>
+      waitFor(async () => (await sessionsOf(memberId)).length === count, { deadlineMs, what: `${count} sessions` }),
     sessionsOf,
     async close() {
       await browser.close()

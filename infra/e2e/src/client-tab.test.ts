@@ -1,6 +1,6 @@
 import { waitFor } from '@tidings/local'
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { arrived, connection, deadlineMs, given, inbox, status, unread } from './client-fact.test.fixture.ts'
 import { type ClientStack, openClientStack } from './client-stack.test.fixture.ts'
 
@@ -9,6 +9,8 @@ beforeAll(async () => {
   stack = await openClientStack('client_tab')
 }, 120_000)
 afterAll(() => stack?.close())
+
+let nextMember = 101
 
 async function leaderOf(pages: readonly Page[]): Promise<Page> {
   return waitFor(
@@ -27,7 +29,7 @@ test('ten tabs make one connection, and each has every notification once', async
   for (let tab = 0; tab < 10; tab += 1) pages.push(await device.tab())
   for (const page of pages) await status(page, 'connected')
   await leaderOf(pages)
-  expect(await stack.sessions(1)).toBe(1)
+  await stack.hasSessions(1, 1)
   for (const page of pages) await unread(page, 0)
   await stack.send(1, 'for all tabs')
   for (const page of pages) await given(page, ['for all tabs'])
@@ -59,7 +61,7 @@ test('closing the leading tab again and again, while notifications come, loses n
   await given(last, messages)
   await unread(last, 80)
   // The last messages may have come through the leader that closed: the takeover is still on its way.
-  await waitFor(async () => (await stack.sessions(2)) === 1, { deadlineMs, what: 'the connection of the last tab' })
+  await stack.hasSessions(2, 1)
 })
 
 test('what is read in one tab is read in the others and on other devices', async () => {
@@ -72,8 +74,8 @@ test('what is read in one tab is read in the others and on other devices', async
   for (const message of ['a', 'b', 'c']) ids.push(await stack.send(3, message))
   for (const page of pages) await unread(page, 3)
   expect(await two.evaluate((id) => window.tidings.inbox.markRead(id ?? 0), ids[1])).toBe(true)
-  for (const page of pages) await unread(page, 2)
   for (const page of pages) {
+    await unread(page, 2)
     expect((await inbox(page)).items.map(({ readAt }) => readAt !== null)).toEqual([false, true, false])
   }
   expect(await elsewhere.evaluate(() => window.tidings.inbox.markAllRead())).toBe(true)
@@ -98,13 +100,33 @@ test('sends and reads that cross from all sides leave every badge with the true 
   for (const page of pages) await unread(page, 40)
 })
 
-test('without sharing, each tab has a connection of its own', async () => {
-  const device = await stack.device(5)
-  const pages = [await device.tab({ shareConnection: false }), await device.tab({ shareConnection: false })]
-  for (const page of pages) await status(page, 'connected')
-  expect(await stack.sessions(5)).toBe(2)
-  await stack.send(5, 'hello')
-  for (const page of pages) await given(page, ['hello'])
+describe('each tab has a connection of its own', () => {
+  test.each([
+    ['without sharing', () => {}, { shareConnection: false }],
+    ['without Web Locks', () => Reflect.deleteProperty(Navigator.prototype, 'locks'), {}],
+    ['without BroadcastChannel', () => Reflect.deleteProperty(window, 'BroadcastChannel'), {}],
+  ] as const)('%s', async (_what, without, options) => {
+    const memberId = nextMember++
+    const device = await stack.device(memberId)
+    await device.context.addInitScript(without)
+    const pages = [await device.tab(options), await device.tab(options)]
+    for (const page of pages) await status(page, 'connected')
+    await stack.hasSessions(memberId, 2)
+    for (const page of pages) expect((await connection(page)).leader).toBe(true)
+    const id = await stack.send(memberId, 'hello')
+    for (const page of pages) await given(page, ['hello'])
+    for (const page of pages) await unread(page, 1)
+    expect(await pages[0]?.evaluate((each) => window.tidings.inbox.markRead(each), id)).toBe(true)
+    for (const page of pages) await unread(page, 0)
+    // Each resumes by itself, and none gets what another one has read already.
+    stack.wire.cut()
+    await stack.send(memberId, 'again')
+    for (const page of pages) await given(page, ['hello', 'again'])
+    await pages[0]?.close()
+    await stack.send(memberId, 'to the one that is left')
+    for (const page of pages.slice(1)) await given(page, ['hello', 'again', 'to the one that is left'])
+    await stack.hasSessions(memberId, 1)
+  })
 })
 
 test('stop() hands the connection to another tab; start() comes back without a loss', async () => {
@@ -142,5 +164,5 @@ test('somebody else signs in: their inbox, and nothing of the one before', async
     })
     await unread(each, 1)
   }
-  expect(await stack.sessions(7)).toBe(0)
+  await stack.hasSessions(7, 0)
 })
