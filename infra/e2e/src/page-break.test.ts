@@ -17,6 +17,16 @@ afterAll(async () => {
 
 const verdict = (page: Page) => page.getByRole('region', { name: 'Break it' }).getByRole('status')
 const count = (page: Page, name: string) => page.locator('.ledger-count div', { hasText: name }).locator('dd').textContent()
+/** Which gateway has the member's only session; -1 while that is not so. */
+async function holder(memberId: number): Promise<number> {
+  const counts = stack.gateways.map(async ({ opsPort }) => {
+    const answer = await fetch(`http://127.0.0.1:${opsPort}/session?memberId=${memberId}`)
+    return ((await answer.json()) as { sessions: readonly unknown[] }).sessions.length
+  })
+  const found = await Promise.all(counts)
+  return found.reduce((sum, each) => sum + each, 0) === 1 ? found.indexOf(1) : -1
+}
+
 const patient = { timeout: 40_000 }
 
 test('the connection is dropped in the middle of twenty: all there, once each, in order', async () => {
@@ -27,6 +37,23 @@ test('the connection is dropped in the middle of twenty: all there, once each, i
     await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(sent)
     await page.getByRole('button', { name: 'Drop the connection' }).click()
   }
+  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
+  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
+  await live(page)
+  await context.close()
+})
+
+test('the page is switched to the other gateway and back in the middle of twenty: all there, once each, in order', async () => {
+  const memberId = newMember()
+  const context = await openDevice(browser, { url: stack.url, memberId })
+  const page = await openPage(context)
+  const before = await holder(memberId)
+  await page.getByRole('button', { name: 'Send 20 to myself' }).click()
+  await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(5)
+  await page.getByRole('button', { name: 'Switch gateway' }).click()
+  await expect.poll(() => holder(memberId), patient).toBe(1 - before)
+  await page.getByRole('button', { name: 'Switch gateway' }).click()
+  await expect.poll(() => holder(memberId), patient).toBe(before)
   await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
   await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
   await live(page)
@@ -59,7 +86,7 @@ test('a gateway dies: the page is live again on the other one, and nothing is mi
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Send 20 to myself' }).click()
   await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(5)
-  await stack.gateways[0]?.kill()
+  await stack.gateways[await holder(memberId)]?.kill()
   await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
   await context.close()
 })

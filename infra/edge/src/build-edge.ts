@@ -30,7 +30,9 @@ export async function buildEdge(config: EdgeConfig, log: Log): Promise<FastifyIn
   serveWhoami(app, config)
   if (config.login) serveLogin(app, config, config.login)
   await servePage(app, config.pageDirectory)
-  const endConnections = spliceUpgrades(app.server, new Gateways(config.gatewayUrls), log)
+  const endConnections = spliceUpgrades(app.server, new Gateways(config.gatewayUrls), log, {
+    mayChoose: config.login !== undefined,
+  })
   app.addHook('preClose', async () => endConnections())
   return app
 }

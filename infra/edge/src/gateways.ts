@@ -21,10 +21,11 @@ export class Gateways {
     this.#urls = urls.map((url) => new URL(url))
   }
 
-  async inTurn(): Promise<readonly Address[]> {
+  /** Beginning with the `chosen`th instead, counted round and round, where that is given. */
+  async inTurn(chosen?: number): Promise<readonly Address[]> {
     const found = await Promise.all(this.#urls.map((url) => this.#resolve(url)))
     const addresses = found.flat()
-    const first = addresses.length > 0 ? this.#turn++ % addresses.length : 0
+    const first = addresses.length > 0 ? (chosen ?? this.#turn++) % addresses.length : 0
     return [...addresses.slice(first), ...addresses.slice(0, first)]
   }
 

@@ -17,15 +17,27 @@ async function gateway(name: string, port?: number): Promise<Awaited<ReturnType<
   return started
 }
 
-async function edge(...gatewayUrls: string[]): Promise<ServiceProcess> {
-  const started = await startService('edge', { GATEWAY_URLS: gatewayUrls.join(','), NOTIFY_API_URL: 'http://127.0.0.1:1' })
+function edge(...gatewayUrls: string[]): Promise<ServiceProcess> {
+  return edgeWith({}, gatewayUrls)
+}
+
+async function edgeWith(env: NodeJS.ProcessEnv, gatewayUrls: readonly string[]): Promise<ServiceProcess> {
+  const started = await startService('edge', {
+    GATEWAY_URLS: gatewayUrls.join(','),
+    NOTIFY_API_URL: 'http://127.0.0.1:1',
+    ...env,
+  })
   running.push(started)
   return started
 }
 
 /** Connects and answers the socket with the gateway's greeting. */
-async function connected(url: string, headers = {}): Promise<{ socket: WebSocket; gateway: string; forwardedFor: string }> {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { headers })
+async function connected(
+  url: string,
+  headers = {},
+  query = '',
+): Promise<{ socket: WebSocket; gateway: string; forwardedFor: string }> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws${query}`, { headers })
   const [greeting] = (await once(socket, 'message')) as [Buffer]
   return { socket, ...(JSON.parse(greeting.toString()) as { gateway: string; forwardedFor: string }) }
 }
@@ -45,6 +57,16 @@ describe('upgrades of /ws', () => {
     const names = []
     for (let at = 0; at < 4; at += 1) names.push((await connected(url)).gateway)
     expect(names).toEqual(['a', 'b', 'a', 'b'])
+  })
+
+  test.each([
+    ['local', ['b', 'b', 'a', 'a']],
+    ['off', ['a', 'b', 'a', 'b']],
+  ])('with EDGE_LOGIN=%s go to the gateways %j when clients choose', async (login, expected) => {
+    const { url } = await edgeWith({ EDGE_LOGIN: login }, [(await gateway('a')).url, (await gateway('b')).url])
+    const names = []
+    for (const chosen of [1, 7, 0, '1e9']) names.push((await connected(url, {}, `?gateway=${chosen}`)).gateway)
+    expect(names).toEqual(expected)
   })
 
   test('pass over a gateway that is gone', async () => {

@@ -7,30 +7,41 @@ import { problem } from './problem.ts'
 const connectTimeoutMs = 2_000
 const answerTimeoutMs = 10_000
 const keepAliveMs = 30_000
+const gatewayNumber = /^\d{1,9}$/
 const unavailable = /^HTTP\/1\.1 503 /
 
 /**
  * Hands upgrades of `/ws` to the gateways in turn, as bytes: frames are not looked at. A gateway that cannot be reached, or answers
- * 503 because it is draining, is passed over. The returned function ends all connections.
+ * 503 because it is draining, is passed over. With `mayChoose` a client may say with `?gateway=<number>` where to begin. The returned
+ * function ends all connections.
  */
-export function spliceUpgrades(server: Server, gateways: Gateways, log: Log): () => void {
+export function spliceUpgrades(server: Server, gateways: Gateways, log: Log, { mayChoose = false } = {}): () => void {
   const open = new Set<Socket>()
   server.on('upgrade', (request: IncomingMessage, client: Socket, head: Buffer) => {
     open.add(client)
     client.once('close', () => open.delete(client))
     client.on('error', () => client.destroy())
-    if (new URL(request.url ?? '/', 'http://edge').pathname !== '/ws') return refuse(client, 404)
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://edge')
+    if (pathname !== '/ws') return refuse(client, 404)
+    const chosen = mayChoose ? gatewayNumber.exec(searchParams.get('gateway') ?? '')?.[0] : undefined
+    const inTurn = () => gateways.inTurn(chosen === undefined ? undefined : Number(chosen))
     client.setTimeout(0).setNoDelay(true).setKeepAlive(true, keepAliveMs)
-    void splice(requestHead(request, client), head, client, gateways, log)
+    void splice(requestHead(request, client), head, client, inTurn, log)
   })
   return () => {
     for (const client of open) client.destroy()
   }
 }
 
-async function splice(requestText: string, head: Buffer, client: Socket, gateways: Gateways, log: Log): Promise<void> {
+async function splice(
+  requestText: string,
+  head: Buffer,
+  client: Socket,
+  inTurn: () => Promise<readonly Address[]>,
+  log: Log,
+): Promise<void> {
   let refusal: Answer | undefined
-  for (const address of await gateways.inTurn()) {
+  for (const address of await inTurn()) {
     if (client.destroyed) return
     try {
       const answer = await ask(address, requestText, client)

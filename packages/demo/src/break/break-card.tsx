@@ -44,6 +44,15 @@ export function BreakCard({ memberId }: { readonly memberId: number }): ReactNod
       </div>
       <div className="lever">
         <div>
+          <p className="lever-label">{words.switchTo}</p>
+          <p className="quiet">{words.switchHint}</p>
+        </div>
+        <button type="button" className="button" aria-label={words.switchTo} onClick={() => give('switch')}>
+          {words.switchShort}
+        </button>
+      </div>
+      <div className="lever">
+        <div>
           <p id="offline-label" className="lever-label">
             {words.offline}
           </p>

@@ -1,11 +1,18 @@
 import { Cell } from '../cell.ts'
 
-type Order = 'drop' | 'go offline' | 'come back'
+type Order = 'drop' | 'switch' | 'go offline' | 'come back'
 
 const sockets = new Set<CuttableSocket>()
 const tabs = new BroadcastChannel('tidings.line')
 /** Calls that a device without network could not make. The sender's console goes on: it stands for somebody else. */
 const cutPaths = /^\/(notification|task|session|whoami)\b/
+
+/** What the page is told: as of a connection that broke, or as by a gateway that a deploy replaces (PROTOCOL.md §7). */
+const broken = { code: 1006, wasClean: false }
+const replaced = { code: 1012, wasClean: true, reason: 'reconnect after 0 ms' }
+
+/** Each connection goes to the gateway after that of the one before, where the edge lets a page choose. */
+let gateway = Math.floor(Math.random() * 1_000)
 
 /** Whether this browser pretends to have no network. */
 export const offline = new Cell(false)
@@ -30,16 +37,21 @@ export function give(order: Order): void {
 }
 
 function obey(order: Order): void {
-  if (order !== 'drop') offline.set(order === 'go offline')
-  if (order !== 'come back') for (const socket of sockets) socket.cut()
-  if (order !== 'drop') dispatchEvent(new Event(order === 'go offline' ? 'offline' : 'online'))
+  if (order === 'drop' || order === 'switch') return cutAll(order === 'drop' ? broken : replaced)
+  offline.set(order === 'go offline')
+  if (order === 'go offline') cutAll(broken)
+  dispatchEvent(new Event(order === 'go offline' ? 'offline' : 'online'))
+}
+
+function cutAll(told: CloseEventInit): void {
+  for (const socket of sockets) socket.cut(told)
 }
 
 class CuttableSocket extends WebSocket {
   #cut = false
 
   constructor(url: string | URL, protocols?: string | string[]) {
-    super(url, protocols)
+    super(viaNextGateway(url), protocols)
     sockets.add(this)
     // First in line, so that nobody hears of anything after the cut.
     for (const type of ['message', 'error', 'close']) {
@@ -50,10 +62,16 @@ class CuttableSocket extends WebSocket {
     if (offline.get()) super.close()
   }
 
-  /** What was under way is lost, and the page hears of it as of any connection that broke. */
-  cut(): void {
+  /** What was under way is lost, and the page hears of it. */
+  cut(told: CloseEventInit): void {
     super.close()
-    this.dispatchEvent(new CloseEvent('close', { code: 1006, wasClean: false }))
+    this.dispatchEvent(new CloseEvent('close', told))
     this.#cut = true
   }
+}
+
+function viaNextGateway(url: string | URL): URL {
+  const via = new URL(url, location.href)
+  via.searchParams.set('gateway', String(gateway++))
+  return via
 }
