@@ -19,7 +19,7 @@ const slowTimers = ['--enable-features=IntensiveWakeUpThrottling:grace_period_se
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await openClientStack('client_away', { HEART_BEAT_MS: String(heartBeatMs) })
+  stack = await openClientStack('client_away', { gatewayEnv: { HEART_BEAT_MS: String(heartBeatMs) } })
 }, 120_000)
 afterAll(() => stack?.close())
 

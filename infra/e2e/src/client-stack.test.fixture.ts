@@ -65,11 +65,20 @@ export interface Device {
   readonly tab: (options?: TidingsOptions) => Promise<Page>
 }
 
-export async function openClientStack(name: string, gatewayEnv: NodeJS.ProcessEnv = {}): Promise<ClientStack> {
+export interface ClientStackOptions {
+  readonly gatewayEnv?: NodeJS.ProcessEnv
+  /** What the page runs. */
+  readonly entry?: string
+}
+
+export async function openClientStack(
+  name: string,
+  { gatewayEnv = {}, entry = 'client-page.ts' }: ClientStackOptions = {},
+): Promise<ClientStack> {
   const [redis, mysqlUrl, page] = await Promise.all([
     startRedis(),
     createDatabase(inject('databaseServerUrl'), name),
-    buildPage(),
+    buildPage(entry),
   ])
   const port = await freePort()
   const origin = `http://localhost:${port}`
@@ -166,19 +175,21 @@ async function deviceIn(context: BrowserContext, origin: string, memberId: numbe
 }
 
 /** As an application's bundler does it. */
-async function buildPage(): Promise<string> {
+async function buildPage(entry: string): Promise<string> {
   const directory = mkdtempSync(join(tmpdir(), 'tidings-client-page-'))
   await build({
     configFile: false,
     root: import.meta.dirname,
     logLevel: 'error',
+    // React's StrictMode mounts twice in development only.
+    define: { 'process.env.NODE_ENV': JSON.stringify('development') },
     resolve: { conditions: ['tidings:source', 'browser', 'module', 'import', 'default'] },
     build: {
       outDir: directory,
-      lib: { entry: join(import.meta.dirname, 'client-page.ts'), formats: ['es'], fileName: () => 'page.js' },
+      lib: { entry: join(import.meta.dirname, entry), formats: ['es'], fileName: () => 'page.js' },
     },
   })
-  const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><button>Ask</button><script type="module" src="/page.js"></script></body></html>`
+  const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><button>Ask</button><main></main><script type="module" src="/page.js"></script></body></html>`
   writeFileSync(join(directory, 'index.html'), html)
   return directory
 }
