@@ -9,6 +9,7 @@ import type { UnreadCount } from '@tidings/protocol'
 import type { HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 import { Cell } from '../store.ts'
+import { Questions } from '../tab/questions.ts'
 import { TabGroup } from '../tab/tab-group.ts'
 import type { Question, TabMessage } from '../tab/tab-message.ts'
 import type { ConnectionState } from './connection-state.ts'
@@ -54,11 +55,9 @@ export class SharedConnection {
   readonly #tabs: TabGroup
   readonly #places = new Places()
   readonly #watchers: Watchers
-  /** Who waits for an answer, by the question's id. */
-  readonly #asking = new Map<string, (answer: boolean) => void>()
+  readonly #questions: Questions
   /** Answers a question of another tab; undefined: has nothing to say. */
   readonly #respond: (question: Question) => boolean | undefined
-  #questions = 0
   #joined = false
   #leader: string | undefined
   #memberId: number | undefined
@@ -82,6 +81,7 @@ export class SharedConnection {
       message: (message) => this.#share({ type: 'message', ...message }),
       subscribed: (subscribed) => this.#share({ type: 'subscribed', ...subscribed }),
     })
+    this.#questions = new Questions(this.#tabs.tab, (message) => this.#tabs.post(message))
     this.#watchers = new Watchers(this.#tabs.tab, this.#places, this.#link)
   }
 
@@ -147,16 +147,7 @@ export class SharedConnection {
 
   /** Asks the other tabs; false when nobody answers in time. */
   ask(question: Question, withinMs: number): Promise<boolean> {
-    const id = `${this.#tabs.tab} ${this.#questions++}`
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#asking.get(id)?.(false), withinMs)
-      this.#asking.set(id, (answer) => {
-        clearTimeout(timer)
-        this.#asking.delete(id)
-        resolve(answer)
-      })
-      this.#tabs.post({ type: 'ask', question, id })
-    })
+    return this.#questions.ask(question, withinMs)
   }
 
   /** Hands what the leading tab counted to all others. */
@@ -222,7 +213,7 @@ export class SharedConnection {
       case 'ask':
         return void this.#answer(message)
       case 'answer':
-        return this.#asking.get(message.id)?.(message.answer)
+        return this.#questions.answered(message.id, message.answer)
       default:
         return this.leading ? this.#serve(message) : undefined
     }

@@ -82,6 +82,16 @@ export function mergeNewest(model: InboxModel, page: InboxPage, whole: number = 
   }
 }
 
+/** Oldest first: what the page has and the model had not, above what the model reaches down to. */
+export function newSince({ items, cursor }: InboxModel, page: InboxPage): number[] {
+  const known = new Set(items.map(({ notificationId }) => notificationId))
+  const floor = cursor === null ? 0 : (items.at(-1)?.notificationId ?? 0)
+  return page.items
+    .map(({ notificationId }) => notificationId)
+    .filter((id) => !known.has(id) && id > floor)
+    .toReversed()
+}
+
 /** The page that follows on what is there. */
 export function mergeOlder(model: InboxModel, page: InboxPage): InboxModel {
   return { ...model, items: sorted(union(page.items.map(itemOf), model.items)), cursor: page.nextCursor }

@@ -1,4 +1,4 @@
-import type { BroadcastMessage, InboxPage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
+import type { BroadcastMessage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
 import { backoffMs } from '../connection/backoff.ts'
 import type { Answer, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
@@ -17,8 +17,10 @@ import {
   newestId,
   mergeNewest,
   mergeOlder,
+  newSince,
   view,
 } from './inbox-model.ts'
+import { InboxPages } from './inbox-pages.ts'
 import { Recount } from './recount.ts'
 import { Seen } from './seen.ts'
 
@@ -36,15 +38,14 @@ export interface InboxOwner {
 const patienceMs = 1_000
 /** What was missed together is read together. */
 const gatherMs = 20
-/** Pages that are read to find all that was missed. */
-const maxCatchUpPages = 10
 /** What was read over HTTP as it was being delivered arrives within this. */
 const crossingMs = 5_000
 
 /** The inbox: read over HTTP, kept up to date by what arrives. */
 export class LiveInbox implements Inbox {
-  readonly #settings: Pick<Settings, 'pageSize' | 'reconnectBaseMs' | 'reconnectMaxMs'>
+  readonly #settings: Pick<Settings, 'reconnectBaseMs' | 'reconnectMaxMs'>
   readonly #api: HttpApi
+  readonly #pages: InboxPages
   readonly #owner: InboxOwner
   readonly #cell = new Cell<InboxState>({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
   readonly #seen = new Seen()
@@ -70,6 +71,7 @@ export class LiveInbox implements Inbox {
   constructor(settings: Pick<Settings, 'pageSize' | 'reconnectBaseMs' | 'reconnectMaxMs'>, api: HttpApi, owner: InboxOwner) {
     this.#settings = settings
     this.#api = api
+    this.#pages = new InboxPages(settings, api)
     this.#owner = owner
   }
 
@@ -207,12 +209,10 @@ export class LiveInbox implements Inbox {
     const life = this.#life
     const askedAt = performance.now()
     const whole = this.#whole ?? newestId(this.#model)
-    const [first, unread] = await Promise.all([this.#page(), this.#api.get<UnreadCount>('/notification/unread-count')])
-    let page = first
-    for (let pages = 1; page.ok && pages < maxCatchUpPages && this.#leavesHole(page.body, whole); pages += 1) {
-      const more = await this.#page(page.body.nextCursor)
-      page = more.ok ? { ok: true, body: { ...more.body, items: [...page.body.items, ...more.body.items] } } : more
-    }
+    const [page, unread] = await Promise.all([
+      this.#pages.readDownTo(this.#model.loaded ? whole : 0),
+      this.#api.get<UnreadCount>('/notification/unread-count'),
+    ])
     if (life !== this.#life) return false
     const refused = [page, unread].find((answer) => !answer.ok)
     if (!page.ok || !unread.ok) return this.#failed(refused)
@@ -235,13 +235,9 @@ export class LiveInbox implements Inbox {
     return true
   }
 
-  #leavesHole({ items, nextCursor }: InboxPage, whole: number): boolean {
-    return this.#model.loaded && whole > 0 && nextCursor !== null && (items.at(-1)?.notificationId ?? 0) > whole
-  }
-
   async #readOlder(cursor: number): Promise<boolean> {
     const life = this.#life
-    const answer = await this.#page(cursor)
+    const answer = await this.#pages.read(cursor)
     if (life !== this.#life) return false
     if (!answer.ok) {
       this.#error = answer.detail
@@ -265,10 +261,6 @@ export class LiveInbox implements Inbox {
     this.#change(count(this.#model, answer.body, { sameRevision: true }))
     this.#owner.shareCount(answer.body)
     this.#recount.recounted(askedAt)
-  }
-
-  #page(before?: number | null): Promise<Answer<InboxPage>> {
-    return this.#api.get<InboxPage>(`/notification?limit=${this.#settings.pageSize}${before ? `&before=${before}` : ''}`)
   }
 
   #failed(answer: Answer<unknown> | undefined): boolean {
@@ -302,14 +294,4 @@ export class LiveInbox implements Inbox {
     const status = this.#readFailed ? 'error' : busy ? 'loading' : this.#model.loaded ? 'ready' : 'idle'
     this.#cell.set({ ...view(this.#model), status, ...(this.#error !== undefined && { error: this.#error }) })
   }
-}
-
-/** Oldest first: what the page has and the model had not, above what the model reaches down to. */
-function newSince({ items, cursor }: InboxModel, page: InboxPage): number[] {
-  const known = new Set(items.map(({ notificationId }) => notificationId))
-  const floor = cursor === null ? 0 : (items.at(-1)?.notificationId ?? 0)
-  return page.items
-    .map(({ notificationId }) => notificationId)
-    .filter((id) => !known.has(id) && id > floor)
-    .toReversed()
 }
