@@ -13,7 +13,7 @@ declare global {
 }
 
 const { refreshSessionInTest } = window
-const tidings = createTidings({
+export const tidings = createTidings({
   // A test's ten seconds are a page's minutes.
   reconnectBaseMs: 100,
   reconnectMaxMs: 400,

@@ -2,7 +2,7 @@ import type { Store, Tidings } from '@tidings/client'
 import { TidingsProvider, useConnection, useInbox, useTask, useTasks } from '@tidings/client/react'
 import { type ReactNode, StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import './client-page.ts'
+import { tidings as plain } from './client-page.ts'
 
 /** The page of the React binding's tests: one component for each hook. */
 declare global {
@@ -30,10 +30,10 @@ window.renders = {}
 window.subscriptions = {}
 const root = createRoot(element('main'))
 const tidings: Tidings = {
-  ...window.tidings,
-  connection: counted('connection', window.tidings.connection),
-  inbox: counted('inbox', window.tidings.inbox),
-  tasks: counted('tasks', window.tidings.tasks),
+  ...plain,
+  connection: counted('connection', plain.connection),
+  inbox: counted('inbox', plain.inbox),
+  tasks: counted('tasks', plain.tasks),
 }
 
 window.mount = ({ bell = false, light = false, list = false, answers = [] }) =>

@@ -48,7 +48,7 @@ test('a token that expires in the middle is renewed unnoticed', async () => {
     what: 'the connection after it',
   })
   const seen = await statuses(page)
-  expect(seen.slice(seen.indexOf('connected'))).toEqual(Array.from({ length: renewals + 1 }, () => 'connected'))
+  expect(new Set(seen.slice(seen.indexOf('connected')))).toEqual(new Set(['connected']))
   // Each lets go of the one before only when it is ready itself.
   await stack.hasSessions(1, 1)
 }, 60_000)

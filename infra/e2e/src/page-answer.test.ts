@@ -68,7 +68,7 @@ test('the stop button stops the work', async () => {
   await stack.post(`/task/${taskId}/event`, { type: 'append', text: 'half of' })
   await page.getByRole('button', { name: 'Stop' }).click()
   await expect.poll(() => state(page), patient).toBe('Stopped')
-  expect(await text(page)).toBe('half of')
+  await expect.poll(() => text(page), patient).toBe('half of')
   expect(await stack.post(`/task/${taskId}/event`, { type: 'append', text: ' it' })).toBe(409)
   await context.close()
 })

@@ -61,8 +61,9 @@ test('reading one, and then all, is seen on the other device', async () => {
 
   await there.getByRole('button', { name: 'Mark all read' }).click()
   await here.getByRole('button', { name: 'Inbox, nothing unread' }).waitFor()
-  expect(await here.getByRole('button', { name: /^Mark as read/ }).count()).toBe(0)
-  expect(await here.getByRole('button', { name: 'Mark all read' }).getAttribute('aria-disabled')).toBe('true')
+  await expect.poll(() => here.getByRole('button', { name: /^Mark as read/ }).count(), patient).toBe(0)
+  const disabled = () => here.getByRole('button', { name: 'Mark all read' }).getAttribute('aria-disabled')
+  await expect.poll(disabled, patient).toBe('true')
   await desk.close()
   await phone.close()
 })
@@ -78,7 +79,8 @@ test('what arrives while the inbox is open waits above the list until asked for'
   await held.waitFor()
   expect(await rows(page).count()).toBe(2)
   await held.click()
-  expect(await rows(page).locator('.inbox-message').allTextContents()).toEqual(['late 2', 'late 1', 'message 2', 'message 1'])
+  const messages = () => rows(page).locator('.inbox-message').allTextContents()
+  await expect.poll(messages, patient).toEqual(['late 2', 'late 1', 'message 2', 'message 1'])
   await context.close()
 })
 

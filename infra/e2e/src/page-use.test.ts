@@ -4,6 +4,7 @@ import { newMember, openBrowser, openDevice, openPage } from './page-browser.tes
 import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
+const patient = { timeout: 40_000 }
 
 let stack: PageStack
 let browser: Browser
@@ -53,10 +54,10 @@ test('by keyboard alone: into the inbox, to a notification, and back', async () 
   await tabTo(page, /^Inbox, 1 unread/)
   await page.keyboard.press('Enter')
   await page.getByRole('dialog', { name: 'Inbox' }).waitFor()
-  expect(await focused(page)).toBe('Inbox')
+  await expect.poll(() => focused(page), patient).toBe('Inbox')
   await page.keyboard.press('Escape')
   await page.getByRole('dialog', { name: 'Inbox' }).waitFor({ state: 'detached' })
-  expect(await focused(page)).toMatch(/^Inbox, 1 unread/)
+  await expect.poll(() => focused(page), patient).toMatch(/^Inbox, 1 unread/)
 
   await page.keyboard.press('Enter')
   await page.locator('.inbox-row').first().waitFor()
@@ -82,11 +83,11 @@ test('language and theme are chosen by keyboard, and still there after a reload,
   await page.getByRole('heading', { name: '기다리던 소식은 빠짐없이 도착합니다.' }).waitFor()
   await tabTo(page, '자동')
   await page.keyboard.press('ArrowLeft')
-  expect(await paper()).not.toBe(light)
+  await expect.poll(paper, patient).not.toBe(light)
 
   await page.reload({ waitUntil: 'commit' })
   await page.locator('html[data-theme=dark][lang=ko]').waitFor()
-  expect(await paper()).not.toBe(light)
+  await expect.poll(paper, patient).not.toBe(light)
   await context.close()
 })
 
