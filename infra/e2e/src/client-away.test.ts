@@ -69,6 +69,7 @@ test('while the leading page is in the back-forward cache another tab leads', as
   const { tab } = await stack.window(3)
   const leading = await tab()
   await status(leading, 'connected')
+  await unread(leading, 0)
   const other = await tab()
   await status(other, 'connected')
   expect((await connection(other)).leader).toBe(false)

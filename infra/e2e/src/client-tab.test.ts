@@ -134,6 +134,8 @@ test('stop() hands the connection to another tab; start() comes back without a l
   const [one, two] = [await device.tab(), await device.tab()]
   await status(one, 'connected')
   await status(two, 'connected')
+  // What came while it was stopped is news to a tab only when it knows what was there before.
+  await unread(one, 0)
   await one.evaluate(() => window.tidings.stop())
   expect(await connection(one)).toMatchObject({ status: 'stopped', leader: false })
   await waitFor(async () => (await connection(two)).leader, { deadlineMs, what: 'the other tab to lead' })

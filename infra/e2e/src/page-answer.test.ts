@@ -44,12 +44,12 @@ test('an answer is picked up after a reload and on a second device: not a charac
   })
 
   const words = Array.from({ length: 60 }, (_, at) => `낱말${at} `)
-  for (const [at, word] of words.entries()) {
-    expect(await event({ type: 'append', text: word })).toBe(202)
-    if (at === 20) await here.reload()
-    if (at === 35) void openPage(phone)
+  const write = async (some: readonly string[]) => {
+    for (const word of some) expect(await event({ type: 'append', text: word })).toBe(202)
   }
-  const there = phone.pages()[0] ?? (await phone.waitForEvent('page'))
+  await write(words.slice(0, 20))
+  await Promise.all([here.reload(), write(words.slice(20, 35))])
+  const [there] = await Promise.all([openPage(phone), write(words.slice(35))])
   for (const page of [here, there]) await expect.poll(() => text(page), patient).toBe(words.join(''))
   expect(await there.getByRole('complementary', { name: 'Sources' }).getByRole('link').allTextContents()).toEqual(['Minutes'])
 
