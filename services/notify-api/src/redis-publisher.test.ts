@@ -1,8 +1,5 @@
-import { mkdtempSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { openLog } from '@tidings/chassis'
-import { freePort, type RedisServer, spawnOwned, startRedis, waitFor } from '@tidings/local'
+import { type RedisServer, startRedis, startRedisCluster, waitFor } from '@tidings/local'
 import { historyKey, historyLimits, parsePosition } from '@tidings/protocol'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -121,44 +118,45 @@ test('a Redis that hangs is given up after the timeout, and one that is gone at 
 })
 
 test('on a cluster, channel and history share a node and publications are sharded', async () => {
-  const nodes = await Promise.all([startNode(), startNode()])
-  const [first, second] = nodes.map(({ port }) => new Redis({ port })) as [Redis, Redis]
-  await first.cluster('ADDSLOTSRANGE', 0, 8_191)
-  await second.cluster('ADDSLOTSRANGE', 8_192, 16_383)
-  await first.cluster('MEET', '127.0.0.1', nodes[1]?.port ?? 0)
-  await waitFor(
-    async () =>
-      (await first.cluster('INFO')).includes('cluster_state:ok') && (await second.cluster('INFO')).includes('cluster_state:ok'),
-    {
-      deadlineMs: 20_000,
-      what: 'the cluster',
-    },
-  )
-  const cluster = await connected(nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','))
+  const nodes = await startRedisCluster()
+  const cluster = await connected(nodes.url)
   const channels = Array.from({ length: 20 }, (_, index) => `member:${index + 1}:notification`)
   const published = await Promise.all([...channels, ...channels].map((name) => cluster.publish(name, '{}')))
   expect(published.map(({ position }) => parsePosition(position ?? '')?.offset)).toEqual([
     ...channels.map(() => 1),
     ...channels.map(() => 2),
   ])
-  const sizes = await Promise.all([first.dbsize(), second.dbsize()])
-  expect(sizes[0] + sizes[1]).toBe(20)
-  expect(Math.min(...sizes)).toBeGreaterThan(0)
+  const held = await Promise.all(
+    nodes.url.split(',').map(async (url) => {
+      const node = new Redis(url)
+      const keys = await node.keys('*:history')
+      node.disconnect()
+      return keys.length
+    }),
+  )
+  expect(held.reduce((total, one) => total + one)).toBe(20)
+  expect(Math.min(...held)).toBeGreaterThan(0)
   cluster.close()
-  first.disconnect()
-  second.disconnect()
-  await Promise.all(nodes.map(({ process }) => process.kill()))
+  await nodes.close()
 })
 
-async function startNode() {
-  const port = await freePort()
-  const directory = mkdtempSync(join(tmpdir(), 'tidings-cluster-'))
-  const process = spawnOwned({
-    name: 'cluster node',
-    command: 'redis-server',
-    args: ['--port', String(port), '--cluster-enabled', 'yes', '--save', '', '--bind', '127.0.0.1', '--dir', directory],
-    temporaryDirectory: directory,
-  })
-  await process.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 10_000)
-  return { port, process }
-}
+test('a replica that takes over with less than was published begins anew, so that no position comes twice', async () => {
+  const replica = await startRedis()
+  const admin = new Redis(replica.url)
+  await admin.replicaof('127.0.0.1', Number(new URL(server.url).port))
+  await publisher.publish(channel, '1')
+  await publisher.publish('member:2:notification', '1')
+  const before = await publisher.publish(channel, '2')
+  await waitFor(async () => (await admin.llen(historyKey(channel))) === 2, { what: 'the replica' })
+  expect(await admin.replicaof('NO', 'ONE')).toBe('OK')
+  const lost = await publisher.publish(channel, '3')
+  expect(parsePosition(lost.position ?? '')).toEqual({ ...parsePosition(before.position ?? ''), offset: 3 })
+  const promoted = await connected(replica.url)
+  const positions = []
+  for (const name of [channel, channel, 'member:2:notification']) positions.push((await promoted.publish(name, 'new')).position)
+  expect(positions.map((position) => parsePosition(position ?? '')?.offset)).toEqual([1, 2, 1])
+  expect(parsePosition(positions[0] ?? '')?.epoch).toBeGreaterThan(parsePosition(lost.position ?? '')?.epoch ?? 0)
+  promoted.close()
+  admin.disconnect()
+  await replica.kill()
+})

@@ -121,8 +121,13 @@ export class RedisPublisher implements Publisher {
   #appendAndPublish(together: readonly Waiting[]): Promise<void> {
     const keys = together.map(({ channel }) => historyKey(channel))
     const rest = together.flatMap(({ channel, body, limit }) => [channel, body, limit?.length ?? 0, limit?.seconds ?? 0])
+    // One note for the server; of a cluster's many, one on the slot of each channel.
+    const [first] = together
+    const [note, keepSeconds] = this.#cluster
+      ? [`{${first?.channel}}:dataset`, first?.limit?.seconds ?? 0]
+      : ['tidings:dataset', 0]
     return this.#send(together, async () => {
-      const answers = await this.#commands.appendAndPublish(keys.length, ...keys, ...rest)
+      const answers = await this.#commands.appendAndPublish(keys.length + 1, ...keys, note, ...rest, keepSeconds)
       return together.map((_, index) => ({ position: answers[2 * index] as string, receivers: answers[2 * index + 1] as number }))
     })
   }

@@ -1,3 +1,5 @@
+import { dataset } from './publish-script.ts'
+
 /**
  * What keeps a task's channel in order while it runs, atomically. KEYS of each script: the channel's history, and beside it a hash
  * with what the checks need, so that nothing is counted twice:
@@ -8,11 +10,15 @@
  *   seen     ms at which the producer was heard of        leased   ms at which MySQL was told so
  *   lost     set when the history was lost in mid-task: whoever appends must say that it begins anew
  *   closer   who writes the end      closed   ms at which it began to
+ *   dataset  whose positions these are (publish-script.ts): under another one the history counts as lost
  */
 
-const shared = (publish: string) => `
+const shared = (publish: string) => `${dataset}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local known = redis.call('HGET', KEYS[2], 'dataset')
+if known and known ~= dataset then redis.call('DEL', KEYS[1], KEYS[2]) end
 
 local function newest()
   local last = redis.pcall('LINDEX', KEYS[1], -1)
@@ -109,7 +115,7 @@ else
   if status == 'running' then lost = '1' end
 end
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[2], 'status', status, 'text', text, 'data', data, 'seen', string.format('%.0f', now))
+redis.call('HSET', KEYS[2], 'dataset', dataset, 'status', status, 'text', text, 'data', data, 'seen', string.format('%.0f', now))
 if lost ~= '' then redis.call('HSET', KEYS[2], 'lost', lost) end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])

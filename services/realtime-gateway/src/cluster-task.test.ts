@@ -3,14 +3,15 @@ import {
   localOrigin,
   memberToken,
   type RawSession,
+  type RedisCluster,
   type ServiceProcess,
   serviceToken,
+  startRedisCluster,
   startService,
 } from '@tidings/local'
 import { nextTaskState, type TaskMessage, type TaskState } from '@tidings/protocol'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { type RedisCluster, startCluster } from './cluster.test.fixture.ts'
 import { connected, message, numbers, ready, subscribed } from './gateway.test.fixture.ts'
 
 let cluster: RedisCluster
@@ -18,7 +19,7 @@ let apis: readonly ServiceProcess[]
 let gateway: ServiceProcess
 
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startRedisCluster()
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'gateway_cluster_task')
   const forApi = { MYSQL_URL, REDIS_URL: cluster.url }
   apis = await Promise.all([startService('notify-api', forApi), startService('notify-api', forApi)])

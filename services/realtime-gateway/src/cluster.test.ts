@@ -1,6 +1,5 @@
-import { type RawSession, type ServiceProcess, startService, waitFor } from '@tidings/local'
+import { type RawSession, type RedisCluster, type ServiceProcess, startRedisCluster, startService, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type RedisCluster, startCluster } from './cluster.test.fixture.ts'
 import { bodies, connected, message, nothingElse, numbers, ready, subscribed } from './gateway.test.fixture.ts'
 import { openPublisher, type Publisher } from './publisher.test.fixture.ts'
 
@@ -9,7 +8,7 @@ let publisher: Publisher
 let gateway: ServiceProcess
 
 beforeAll(async () => {
-  cluster = await startCluster({ replicas: true })
+  cluster = await startRedisCluster({ replicas: true })
   publisher = openPublisher(cluster.url)
   gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url })
   await ready(gateway)

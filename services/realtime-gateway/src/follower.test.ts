@@ -54,10 +54,16 @@ test('what follows is handed on, a repeat is not, and the history is not asked',
   expect(history.asked).toEqual([])
 })
 
-test('the first of a new epoch and what has no position are next', () => {
+test('what has no position is next; so is the first of a new epoch, with which something may have been lost', () => {
   const { seen, receive } = following('1-5')
-  receive('2-1', '{}', '2-2')
-  expect(seen).toEqual(['2-1', '({})', '2-2'])
+  receive('{}', '2-1', '2-2')
+  expect(seen).toEqual(['({})', 'gap', '2-1', '2-2'])
+})
+
+test('the first publication of a channel that stood empty is no gap', () => {
+  const { seen, receive } = following('1-0')
+  receive('2-1', '2-2')
+  expect(seen).toEqual(['2-1', '2-2'])
 })
 
 test('a hole is read from the history; what comes meanwhile is held, and what both bring is handed on once', async () => {

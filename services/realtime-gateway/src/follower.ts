@@ -84,8 +84,7 @@ export class Follower {
 
   /** We were live until `at`, Unix ms. Had the channel been silent for so long that its history expired, it stood empty then. */
   expire(at: number): void {
-    const { seconds = Number.POSITIVE_INFINITY } = historyLimitOf(this.#channel) ?? {}
-    if (!this.#held && at - this.#handedOnAt > seconds * 1_000) this.position = { epoch: at, offset: 0 }
+    if (!this.#held && this.#hasExpired(at)) this.position = { epoch: at, offset: 0 }
   }
 
   /** From now on publications wait for `catchUp`. */
@@ -143,6 +142,7 @@ export class Follower {
   }
 
   #handOnLive(publication: Publication): void {
+    if (this.#isAnew(publication) && !this.#hasExpired(Date.now())) this.#sink.gap()
     const patience = this.#handOn(publication)
     if (patience) void this.catchUp(patience.then(() => this.#read()))
   }
@@ -179,10 +179,21 @@ export class Follower {
     return false
   }
 
-  /** The next of the epoch; the first of a new one, as the connection was not interrupted; or one without position. */
+  /** The next of the epoch; the first of a new one; or one without position. */
   #isNext(position: Position, { position: next }: Publication): boolean {
     if (next === undefined || follows(position, next)) return true
     return next.epoch !== position.epoch && next.offset === 1
+  }
+
+  /** The history began anew: it was lost with what we may not have seen, or had expired. */
+  #isAnew({ position: next }: Publication): boolean {
+    return next !== undefined && next.epoch !== this.position.epoch && this.position.offset > 0
+  }
+
+  /** Nothing came for as long as a history lives. */
+  #hasExpired(at: number): boolean {
+    const { seconds = Number.POSITIVE_INFINITY } = historyLimitOf(this.#channel) ?? {}
+    return at - this.#handedOnAt > seconds * 1_000
   }
 
   #isRepeat(position: Position, { position: next }: Publication): boolean {

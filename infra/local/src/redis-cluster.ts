@@ -1,17 +1,23 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort, type OwnedProcess, spawnOwned, waitFor } from '@tidings/local'
 import { Redis } from 'ioredis'
+import { freePort } from './free-port.ts'
+import { type OwnedProcess, spawnOwned } from './owned-process.ts'
+import { waitFor } from './wait-for.ts'
 
 /** Three masters, and a replica for each when asked for, that share the slots between them. */
 export interface RedisCluster {
   readonly url: string
   readonly masters: readonly OwnedProcess[]
+  /** Stops the replica of each master and cuts it off: what is written from now on, it will not have. */
+  leaveReplicasBehind(): Promise<void>
+  /** They go on, and take over from masters that are gone. */
+  resumeReplicas(): void
   close(): Promise<void>
 }
 
-export async function startCluster({ replicas = false } = {}): Promise<RedisCluster> {
+export async function startRedisCluster({ replicas = false } = {}): Promise<RedisCluster> {
   const count = replicas ? 6 : 3
   const nodes: { port: number; process: OwnedProcess; redis: Redis; directory: string }[] = []
   while (nodes.length < count) {
@@ -60,6 +66,13 @@ export async function startCluster({ replicas = false } = {}): Promise<RedisClus
   return {
     url: nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','),
     masters: nodes.slice(0, 3).map(({ process: each }) => each),
+    async leaveReplicasBehind() {
+      for (const { process: each } of nodes.slice(3)) each.pause()
+      for (const { redis } of nodes.slice(0, 3)) await redis.call('CLIENT', 'KILL', 'TYPE', 'replica')
+    },
+    resumeReplicas() {
+      for (const { process: each } of nodes.slice(3)) each.resume()
+    },
     async close() {
       for (const { redis } of nodes) redis.disconnect()
       await Promise.all(nodes.map(({ process: each }) => each.kill()))
