@@ -143,11 +143,15 @@ test('on a cluster, channel and history share a node and publications are sharde
 test('a replica that takes over with less than was published begins anew, so that no position comes twice', async () => {
   const replica = await startRedis()
   const admin = new Redis(replica.url)
+  await redis.config('SET', 'repl-diskless-sync-delay', 0)
   await admin.replicaof('127.0.0.1', Number(new URL(server.url).port))
   await publisher.publish(channel, '1')
   await publisher.publish('member:2:notification', '1')
   const before = await publisher.publish(channel, '2')
-  await waitFor(async () => (await admin.llen(historyKey(channel))) === 2, { what: 'the replica' })
+  await waitFor(async () => (await admin.llen(historyKey(channel))) === 2, {
+    what: 'the replica',
+    deadlineMs: 20_000,
+  })
   expect(await admin.replicaof('NO', 'ONE')).toBe('OK')
   const lost = await publisher.publish(channel, '3')
   expect(parsePosition(lost.position ?? '')).toEqual({ ...parsePosition(before.position ?? ''), offset: 3 })

@@ -1,7 +1,7 @@
 import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
-import { publishScript } from './publish-script.ts'
+import { runNote, publishScript } from './publish-script.ts'
 
 /** What Redis answered. `position` is undefined on channels without a history. */
 export interface Published {
@@ -121,11 +121,9 @@ export class RedisPublisher implements Publisher {
   #appendAndPublish(together: readonly Waiting[]): Promise<void> {
     const keys = together.map(({ channel }) => historyKey(channel))
     const rest = together.flatMap(({ channel, body, limit }) => [channel, body, limit?.length ?? 0, limit?.seconds ?? 0])
-    // One note for the server; of a cluster's many, one on the slot of each channel.
     const [first] = together
-    const [note, keepSeconds] = this.#cluster
-      ? [`{${first?.channel}}:dataset`, first?.limit?.seconds ?? 0]
-      : ['tidings:dataset', 0]
+    const note = runNote(this.#cluster, first?.channel ?? '')
+    const keepSeconds = this.#cluster ? (first?.limit?.seconds ?? 0) : 0
     return this.#send(together, async () => {
       const answers = await this.#commands.appendAndPublish(keys.length + 1, ...keys, note, ...rest, keepSeconds)
       return together.map((_, index) => ({ position: answers[2 * index] as string, receivers: answers[2 * index + 1] as number }))

@@ -2,6 +2,7 @@ import { connectRedis, isCluster, type Log, type RedisConnection } from '@tiding
 import { historyKey, historyLimits, type TaskEvent, type TaskProducerEvent, type TaskStatus } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
 import { unavailable } from './problem.ts'
+import { runNote } from './publish-script.ts'
 import { taskChannel } from './store/task-store.ts'
 import type { TaskName } from './store/task-row.ts'
 import { closeScript, eventScript, markScript, openScript, silenceScript } from './task-script.ts'
@@ -36,7 +37,7 @@ export interface TaskPulse {
   readonly stage: string | undefined
 }
 
-type Keys = [history: string, task: string]
+type Keys = [history: string, task: string, note: string]
 
 interface Commands {
   taskEvent(...args: [...Keys, ...(string | number)[]]): Promise<[string, ...(string | number)[]]>
@@ -58,9 +59,11 @@ export class TaskHistory {
   readonly #redis: RedisConnection
   readonly #commands: Commands
   readonly #limits: TaskLimits
+  readonly #cluster: boolean
 
   constructor(url: string, { timeoutMs, limits, log }: { timeoutMs: number; limits: TaskLimits; log: Log }) {
-    const publish = isCluster(url) ? 'SPUBLISH' : 'PUBLISH'
+    this.#cluster = isCluster(url)
+    const publish = this.#cluster ? 'SPUBLISH' : 'PUBLISH'
     this.#limits = limits
     this.#redis = connectRedis(url, {
       connectionName: 'notify-api:task',
@@ -70,11 +73,11 @@ export class TaskHistory {
       commandTimeout: timeoutMs,
       socketTimeout: timeoutMs * 5,
       scripts: {
-        taskEvent: { numberOfKeys: 2, lua: eventScript(publish) },
-        taskOpen: { numberOfKeys: 2, lua: openScript(publish) },
-        taskClose: { numberOfKeys: 2, lua: closeScript },
-        taskMark: { numberOfKeys: 2, lua: markScript },
-        taskSilence: { numberOfKeys: 2, lua: silenceScript },
+        taskEvent: { numberOfKeys: 3, lua: eventScript(publish) },
+        taskOpen: { numberOfKeys: 3, lua: openScript(publish) },
+        taskClose: { numberOfKeys: 3, lua: closeScript },
+        taskMark: { numberOfKeys: 3, lua: markScript },
+        taskSilence: { numberOfKeys: 3, lua: silenceScript },
       },
     })
     this.#commands = this.#redis as unknown as Commands
@@ -92,7 +95,16 @@ export class TaskHistory {
   open(name: TaskName, status: TaskStatus): Promise<string> {
     const { memberId: _, ...rest } = name
     const created: TaskEvent = { type: 'created', ...rest }
-    return answered(this.#commands.taskOpen(...keysOf(name), taskChannel(name), JSON.stringify(created), status, seconds))
+    return answered(
+      this.#commands.taskOpen(
+        ...this.#keysOf(name),
+        taskChannel(name),
+        JSON.stringify(created),
+        status,
+        seconds,
+        this.#keepSeconds,
+      ),
+    )
   }
 
   /** Appends one event. Nothing is published for an empty `progress` of a running task. */
@@ -105,7 +117,7 @@ export class TaskHistory {
     const { maxTextBytes, maxDataBytes, maxEvents, leaseMs } = this.#limits
     const [outcome, first, second, third] = await answered(
       this.#commands.taskEvent(
-        ...keysOf(name),
+        ...this.#keysOf(name),
         taskChannel(name),
         body,
         textBytes,
@@ -121,6 +133,7 @@ export class TaskHistory {
         Math.floor(leaseMs / 3),
         repeated ? 1 : 0,
         closingMs,
+        this.#keepSeconds,
       ),
     )
     if (outcome === 'ok') return { outcome, position: String(first), textBytes: Number(second), renew: third === 1 }
@@ -132,44 +145,49 @@ export class TaskHistory {
 
   /** Lets no event in any more. Answers `closing`, how the task has ended before, or null when it is not known here. */
   close(name: TaskName, closer: string): Promise<string | null> {
-    return answered(this.#commands.taskClose(...keysOf(name), closer))
+    return answered(this.#commands.taskClose(...this.#keysOf(name), closer))
   }
 
   /** Lets events in again, unless somebody else has closed since. */
   async reopen(name: TaskName, closer: string): Promise<void> {
-    await answered(this.#commands.taskMark(...keysOf(name), 'running', closer))
+    await answered(this.#commands.taskMark(...this.#keysOf(name), 'running', closer))
   }
 
   /** Its end is written. */
   async settle(name: TaskName, status: TaskStatus): Promise<void> {
-    await answered(this.#commands.taskMark(...keysOf(name), status, ''))
+    await answered(this.#commands.taskMark(...this.#keysOf(name), status, ''))
   }
 
   /** Bodies of all publications, oldest first. */
   async read(name: TaskName): Promise<string[]> {
-    const publications = await answered(this.#redis.lrange(keysOf(name)[0], 0, -1))
+    const publications = await answered(this.#redis.lrange(this.#keysOf(name)[0], 0, -1))
     return publications.map((publication) => publication.slice(publication.indexOf('\n') + 1))
   }
 
   async pulse(name: TaskName): Promise<TaskPulse> {
-    const [status = null, percent, stage] = await answered(this.#redis.hmget(keysOf(name)[1], 'status', 'percent', 'stage'))
+    const [status = null, percent, stage] = await answered(this.#redis.hmget(this.#keysOf(name)[1], 'status', 'percent', 'stage'))
     return { status, percent: percent ? Number(percent) : undefined, stage: stage ?? undefined }
   }
 
   /** How long the producer has not been heard of; null when it is not known here. */
   silenceMs(name: TaskName): Promise<number | null> {
-    return answered(this.#commands.taskSilence(...keysOf(name)))
+    return answered(this.#commands.taskSilence(...this.#keysOf(name)))
   }
 
   disconnect(): void {
     this.#redis.disconnect()
   }
-}
 
-/** Both on the channel's slot of a cluster. */
-function keysOf(name: TaskName): Keys {
-  const channel = taskChannel(name)
-  return [historyKey(channel), `{${channel}}:task`]
+  /** The note of a whole server is kept for ever. */
+  get #keepSeconds(): number {
+    return this.#cluster ? seconds : 0
+  }
+
+  /** On a cluster all on the channel's slot. */
+  #keysOf(name: TaskName): Keys {
+    const channel = taskChannel(name)
+    return [historyKey(channel), `{${channel}}:task`, runNote(this.#cluster, channel)]
+  }
 }
 
 async function answered<T>(reply: Promise<T>): Promise<T> {

@@ -1,8 +1,8 @@
-import { dataset } from './publish-script.ts'
+import { sinceFunction } from './publish-script.ts'
 
 /**
- * What keeps a task's channel in order while it runs, atomically. KEYS of each script: the channel's history, and beside it a hash
- * with what the checks need, so that nothing is counted twice:
+ * What keeps a task's channel in order while it runs, atomically. KEYS of each script: the channel's history, beside it a hash with what
+ * the checks need, so that nothing is counted twice, and the note of who writes (publish-script.ts). The hash:
  *
  *   status   queued, running, closing (its end is being written), or how it ended
  *   text     bytes of all appends        data     bytes of all data, as JSON
@@ -10,19 +10,18 @@ import { dataset } from './publish-script.ts'
  *   seen     ms at which the producer was heard of        leased   ms at which MySQL was told so
  *   lost     set when the history was lost in mid-task: whoever appends must say that it begins anew
  *   closer   who writes the end      closed   ms at which it began to
- *   dataset  whose positions these are (publish-script.ts): under another one the history counts as lost
  */
 
-const shared = (publish: string) => `${dataset}
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local known = redis.call('HGET', KEYS[2], 'dataset')
-if known and known ~= dataset then redis.call('DEL', KEYS[1], KEYS[2]) end
-
+const shared = (publish: string) => `${sinceFunction}
 local function newest()
   local last = redis.pcall('LINDEX', KEYS[1], -1)
   if type(last) == 'string' then return string.match(last, '^(%d+)-(%d+)\\n') end
+end
+
+-- What another Redis began counts as lost.
+local function forget(seconds)
+  local begun, epoch = since(KEYS[3], seconds), newest()
+  if epoch and tonumber(epoch) < begun then redis.call('DEL', KEYS[1], KEYS[2]) end
 end
 
 local function append(channel, epoch, offset, body)
@@ -37,12 +36,13 @@ end
  * One event. ARGV: channel, body, bytes of text, bytes of data, byte offset of the text (empty: wherever it ends), percent, stage
  * (empty: as it is), quiet (1: no publication when the task is running), most bytes of text, of data, most publications, seconds the
  * history outlives this, ms after which MySQL is to be told again, 1 when this may be a repetition of the last append, ms after which an
- * end that was not written is given up.
+ * end that was not written is given up, seconds to keep the note of who writes.
  *
  * Answers {ok, position, bytes of text, 1 when MySQL is to be told}, {unknown}, {over, status}, {offset, bytes of text}, or
  * {limit, name of the limit, bytes of text}.
  */
 export const eventScript = (publish: string) => `${shared(publish)}
+forget(ARGV[16])
 local task = redis.call('HMGET', KEYS[2], 'status', 'text', 'data', 'leased', 'lost', 'closed')
 local status = task[1]
 if not status then return {'unknown'} end
@@ -94,9 +94,10 @@ return {'ok', position, text + moreText, renew and 1 or 0}
 
 /**
  * Begins the channel with its first event, once; or finds out again what the hash says when that was lost. ARGV: channel, body of the
- * first event, status, seconds. Answers the status.
+ * first event, status, seconds, seconds to keep the note of who writes. Answers the status.
  */
 export const openScript = (publish: string) => `${shared(publish)}
+forget(ARGV[5])
 local status = redis.call('HGET', KEYS[2], 'status')
 if status and newest() then return status end
 status = ARGV[3]
@@ -115,7 +116,7 @@ else
   if status == 'running' then lost = '1' end
 end
 redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[2], 'dataset', dataset, 'status', status, 'text', text, 'data', data, 'seen', string.format('%.0f', now))
+redis.call('HSET', KEYS[2], 'status', status, 'text', text, 'data', data, 'seen', string.format('%.0f', now))
 if lost ~= '' then redis.call('HSET', KEYS[2], 'lost', lost) end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
