@@ -69,6 +69,29 @@ test('away for longer than the history reaches back: the inbox is read, and each
   await unread(page, 132)
 })
 
+test('what the first page of the inbox brings while the connection is down is given as well', async () => {
+  const device = await stack.device(8)
+  let release: (() => void) | undefined
+  const held = new Promise<void>((resolve) => (release = resolve))
+  await device.context.route('**/notification?**', async (route) => {
+    await held
+    await route.continue()
+  })
+  const page = await device.tab()
+  await status(page, 'connected')
+  await stack.send(8, 'live')
+  await given(page, ['live'])
+  stack.wire.down()
+  // Away for longer than the history reaches back: it will not come live.
+  const messages = Array.from({ length: 101 }, (_, at) => `away-${at}`)
+  for (const message of messages.slice(0, 2)) await stack.send(8, message)
+  release?.()
+  await unread(page, 3)
+  for (const message of messages.slice(2)) await stack.send(8, message)
+  stack.wire.up()
+  await given(page, ['live', ...messages])
+})
+
 test('Redis loses everything: the inbox is read, and nothing is given twice', async () => {
   const device = await stack.device(4)
   const page = await device.tab()

@@ -24,9 +24,15 @@ export function status(page: Page, wanted: ConnectionState['status']): Promise<b
 }
 
 /** Waits until the page was given these messages, no more and no fewer, in this order. */
-export function given(page: Page, messages: readonly string[]): Promise<boolean> {
+export async function given(page: Page, messages: readonly string[]): Promise<void> {
   const wanted = JSON.stringify(messages)
-  return waitFor(async () => JSON.stringify(await arrived(page)) === wanted, { deadlineMs, what: `notifications ${wanted}` })
+  let got: readonly string[] = []
+  const same = async () => JSON.stringify((got = await arrived(page))) === wanted
+  await waitFor(same, { deadlineMs, what: `${messages.length} notifications` }).catch((error: unknown) => {
+    const missing = messages.filter((message) => !got.includes(message))
+    const more = got.filter((message, at) => !messages.includes(message) || got.indexOf(message) !== at)
+    throw new Error(`missing: [${missing.join()}], too many: [${more.join()}], given: [${got.join()}]`, { cause: error })
+  })
 }
 
 /** Waits until the page's inbox says so. */

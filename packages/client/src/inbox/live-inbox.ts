@@ -1,4 +1,4 @@
-import type { BroadcastMessage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
+import type { BroadcastMessage, InboxPage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
 import { backoffMs } from '../connection/backoff.ts'
 import type { Answer, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
@@ -227,12 +227,18 @@ export class LiveInbox implements Inbox {
     this.#show()
     for (const { memberId } of page.body.items) if (memberId !== undefined) this.#owner.pageOf(memberId)
     const late = before.loaded ? newSince(before, page.body) : []
-    this.#announce([...(this.#held ?? []), ...late].toSorted((a, b) => a - b))
+    this.#announce([...(this.#held ?? []), ...late, ...this.#overtaken(page.body)].toSorted((a, b) => a - b))
     this.#held = this.#again ? [] : undefined
     if (!this.#again) this.#whole = undefined
     if (this.#again) this.#readIn(gatherMs)
     this.#again = false
     return true
+  }
+
+  /** Newer than what has arrived already, and so new whether it was lost on its way or is still to come: the first page may bring it. */
+  #overtaken({ items }: InboxPage): number[] {
+    const { first = Number.POSITIVE_INFINITY } = this.#seen
+    return items.map(({ notificationId }) => notificationId).filter((id) => id > first)
   }
 
   async #readOlder(cursor: number): Promise<boolean> {

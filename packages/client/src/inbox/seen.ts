@@ -7,14 +7,17 @@ export class Seen {
     this.#max = max
   }
 
+  /** The one that was given first, of those that are remembered. */
+  get first(): number | undefined {
+    const [first] = this.#ids
+    return first
+  }
+
   /** True the first time. */
   add(notificationId: number): boolean {
     if (this.#ids.has(notificationId)) return false
     this.#ids.add(notificationId)
-    if (this.#ids.size > this.#max) {
-      const [oldest] = this.#ids
-      if (oldest !== undefined) this.#ids.delete(oldest)
-    }
+    if (this.#ids.size > this.#max && this.first !== undefined) this.#ids.delete(this.first)
     return true
   }
 
