@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import {
   createDatabase,
   findBrowser,
-  freePort,
+  freeServicePort,
   memberToken,
   type ServiceProcess,
   serviceToken,
@@ -80,7 +80,7 @@ export async function openClientStack(
     createDatabase(inject('databaseServerUrl'), name),
     buildPage(entry),
   ])
-  const port = await freePort()
+  const port = await freeServicePort()
   const origin = `http://localhost:${port}`
   const shared = { REDIS_URL: redis.url, ALLOWED_ORIGINS: origin }
   const api = await startService('notify-api', { ...shared, MYSQL_URL: mysqlUrl })

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { descendants, freePort, type OwnedProcess, spawnOwned } from '@tidings/local'
+import { descendants, freeServicePort, type OwnedProcess, spawnOwned } from '@tidings/local'
 import { onTestFinished } from 'vitest'
 
 const root = join(import.meta.dirname, '../../..')
@@ -33,7 +33,7 @@ export function npmStart(args: readonly string[], env: NodeJS.ProcessEnv = {}): 
 
 /** `npm start` on a free port, once it is ready. */
 export async function startedOnFreePort(): Promise<Started> {
-  const port = await freePort()
+  const port = await freeServicePort()
   const url = `http://localhost:${port}`
   onTestFinished(() => rmSync(join(root, '.local', String(port)), { recursive: true, force: true }))
   const started = npmStart([], { PORT: String(port) })

@@ -1,6 +1,6 @@
 import {
   createDatabase,
-  freePort,
+  freeServicePort,
   type RedisServer,
   type ServiceProcess,
   serviceToken,
@@ -28,7 +28,7 @@ export interface Sent {
 const deadlineMs = 60_000
 
 export async function startPageStack(databaseServerUrl: string, name: string): Promise<PageStack> {
-  const port = await freePort()
+  const port = await freeServicePort()
   const url = `http://localhost:${port}`
   const [mysqlUrl, redis] = await Promise.all([createDatabase(databaseServerUrl, name), startRedis()])
   const shared = { REDIS_URL: redis.url, ALLOWED_ORIGINS: url }

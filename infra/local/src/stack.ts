@@ -1,7 +1,7 @@
 import { createWriteStream, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type DatabaseServer, startDatabase } from './database.ts'
-import { freePort } from './free-port.ts'
+import { freeServicePort } from './free-port.ts'
 import { installForStart } from './install.ts'
 import type { Exit, OwnedProcess } from './owned-process.ts'
 import { type RedisServer, startRedis } from './redis.ts'
@@ -58,7 +58,7 @@ export class Stack {
         )
       ).url
 
-    const [apiPort, ...gatewayPorts] = [await freePort(), await freePort(), await freePort()]
+    const [apiPort, ...gatewayPorts] = [await freeServicePort(), await freeServicePort(), await freeServicePort()]
     const gatewayUrls = gatewayPorts.map((each) => `http://127.0.0.1:${each}`)
     const notifyApiUrl = `http://127.0.0.1:${apiPort}`
     const shared = {

@@ -1,6 +1,6 @@
 import { join, relative } from 'node:path'
 import { runMainJob } from './check.ts'
-import { freePort, isFree } from './free-port.ts'
+import { freeServicePort, isFree } from './free-port.ts'
 import { Refusal } from './refusal.ts'
 import { Stack, type Step } from './stack.ts'
 import { serviceToken } from './token.ts'
@@ -11,7 +11,7 @@ const usualPort = 8080
 /** `npm start`, until a signal or the death of a part; `npm start -- --check`, until the main job has been seen to work or not. */
 export async function start(args: readonly string[], step: Step): Promise<void> {
   const checking = args.includes('--check')
-  const port = checking ? await freePort() : wantedPort()
+  const port = checking ? await freeServicePort() : wantedPort()
   if (!(await isFree(port))) throw new Refusal(`Port ${port} is taken (\`lsof -i :${port}\` tells by what). ${elsewhere}`)
   const directory = checking ? undefined : join(root, '.local', String(port))
   let ending: Promise<never> | undefined
