@@ -6,8 +6,9 @@ import { Device, openTaskStack } from './task.test.fixture.ts'
 
 const example = join(import.meta.dirname, '../../../packages/producer/dist/example/main.js')
 
-test('a killed producer ends as interrupted, once, though two instances look for it', { timeout: 60_000 }, async () => {
-  const stack = await openTaskStack('task_killed', { TASK_LEASE_SECONDS: '3' })
+test('a killed producer ends as interrupted, once, though two instances look for it', { timeout: 120_000 }, async () => {
+  // Longer than a producer that lives is ever kept from its turn.
+  const stack = await openTaskStack('task_killed', { TASK_LEASE_SECONDS: '10' })
   onTestFinished(() => stack.close())
   const [api] = stack.apis
   const producer = spawnOwned({
@@ -27,7 +28,7 @@ test('a killed producer ends as interrupted, once, though two instances look for
   for (const device of devices) await device.sees(() => device.text.length > 200, 'some text')
 
   await producer.kill()
-  for (const device of devices) await device.sees(() => device.state?.status === 'interrupted', 'the end')
+  for (const device of devices) await device.sees(() => device.state?.status === 'interrupted', 'the end', 40_000)
   const stored = (await (await fetch(`${api.url}/task/${taskId}`, { headers })).json()) as { status: string; text: string }
   expect(stored.status).toBe('interrupted')
   for (const { text, ends } of devices) expect([text === stored.text, ends]).toEqual([true, 1])
