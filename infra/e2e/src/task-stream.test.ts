@@ -56,7 +56,7 @@ test('an answer survives everything, and every device ends with exactly its text
   expect([late.text === text, late.snapshots]).toEqual([true, 1])
 })
 
-test('a cancel over STOMP ends the producer', async () => {
+test('a cancel over STOMP ends the producer', { timeout: 60_000 }, async () => {
   const { taskId, job, device } = await open({ tokens: 2_000 })
   const browser = device(1)
   const ended = job(stack.apis[0].url)
@@ -66,7 +66,7 @@ test('a cancel over STOMP ends the producer', async () => {
   await browser.sees(() => browser.state?.status === 'cancelled', 'the end')
 })
 
-test('the work goes on when every browser has gone', { timeout: 40_000 }, async () => {
+test('the work goes on when every browser has gone', { timeout: 60_000 }, async () => {
   const { job, device, text } = await open({ tokens: 200, tokensPerSecond: 200 })
   const browser = device()
   const ended = job(stack.apis[0].url)
@@ -78,7 +78,7 @@ test('the work goes on when every browser has gone', { timeout: 40_000 }, async 
   expect(back.text).toBe(text)
 })
 
-test('a cancel that comes before the task keeps the work from beginning', async () => {
+test('a cancel that comes before the task keeps the work from beginning', { timeout: 60_000 }, async () => {
   const { taskId, job, device } = await open({ tokens: 100 })
   const browser = device()
   await browser.connected()

@@ -1,16 +1,22 @@
 import { Client } from '@stomp/stompjs'
-import { createDatabase, localOrigin, memberToken, startRedis, startService, waitFor } from '@tidings/local'
+import { createDatabase, freeServicePort, localOrigin, memberToken, startRedis, startService, waitFor } from '@tidings/local'
 import { nextTaskState, type TaskMessage, type TaskState } from '@tidings/protocol'
 import { inject } from 'vitest'
 import { WebSocket } from 'ws'
 
-/** Two notify-apis and two gateways on a Redis of their own. */
+/** Two notify-apis and two gateways on a Redis of their own. The first of each may be ended and started again. */
 export async function openTaskStack(name: string, env: NodeJS.ProcessEnv = {}) {
   const [databaseUrl, redis] = await Promise.all([createDatabase(inject('databaseServerUrl'), `e2e_${name}`), startRedis()])
   const forApi = { MYSQL_URL: databaseUrl, REDIS_URL: redis.url, ...env }
-  const apis = await Promise.all([startService('notify-api', forApi), startService('notify-api', forApi)])
+  const apis = await Promise.all([
+    startService('notify-api', { ...forApi, ...(await portsToKeep()) }),
+    startService('notify-api', forApi),
+  ])
   const forGateway = { REDIS_URL: redis.url, NOTIFY_API_URL: apis[1].url, DRAIN_SECONDS: '1' }
-  const gateways = await Promise.all([startService('realtime-gateway', forGateway), startService('realtime-gateway', forGateway)])
+  const gateways = await Promise.all([
+    startService('realtime-gateway', { ...forGateway, ...(await portsToKeep()) }),
+    startService('realtime-gateway', forGateway),
+  ])
   return {
     redis,
     apis,
@@ -20,6 +26,11 @@ export async function openTaskStack(name: string, env: NodeJS.ProcessEnv = {}) {
       await redis.kill()
     },
   }
+}
+
+/** For one that is started again: the system gives none of these to a connection while nothing listens on it. */
+async function portsToKeep(): Promise<NodeJS.ProcessEnv> {
+  return { PORT: String(await freeServicePort()), OPS_PORT: String(await freeServicePort()) }
 }
 
 /** A browser that follows one task with a plain STOMP client, and resumes by the last position it saw. */
@@ -68,7 +79,7 @@ export class Device {
   }
 
   async connected(): Promise<void> {
-    await waitFor(() => this.#client.connected, { what: 'the connection' })
+    await waitFor(() => this.#client.connected, { what: 'the connection', deadlineMs: 20_000 })
   }
 
   cancels(taskId: string): void {
