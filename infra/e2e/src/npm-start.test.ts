@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { connectStomp, freePort, isAlive, isFree, subscribe, waitFor } from '@tidings/local'
+import { connectStomp, isAlive, isFree, subscribe, waitFor } from '@tidings/local'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { npmStart, type Started, startedOnFreePort } from './npm-start.test.fixture.ts'
 
+const deadlineMs = 20_000
+
 async function expectNothingLeft({ pids, port }: Started): Promise<void> {
-  await waitFor(() => !pids.some(isAlive), { what: 'every part to be gone' })
-  await waitFor(() => isFree(port), { what: 'the port to be free' })
+  await waitFor(() => !pids.some(isAlive), { what: 'every part to be gone', deadlineMs })
+  await waitFor(() => isFree(port), { what: 'the port to be free', deadlineMs })
 }
 
 /** What the shell makes of a curl line, for fetch: it is pasted into a shell, and not every machine has curl. */
@@ -44,7 +46,7 @@ describe('npm start', { timeout: 120_000 }, () => {
     const response = await fetched(process.logs.find((line) => line.startsWith('curl ')) ?? '')
     expect([response.status, await response.json()]).toEqual([201, { notificationId: 1, memberId: 7, online: true }])
     for (const { session } of sessions) {
-      const { command, body } = await session.nextFrame()
+      const { command, body } = await session.nextFrame(deadlineMs)
       expect([command, JSON.parse(body)]).toMatchObject(['MESSAGE', { memberId: 7, notificationId: 1 }])
     }
 
@@ -68,7 +70,7 @@ describe('npm start', { timeout: 120_000 }, () => {
   })
 
   test('says what to do when its port is taken', async () => {
-    const server = createServer().listen(await freePort(), '127.0.0.1')
+    const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     onTestFinished(() => void server.close())
     const { port } = server.address() as { port: number }
