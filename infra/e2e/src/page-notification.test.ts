@@ -26,7 +26,8 @@ test('sign in, and what a backend posts is on the page', async () => {
 
   const { online } = await stack.send({ memberId, message: '새로운 알림이 도착했습니다.', redirectPath: '/dashboard' })
   expect(online).toBe(true)
-  await page.getByRole('region', { name: 'New notifications' }).getByText('새로운 알림이 도착했습니다.').waitFor()
+  // With the pointer on it, it stays until it is pressed.
+  await page.getByRole('region', { name: 'New notifications' }).getByText('새로운 알림이 도착했습니다.').hover()
   await page.getByRole('button', { name: 'Inbox, 1 unread' }).waitFor()
   await page.getByRole('link', { name: /새로운 알림/ }).click()
   await page.getByRole('heading', { name: 'Opened /dashboard' }).waitFor()
@@ -101,8 +102,9 @@ test("the sender's console tells who was online: one, several, everyone", async 
   await page.getByRole('radio', { name: 'Everyone' }).check()
   await page.getByRole('textbox', { name: 'Message' }).fill('for all')
   await send()
-  await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toContain('Everyone')
+  // First what goes by itself after a while.
   await page.getByRole('region', { name: 'New notifications' }).getByText('for all').waitFor()
+  await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toContain('Everyone')
   await page.getByRole('button', { name: 'Inbox, 3 unread' }).waitFor()
 
   await page.getByLabel('Opens').fill('//elsewhere.example')
