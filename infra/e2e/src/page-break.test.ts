@@ -86,7 +86,11 @@ test('a gateway dies: the page is live again on the other one, and nothing is mi
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Send 20 to myself' }).click()
   await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(5)
-  await stack.gateways[await holder(memberId)]?.kill()
+  const gateway = stack.gateways[await holder(memberId)]
+  expect(await gateway?.kill()).toMatchObject({ signal: 'SIGKILL' })
+  // All there may be said of the first few, too.
+  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
   await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
+  await live(page)
   await context.close()
 })
