@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { BrowserContext, Page } from 'playwright-core'
+import type { BrowserContext, Page, Route } from 'playwright-core'
 import { live, newMember, openPage } from './page-browser.test.fixture.ts'
 import type { PageStack } from './page-stack.test.fixture.ts'
 
@@ -113,18 +113,23 @@ export const pageStates = {
   sent: async (scene: Scene) => {
     const page = await signedIn(scene)
     const send = page.locator('.send-card [type=submit]')
+    const dismiss = page.locator('.toast .button').first()
+    // Each toast as soon as it is there: a while later it has gone by itself.
     await send.click()
+    await dismiss.click()
     await page.getByRole('radio').nth(1).check()
     await send.click()
+    await dismiss.click()
     await page.locator('.sent-history li').nth(1).waitFor()
     await page.locator('.send-path input').fill('elsewhere')
     await send.click()
     await page.locator('[aria-invalid=true]').waitFor()
-    await page.locator('.toast .button').first().click()
+    const release = await holdProbes(page, 10)
     await page.locator('.burst .strong').click()
     await page.getByRole('switch').scrollIntoViewIfNeeded()
     await page.locator('.ledger-marks [data-arrived]').nth(5).waitFor()
     await page.getByRole('switch').click()
+    await release()
     await page.locator('.ledger-marks :not([data-arrived])').nth(5).waitFor()
     return page
   },
@@ -156,6 +161,22 @@ async function memberPage({ context }: Scene, path = '/'): Promise<{ page: Page;
 
 async function signedIn(scene: Scene, path = '/'): Promise<Page> {
   return (await memberPage(scene, path)).page
+}
+
+/** Lets this many be sent and the others wait until told: however long that takes, they are on their way then. */
+async function holdProbes(page: Page, count: number): Promise<() => Promise<void>> {
+  const held: Route[] = []
+  let sent = 0
+  let released = false
+  await page.route('**/demo/send', async (route) => {
+    sent += 1
+    if (sent > count && !released) held.push(route)
+    else await route.continue()
+  })
+  return async () => {
+    released = true
+    for (const route of held) await route.continue()
+  }
 }
 
 /** Some read, some unread, and of different ages. */
