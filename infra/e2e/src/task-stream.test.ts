@@ -91,8 +91,9 @@ test('a cancel that comes before the task keeps the work from beginning', { time
   expect(browser.text).toBe('')
 })
 
-test('an answer survives a Redis that restarts empty: the producer has all of it', { timeout: 60_000 }, async () => {
-  const { job, device, text, state } = await open({ tokens: 600 })
+test('an answer survives a Redis that restarts empty: the producer has all of it', { timeout: 90_000 }, async () => {
+  // Long enough to be under way still when Redis has gone: whose end was seen before that is not told anything again.
+  const { job, device, text, state } = await open({ tokens: 1_500 })
   const devices = [device(0), device(1)]
   const ended = job(stack.apis[0].url)
   for (const each of devices) await each.sees(() => each.text.length > 500, 'some text')
