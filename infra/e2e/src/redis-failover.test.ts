@@ -13,6 +13,9 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { openAnswer } from './answer.test.fixture.ts'
 import { Device } from './task.test.fixture.ts'
 
+const deadlineMs = 30_000
+const testMs = 120_000
+
 let cluster: RedisCluster
 let api: ServiceProcess
 let gateway: ServiceProcess
@@ -20,16 +23,14 @@ let gateway: ServiceProcess
 beforeAll(async () => {
   cluster = await startRedisCluster({ replicas: true })
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'e2e_redis_failover')
-  api = await startService('notify-api', { MYSQL_URL, REDIS_URL: cluster.url })
-  gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url, NOTIFY_API_URL: api.url })
-}, 60_000)
+  api = await startService('notify-api', { MYSQL_URL, REDIS_URL: cluster.url }, { deadlineMs })
+  gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url, NOTIFY_API_URL: api.url }, { deadlineMs })
+}, testMs)
 afterAll(async () => {
   await Promise.all([api, gateway].map((service) => service?.kill()))
   await cluster?.close()
 })
 
-const deadlineMs = 30_000
-const testMs = 120_000
 const home = '/'
 /** Enough members for every node to have some of their channels. */
 const members = Array.from({ length: 12 }, (_, index) => index + 1)

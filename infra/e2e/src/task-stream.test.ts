@@ -9,8 +9,8 @@ const tokens = long ? 5_000 : 1_200
 let stack: Awaited<ReturnType<typeof openTaskStack>>
 beforeAll(async () => {
   stack = await openTaskStack('task_stream')
-})
-afterAll(() => stack.close())
+}, 120_000)
+afterAll(() => stack?.close())
 
 async function open(options: Parameters<typeof openAnswer>[1]) {
   const answer = await openAnswer(1, options)

@@ -4,18 +4,20 @@ import { nextTaskState, type TaskMessage, type TaskState } from '@tidings/protoc
 import { inject } from 'vitest'
 import { WebSocket } from 'ws'
 
+const start = { deadlineMs: 30_000 }
+
 /** Two notify-apis and two gateways on a Redis of their own. The first of each may be ended and started again. */
 export async function openTaskStack(name: string, env: NodeJS.ProcessEnv = {}) {
   const [databaseUrl, redis] = await Promise.all([createDatabase(inject('databaseServerUrl'), `e2e_${name}`), startRedis()])
   const forApi = { MYSQL_URL: databaseUrl, REDIS_URL: redis.url, ...env }
   const apis = await Promise.all([
-    startService('notify-api', { ...forApi, ...(await portsToKeep()) }),
-    startService('notify-api', forApi),
+    startService('notify-api', { ...forApi, ...(await portsToKeep()) }, start),
+    startService('notify-api', forApi, start),
   ])
   const forGateway = { REDIS_URL: redis.url, NOTIFY_API_URL: apis[1].url, DRAIN_SECONDS: '1' }
   const gateways = await Promise.all([
-    startService('realtime-gateway', { ...forGateway, ...(await portsToKeep()) }),
-    startService('realtime-gateway', forGateway),
+    startService('realtime-gateway', { ...forGateway, ...(await portsToKeep()) }, start),
+    startService('realtime-gateway', forGateway, start),
   ])
   return {
     redis,
