@@ -14,7 +14,7 @@ import { openAnswer } from './answer.test.fixture.ts'
 import { Device } from './task.test.fixture.ts'
 
 const deadlineMs = 30_000
-const testMs = 120_000
+const testMs = 180_000
 
 let cluster: RedisCluster
 let api: ServiceProcess
@@ -78,13 +78,15 @@ test('a replica that was behind takes over: what comes then arrives, in order, a
   const answers = await Promise.all(members.map((memberId) => openAnswer(memberId, { tokens: 3_000 })))
   const devices = answers.map(({ taskId }, at) => new Device(gateway.url, members[at] as number, taskId))
   const jobs = answers.map(({ job }) => job(api.url))
-  await Promise.all(devices.map((device) => device.sees(() => device.text.length > 200, 'the beginning')))
+  await Promise.all(devices.map((device) => device.sees(() => device.text.length > 200, 'the beginning', 2 * deadlineMs)))
 
   await cluster.leaveReplicasBehind()
   await send('lost by the replica 1')
   await send('lost by the replica 2')
   const reached = devices.map(({ text }) => text.length)
-  await Promise.all(devices.map((device, at) => device.sees(() => device.text.length > (reached[at] ?? 0), 'more of the text')))
+  await Promise.all(
+    devices.map((device, at) => device.sees(() => device.text.length > (reached[at] ?? 0), 'more of the text', 2 * deadlineMs)),
+  )
   await cluster.masters[0]?.kill()
   cluster.resumeReplicas()
 
