@@ -91,7 +91,7 @@ export function spawnOwned({ name, command, args, cwd, env, temporaryDirectory, 
         void exited.then(({ code, signal }) => fail(`ended with ${signal ?? `exit code ${code}`}`))
         logs.slice().forEach(read)
       }),
-    stop: async (deadlineMs = 10_000) => {
+    stop: async (deadlineMs = 20_000) => {
       const timer = setTimeout(() => void kill(), deadlineMs)
       child.kill('SIGCONT')
       const exit = await kill('SIGTERM')

@@ -30,7 +30,7 @@ export interface Upgrade {
 }
 
 const limits = { maxFrameBytes: 16_777_216, maxHeaders: 1_000, maxHeaderBytes: 65_536 }
-const patienceMs = 5_000
+const patienceMs = 10_000
 
 /** A WebSocket to a gateway for transcripts: says exactly what it is told, and keeps every frame until it is asked for. */
 export class RawSession {

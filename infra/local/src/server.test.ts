@@ -41,7 +41,7 @@ describe('the database server', () => {
     const third = await startDatabase({ directory })
     expect(await query(third.url, 'SELECT * FROM kept')).toEqual([])
     await third.stop()
-  })
+  }, 120_000)
 })
 
 describe('redis', () => {

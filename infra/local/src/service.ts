@@ -36,7 +36,7 @@ const homes: Readonly<Record<ServiceName, string>> = {
 export async function startService(
   name: ServiceName,
   env: NodeJS.ProcessEnv,
-  { deadlineMs = 15_000, onLine }: ServiceOptions = {},
+  { deadlineMs = 30_000, onLine }: ServiceOptions = {},
 ): Promise<ServiceProcess> {
   const owned = spawnOwned({
     name,

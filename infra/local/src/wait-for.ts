@@ -9,11 +9,13 @@ type Falsy = undefined | null | false | 0 | ''
  */
 export async function waitFor<T>(
   fact: () => T | Falsy | Promise<T | Falsy>,
-  { deadlineMs = 5_000, what }: { deadlineMs?: number; what: string },
+  { deadlineMs = 10_000, what }: { deadlineMs?: number; what: string },
 ): Promise<T> {
   const deadline = performance.now() + deadlineMs
   let cause: unknown
-  while (performance.now() < deadline) {
+  for (;;) {
+    // Looked at before the fact: who was held up past the deadline asks once more.
+    const late = performance.now() >= deadline
     try {
       const held = await fact()
       if (held) return held
@@ -21,7 +23,7 @@ export async function waitFor<T>(
     } catch (error) {
       cause = error
     }
+    if (late) throw new Error(`waited ${deadlineMs} ms in vain for ${what}`, { cause })
     await delay(10)
   }
-  throw new Error(`waited ${deadlineMs} ms in vain for ${what}`, { cause })
 }
