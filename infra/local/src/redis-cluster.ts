@@ -19,6 +19,8 @@ export interface RedisCluster {
 
 export async function startRedisCluster({ replicas = false } = {}): Promise<RedisCluster> {
   const count = replicas ? 6 : 3
+  // Short where replicas are to take over; otherwise nobody is to be taken for dead who was only held up.
+  const nodeTimeoutMs = replicas ? 1_000 : 15_000
   const nodes: { port: number; process: OwnedProcess; redis: Redis; directory: string }[] = []
   while (nodes.length < count) {
     const port = await freePort()
@@ -26,7 +28,7 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
     const owned = spawnOwned({
       name: `redis ${port}`,
       command: 'redis-server',
-      args: `--port ${port} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout 1000 --cluster-replica-validity-factor 0 --appendonly no --save`
+      args: `--port ${port} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout ${nodeTimeoutMs} --cluster-replica-validity-factor 0 --appendonly no --save`
         .split(' ')
         .concat('', '--dir', directory),
       temporaryDirectory: directory,
