@@ -8,6 +8,7 @@ import {
   serviceToken,
   startRedis,
   startService,
+  waitFor,
 } from '@tidings/local'
 import { decodePublication, formatPosition } from '@tidings/protocol'
 import { Redis } from 'ioredis'
@@ -18,7 +19,7 @@ import { inject } from 'vitest'
 export interface Stack {
   readonly databaseUrl: string
   readonly redis: RedisServer
-  /** Another instance; `dist` must be built. */
+  /** Another instance, once it has found MySQL and Redis; `dist` must be built. Its patience with them is {@link patient}. */
   start(env?: NodeJS.ProcessEnv, options?: ServiceOptions): Promise<NotifyApi>
   rows<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]>
   count(table: string): Promise<number>
@@ -67,6 +68,9 @@ const digits = `(${Array.from({ length: 10 }, (_, digit) => `SELECT ${digit} AS 
 /** A table expression of a million rows, with the columns a.d to f.d. */
 export const million = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => `${digits} AS ${name}`).join(', ')
 
+/** A machine that has other work to do is not taken for an outage. A test of an outage says what it needs. */
+const patient = { PUBLISH_TIMEOUT_MS: '10000', DATABASE_TIMEOUT_MS: '15000', MAX_QUEUED_MS: '15000' }
+
 const json = { 'content-type': 'application/json' }
 const answerDeadlineMs = 20_000
 
@@ -84,8 +88,11 @@ export async function openStack(name: string): Promise<Stack> {
     databaseUrl,
     redis,
     async start(env = {}, options = {}) {
-      const service = await startService('notify-api', { MYSQL_URL: databaseUrl, REDIS_URL: redis.url, ...env }, options)
-      return callable(service, services)
+      const needed = { ...patient, MYSQL_URL: databaseUrl, REDIS_URL: redis.url }
+      const api = callable(await startService('notify-api', { ...needed, ...env }, options), services)
+      // It listens before Redis has answered it: what is posted by then is left to the sweep.
+      await waitFor(async () => (await api.ops('/ready')).includes('"failing":[]'), { deadlineMs: 20_000, what: 'readiness' })
+      return api
     },
     rows,
     async count(table) {
