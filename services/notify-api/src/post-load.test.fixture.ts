@@ -1,3 +1,4 @@
+import { onTestFinished } from 'vitest'
 import type { NotifyApi } from './notify-api.test.fixture.ts'
 
 export interface Post {
@@ -23,6 +24,8 @@ export function postLoad(
 ): PostLoad {
   const posts: Post[] = []
   const stopping = new AbortController()
+  // Also when the test has failed before it could stop it.
+  onTestFinished(() => stopping.abort())
   const senders = Array.from({ length: connections }, async () => {
     while (!stopping.signal.aborted) {
       const begin = performance.now()
