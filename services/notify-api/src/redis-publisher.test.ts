@@ -2,12 +2,13 @@ import { openLog } from '@tidings/chassis'
 import { type RedisServer, startRedis, startRedisCluster, waitFor } from '@tidings/local'
 import { historyKey, historyLimits, parsePosition } from '@tidings/protocol'
 import { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { RedisPublisher } from './redis-publisher.ts'
 
 const channel = 'member:1:notification'
 const log = openLog('test', 'fatal')
-const options = { timeoutMs: 1_000, log, onPublish: () => {} }
+/** More than a busy machine holds Redis up. */
+const timeoutMs = 10_000
 
 let server: RedisServer
 let redis: Redis
@@ -22,14 +23,18 @@ beforeEach(async () => {
   await redis.flushall()
   publisher = await connected(server.url)
 })
-afterEach(() => publisher.close())
+afterEach(() => {
+  publisher.close()
+  // A test that fails while Redis stands still takes no other with it.
+  server.resume()
+})
 afterAll(async () => {
   redis.disconnect()
   await server.kill()
 })
 
-async function connected(url: string): Promise<RedisPublisher> {
-  const one = new RedisPublisher(url, options)
+async function connected(url: string, options = { timeoutMs }): Promise<RedisPublisher> {
+  const one = new RedisPublisher(url, { ...options, log, onPublish: () => {} })
   await waitFor(() => one.ping().then(() => true), { what: 'the connection' })
   return one
 }
@@ -42,7 +47,8 @@ test('positions count from 1 in an epoch that is the time at which the history b
   const parsed = positions.map(({ position }) => parsePosition(position ?? ''))
   expect(parsed.map((position) => position?.offset)).toEqual([1, 2, 3])
   const [epoch] = new Set(parsed.map((position) => position?.epoch))
-  expect(Math.abs((epoch ?? 0) - before)).toBeLessThan(5_000)
+  expect(epoch).toBeGreaterThanOrEqual(before)
+  expect(epoch).toBeLessThanOrEqual(Date.now())
   expect(await history()).toEqual([1, 2, 3].map((n) => `${epoch}-${n}\n{"a":${n}}`))
   expect(await publisher.publish('member:2:notification', '{}')).toMatchObject({ position: expect.stringMatching(/-1$/) })
 })
@@ -96,29 +102,33 @@ test('a Redis that has forgotten the script is sent it again', async () => {
 })
 
 test('a Redis that hangs is given up after the timeout, and one that is gone at once', async () => {
+  const impatient = await connected(server.url, { timeoutMs: 3_000 })
+  onTestFinished(() => impatient.close())
   server.pause()
   const begin = performance.now()
-  await expect(publisher.publish(channel, 'a')).rejects.toThrow('timed out')
-  expect(performance.now() - begin).toBeLessThan(3_000)
+  await expect(impatient.publish(channel, 'a')).rejects.toThrow('timed out')
+  // Before the connection is given up.
+  expect(performance.now() - begin).toBeLessThan(15_000)
   server.resume()
   await server.kill()
   await waitFor(
     () =>
-      publisher.ping().then(
+      impatient.ping().then(
         () => false,
         () => true,
       ),
     { what: 'the connection to break' },
   )
   const refused = performance.now()
-  await expect(publisher.publish(channel, 'a')).rejects.toThrow()
-  expect(performance.now() - refused).toBeLessThan(500)
+  await expect(impatient.publish(channel, 'a')).rejects.toThrow()
+  expect(performance.now() - refused).toBeLessThan(3_000)
   await server.restart()
-  await waitFor(() => publisher.publish(channel, 'b'), { what: 'the connection to come back' })
+  await waitFor(() => impatient.publish(channel, 'b'), { deadlineMs: 20_000, what: 'the connection to come back' })
 })
 
 test('on a cluster, channel and history share a node and publications are sharded', async () => {
   const nodes = await startRedisCluster()
+  onTestFinished(() => nodes.close())
   const cluster = await connected(nodes.url)
   const channels = Array.from({ length: 20 }, (_, index) => `member:${index + 1}:notification`)
   const published = await Promise.all([...channels, ...channels].map((name) => cluster.publish(name, '{}')))
@@ -137,7 +147,6 @@ test('on a cluster, channel and history share a node and publications are sharde
   expect(held.reduce((total, one) => total + one)).toBe(20)
   expect(Math.min(...held)).toBeGreaterThan(0)
   cluster.close()
-  await nodes.close()
 })
 
 test('a replica that takes over with less than was published begins anew, so that no position comes twice', async () => {
