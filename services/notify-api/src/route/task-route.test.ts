@@ -46,6 +46,8 @@ describe('a task', () => {
 
     const end = { status: 'succeeded', result: { answer: 42 }, notify: { message: '답이 왔습니다', redirectPath: '/chat' } }
     expect(await finish(taskId, end)).toMatchObject({ status: 200, body: { taskId, status: 'succeeded' } })
+    // Its answer may be here before what it published.
+    await waitFor(() => channel.publications.length === 6, { what: 'the publications of the task' })
     expect(folded(channel)).toEqual({
       taskId,
       kind: 'chat',
@@ -104,6 +106,7 @@ describe('a task', () => {
     expect(await finish(taskId, { ...end, result: { a: 2 } })).toMatchObject(over)
     expect(await event(taskId, { type: 'append', text: 'late' })).toMatchObject(over)
     expect(await api.member(1).post(`/task/${taskId}/cancel`)).toMatchObject(over)
+    await waitFor(() => channel.publications.length > 0, { what: 'the end' })
     expect(channel.publications.map(({ body }) => body['type'])).toEqual(['finished'])
   })
 
@@ -166,6 +169,7 @@ describe('a cancel', () => {
     expect(await event(taskId, { type: 'progress' })).toMatchObject({ status: 409, body: { taskStatus: 'cancelled' } })
     expect(await finish(taskId, { status: 'succeeded' })).toMatchObject({ status: 409, body: { taskStatus: 'cancelled' } })
     expect(await read(taskId)).toMatchObject({ status: 'cancelled', text: 'so far' })
+    await waitFor(() => channel.publications.length > 0, { what: 'the end' })
     expect(channel.publications.map(({ body }) => body)).toEqual([{ type: 'finished', status: 'cancelled' }])
   })
 

@@ -36,7 +36,8 @@ describe('text', () => {
     }
     request.end()
     expect(await answer).toMatchObject({ status: 202, body: { textBytes: bytes.length, position: expect.any(String) } })
-    expect(folded(channel)?.text).toBe(text)
+    // The answer may be here before what was published.
+    await waitFor(() => folded(channel)?.text === text, { what: 'the text' })
     expect(channel.publications.length).toBeLessThan(bytes.length / 10)
     expect((await read(taskId))['textBytes']).toBe(bytes.length)
   })
@@ -119,6 +120,7 @@ describe('NDJSON', () => {
     for (let at = 0; at < bytes.length; at += 7) request.write(bytes.subarray(at, at + 7))
     request.end()
     expect(await answer).toMatchObject({ status: 202, body: { textBytes: 6 } })
+    await waitFor(() => folded(channel)?.text === 'a나\nc', { what: 'the last event' })
     expect(folded(channel)).toMatchObject({ text: 'a나\nc', stage: '검색', percent: 5, data: [{ sources: ['s'] }] })
   })
 
@@ -192,8 +194,10 @@ describe('a cancel', () => {
     const sending = setInterval(() => curl.stdin.write('token '), 5)
     const output = textOf(curl.stdout)
     await waitFor(async () => Number((await read(taskId))['textBytes']) > 100, { what: 'some text' })
+    // Listened to before it is cancelled: curl may end before that is answered.
+    const exited = once(curl, 'exit')
     await other.member(1).post(`/task/${taskId}/cancel`)
-    await once(curl, 'exit')
+    await exited
     clearInterval(sending)
     expect(JSON.parse(await output)).toMatchObject(cancelled.body)
   })
