@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import { freePort, type ServiceProcess, startService, waitFor } from '@tidings/local'
+import { freeServicePort, type ServiceProcess, startService, waitFor } from '@tidings/local'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startEchoGateway } from './gateway.test.fixture.ts'
@@ -70,7 +70,7 @@ describe('upgrades of /ws', () => {
   })
 
   test('pass over a gateway that is gone', async () => {
-    const { url } = await edge(`http://127.0.0.1:${await freePort()}`, (await gateway('b')).url)
+    const { url } = await edge('http://127.0.0.1:1', (await gateway('b')).url)
     expect([(await connected(url)).gateway, (await connected(url)).gateway]).toEqual(['b', 'b'])
   })
 
@@ -81,7 +81,7 @@ describe('upgrades of /ws', () => {
   })
 
   test('come back to a gateway that was away', async () => {
-    const port = await freePort()
+    const port = await freeServicePort()
     const { url } = await edge(`http://127.0.0.1:${port}`)
     await expect(connected(url)).rejects.toThrow('502')
     await gateway('late', port)
@@ -89,7 +89,7 @@ describe('upgrades of /ws', () => {
   })
 
   test('are refused with 502 when no gateway answers, and with the last 503 when all drain', async () => {
-    const none = await edge(`http://127.0.0.1:${await freePort()}`)
+    const none = await edge('http://127.0.0.1:1')
     await expect(connected(none.url)).rejects.toThrow('502')
     const all = await edge(await answering('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n'))
     await expect(connected(all.url)).rejects.toThrow('503')
