@@ -11,19 +11,20 @@ function shell(script: string): OwnedProcess {
   return spawnOwned({ name: 'shell', command: '/bin/sh', args: ['-c', script] })
 }
 
+const deadlineMs = 20_000
 const said = (word: string) => (line: string) => (line === word ? true : undefined)
 
 test('the first line is found, before it came and after', async () => {
   const child = shell('echo one; echo two >&2; read forever')
-  await child.firstLine(said('one'), 5_000)
-  await child.firstLine(said('two'), 5_000)
-  await child.firstLine(said('one'), 5_000)
+  await child.firstLine(said('one'), deadlineMs)
+  await child.firstLine(said('two'), deadlineMs)
+  await child.firstLine(said('one'), deadlineMs)
   expect([...child.logs].toSorted()).toEqual(['one', 'two'])
   await child.kill()
 })
 
 test('who waits for a line hears of the end, with what was said last', async () => {
-  await expect(shell('echo no luck; exit 3').firstLine(said('ready'), 5_000)).rejects.toThrow(
+  await expect(shell('echo no luck; exit 3').firstLine(said('ready'), deadlineMs)).rejects.toThrow(
     'shell ended with exit code 3\nno luck',
   )
 })
@@ -36,13 +37,13 @@ test('who waits for a line hears of the deadline', async () => {
 
 test('a program that cannot be started has ended', async () => {
   const child = spawnOwned({ name: 'none', command: '/nowhere/program', args: [] })
-  await expect(child.firstLine(said('ready'), 5_000)).rejects.toThrow(/none ended.*\n.*ENOENT/)
+  await expect(child.firstLine(said('ready'), deadlineMs)).rejects.toThrow(/none ended.*\n.*ENOENT/)
   expect(await child.stop()).toEqual({ code: null, signal: null })
 })
 
 test('stop is SIGTERM, also to one that is paused, and twice is once', async () => {
   const child = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done")
-  await child.firstLine(said('ready'), 5_000)
+  await child.firstLine(said('ready'), deadlineMs)
   child.pause()
   expect(await child.stop()).toEqual({ code: 7, signal: null })
   expect(await child.stop()).toEqual({ code: 7, signal: null })
@@ -50,7 +51,7 @@ test('stop is SIGTERM, also to one that is paused, and twice is once', async () 
 
 test('stop is SIGKILL when the deadline has passed', async () => {
   const child = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done")
-  await child.firstLine(said('ready'), 5_000)
+  await child.firstLine(said('ready'), deadlineMs)
   expect(await child.stop(50)).toEqual({ code: null, signal: 'SIGKILL' })
 })
 
@@ -64,7 +65,7 @@ test.each(['SIGKILL', 'SIGTERM', 'SIGINT'] as const)(
     const child = spawnOwned({ name: 'grandchild', command: 'sleep', args: ['600'], temporaryDirectory: '${directory}' })
     console.log('child ' + child.pid)`
     const parent = spawnOwned({ name: 'parent', command: process.execPath, args: ['--input-type=module', '--eval', script] })
-    const pid = await parent.firstLine((line) => Number(/^child (\d+)$/.exec(line)?.[1]) || undefined, 10_000)
+    const pid = await parent.firstLine((line) => Number(/^child (\d+)$/.exec(line)?.[1]) || undefined, deadlineMs)
     expect(isAlive(pid)).toBe(true)
     await parent.kill(signal)
     await waitFor(() => !isAlive(pid), { what: 'the grandchild to be gone' })

@@ -33,7 +33,7 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
         .concat('', '--dir', directory),
       temporaryDirectory: directory,
     })
-    const started = owned.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 10_000)
+    const started = owned.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 20_000)
     // Its bus listens on port + 10000, which somebody else may have: then another port.
     if (!(await started.catch(() => false))) continue
     const redis = new Redis(port, '127.0.0.1', { retryStrategy: () => 100, maxRetriesPerRequest: null })

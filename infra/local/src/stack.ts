@@ -124,7 +124,7 @@ export class Stack {
       this.#services.push(started)
       this.#watch(started)
       const ready = started.opsPort > 0 ? `http://127.0.0.1:${started.opsPort}/ready` : `${started.url}/live`
-      await waitFor(async () => (await fetch(ready)).ok, { deadlineMs: 10_000, what: `${name} to be ready (${ready})` })
+      await waitFor(async () => (await fetch(ready)).ok, { deadlineMs: 30_000, what: `${name} to be ready (${ready})` })
       return started
     }
     await this.#options.step(name, start, ({ url, opsPort }) => url + (opsPort > 0 ? `, ops http://127.0.0.1:${opsPort}` : ''))
