@@ -15,23 +15,23 @@ const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('
 const pem = (key: KeyObject) => key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }) as string
 
 test('a good token gives its claims', async () => {
-  const { claims } = (await openTokenVerifier({ secret }).verify(sign({ sub: '7', exp: now + 60, scope: 'a b' }))) as never
-  expect(claims).toMatchObject({ sub: '7', exp: now + 60, scope: 'a b' })
+  const { claims } = (await openTokenVerifier({ secret }).verify(sign({ sub: '7', exp: now + 3_600, scope: 'a b' }))) as never
+  expect(claims).toMatchObject({ sub: '7', exp: now + 3_600, scope: 'a b' })
 })
 
 test('every other token is refused, and said why', async () => {
-  const good = sign({ sub: '7', exp: now + 60 })
+  const good = sign({ sub: '7', exp: now + 3_600 })
   const [head, payload, signature] = good.split('.') as [string, string, string]
   const hs512Head = encode({ alg: 'HS512', typ: 'JWT' })
   const hs512 = createHmac('sha512', secret).update(`${hs512Head}.${payload}`).digest('base64url')
   const cases: Record<string, [string | undefined, string]> = {
     missing: [undefined, 'no token'],
     garbage: ['garbage', 'malformed'],
-    tampered: [`${head}.${encode({ sub: '8', exp: now + 60 })}.${signature}`, 'signature'],
-    'other secret': [createSigner({ key: `${secret}!`, algorithm: 'HS256' })({ sub: '7', exp: now + 60 }), 'signature'],
+    tampered: [`${head}.${encode({ sub: '8', exp: now + 3_600 })}.${signature}`, 'signature'],
+    'other secret': [createSigner({ key: `${secret}!`, algorithm: 'HS256' })({ sub: '7', exp: now + 3_600 }), 'signature'],
     expired: [sign({ sub: '7', exp: now - 1 }), 'expired'],
     'without exp': [sign({ sub: '7' }), 'lacks sub or exp'],
-    'without sub': [sign({ exp: now + 60 }), 'lacks sub or exp'],
+    'without sub': [sign({ exp: now + 3_600 }), 'lacks sub or exp'],
     'alg none': [`${encode({ alg: 'none', typ: 'JWT' })}.${payload}.`, 'not signed'],
     'alg none with a signature': [`${encode({ alg: 'none', typ: 'JWT' })}.${payload}.${signature}`, 'algorithm'],
     'another algorithm': [`${hs512Head}.${payload}.${hs512}`, 'algorithm'],
@@ -45,7 +45,7 @@ test('every other token is refused, and said why', async () => {
 
 test('a public key cannot be used as an HMAC secret', async () => {
   const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const head = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub: '7', exp: now + 60 })}`
+  const head = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode({ sub: '7', exp: now + 3_600 })}`
   const forged = `${head}.${createHmac('sha256', pem(publicKey)).update(head).digest('base64url')}`
   expect(await openTokenVerifier({ publicKey: pem(publicKey) }).verify(forged)).toHaveProperty(
     'refused',
@@ -60,7 +60,7 @@ test('RSA, P-256 and Ed25519 public keys verify, also with \\n written out', asy
     EdDSA: generateKeyPairSync('ed25519'),
   } as const
   for (const [algorithm, { publicKey, privateKey }] of Object.entries(pairs)) {
-    const token = createSigner({ key: pem(privateKey), algorithm: algorithm as 'RS256' })({ sub: '7', exp: now + 60 })
+    const token = createSigner({ key: pem(privateKey), algorithm: algorithm as 'RS256' })({ sub: '7', exp: now + 3_600 })
     const tokens = openTokenVerifier({ publicKey: pem(publicKey).replaceAll('\n', '\\n') })
     expect(await tokens.verify(token), algorithm).toHaveProperty('claims.sub', '7')
   }
@@ -72,7 +72,7 @@ test('keys rotate by JWKS without a restart, and an issuer that is away takes no
   const tokenOf = (index: 0 | 1) =>
     createSigner({ key: pem(pairs[index].privateKey), algorithm: index === 0 ? 'EdDSA' : 'ES256', kid: `key-${index}` })({
       sub: '7',
-      exp: now + 60,
+      exp: now + 3_600,
     })
   let served: unknown = { keys: [jwk(0), { kty: 'unknown', kid: 'odd' }] }
   let requests = 0
@@ -102,10 +102,10 @@ test('keys rotate by JWKS without a restart, and an issuer that is away takes no
 test('sub must be a member id', async () => {
   const tokens = openTokenVerifier({ secret })
   for (const sub of ['0', '-1', '1.5', 'seven', '9007199254740993', '01', ' 7'])
-    expect(await authenticateMember(tokens, sign({ sub, exp: now + 60 })), sub).toHaveProperty('refused')
+    expect(await authenticateMember(tokens, sign({ sub, exp: now + 3_600 })), sub).toHaveProperty('refused')
   for (const sub of ['7', 7] as const)
-    expect(await authenticateMember(tokens, sign({ sub: sub as string, exp: now + 60 }))).toEqual({
-      principal: { memberId: 7, expiresAt: now + 60 },
+    expect(await authenticateMember(tokens, sign({ sub: sub as string, exp: now + 3_600 }))).toEqual({
+      principal: { memberId: 7, expiresAt: now + 3_600 },
     })
 })
 

@@ -50,4 +50,4 @@ test(`${kills} times kill -9 under load: every 201 is stored and was delivered t
     { deadlineMs: 60_000, what: 'every stored notification to be delivered' },
   )
   await waitFor(async () => (await stack.count('outbox')) === 0, { deadlineMs: 20_000, what: 'an empty outbox' })
-}, 300_000)
+}, 600_000)
