@@ -139,6 +139,34 @@ test('cancel reaches the producer; the list of tasks follows', async () => {
   await listed(['late cancelled', 'early succeeded'])
 })
 
+test('what was announced while the list was being read is newer than the list', async () => {
+  // Both are told by the list only.
+  const [one, two] = [await newTask(7, 'one'), await newTask(7, 'two')]
+  const device = await stack.device(7)
+  const page = await device.tab()
+  await status(page, 'connected')
+  let release: (() => void) | undefined
+  const held = new Promise<void>((resolve) => (release = resolve))
+  let read = false
+  await page.route('**/task?**', async (route) => {
+    const response = await route.fetch()
+    read = true
+    await held
+    await route.fulfill({ response })
+  })
+  await page.evaluate(() => void window.tidings.tasks.subscribe(() => {}))
+  await waitFor(() => read, { deadlineMs, what: 'the list' })
+  await stack.post(`/task/${one}/finish`, { status: 'succeeded' })
+  const items = () => page.evaluate(() => window.tidings.tasks.getSnapshot().items)
+  await waitFor(async () => (await items()).some(({ status: now }) => now === 'succeeded'), { deadlineMs, what: 'the word' })
+  release?.()
+  await waitFor(async () => (await items()).length === 2, { deadlineMs, what: 'the list' })
+  expect((await items()).map(({ taskId, status: now }) => [taskId, now])).toEqual([
+    [two, 'queued'],
+    [one, 'succeeded'],
+  ])
+})
+
 test("another member's task is unknown, and what can be no task's id is refused", async () => {
   const device = await stack.device(5)
   const page = await device.tab()

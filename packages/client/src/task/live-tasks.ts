@@ -18,6 +18,8 @@ export class LiveTasks implements Store<TasksState> {
   readonly #cell = new Cell<TasksState>({ items: [] })
   readonly #handles = new Map<string, LiveTask>()
   #listed = false
+  /** For each reading of the list that goes on: what was announced since it began, by task. */
+  readonly #readings = new Set<Map<string, TaskSummary>>()
 
   constructor(owner: TaskOwner, api: HttpApi) {
     this.#owner = owner
@@ -52,6 +54,7 @@ export class LiveTasks implements Store<TasksState> {
 
   announced({ taskId, kind, title, status }: TaskAnnouncement): void {
     const summary: TaskSummary = { taskId, kind, status, ...(title !== undefined && { title }) }
+    for (const meanwhile of this.#readings) meanwhile.set(taskId, summary)
     const { items } = this.getSnapshot()
     const known = items.some((item) => item.taskId === taskId)
     const next = known ? items.map((item) => (item.taskId === taskId ? summary : item)) : [summary, ...items]
@@ -74,10 +77,13 @@ export class LiveTasks implements Store<TasksState> {
 
   async #list(): Promise<void> {
     this.#listed = true
+    const meanwhile = new Map<string, TaskSummary>()
+    this.#readings.add(meanwhile)
     const answer = await this.#api.get<{ items: readonly TaskSummary[] }>(`/task?limit=${maxListed}`)
+    this.#readings.delete(meanwhile)
     if (!answer.ok) return
     // What was announced meanwhile is newer than the answer, or in it.
-    const read = new Map(answer.body.items.map((item) => [item.taskId, item]))
+    const read = new Map(answer.body.items.map((item) => [item.taskId, meanwhile.get(item.taskId) ?? item]))
     const announced = this.getSnapshot().items.filter(({ taskId }) => !read.has(taskId))
     this.#cell.set({ items: [...announced, ...read.values()].slice(0, maxListed) })
   }
