@@ -69,6 +69,19 @@ test('away for longer than the history reaches back: the inbox is read, and each
   await unread(page, 132)
 })
 
+test('away for as long with an empty inbox: each is given as well', async () => {
+  const device = await stack.device(9)
+  const page = await device.tab({ pageSize: 50 })
+  await status(page, 'connected')
+  await unread(page, 0)
+  stack.wire.down()
+  const messages = Array.from({ length: 130 }, (_, at) => `away-${at}`)
+  for (const message of messages) await stack.send(9, message)
+  stack.wire.up()
+  await given(page, messages)
+  await unread(page, 130)
+})
+
 test('what the first page of the inbox brings while the connection is down is given as well', async () => {
   const device = await stack.device(8)
   let release: (() => void) | undefined

@@ -20,8 +20,8 @@ export class InboxPages {
     return this.#api.get<InboxPage>(`/notification?limit=${this.#settings.pageSize}${before ? `&before=${before}` : ''}`)
   }
 
-  /** The newest, and further ones until they reach the notification `whole`, as one; 0: the newest only. */
-  async readDownTo(whole: number): Promise<Answer<InboxPage>> {
+  /** The newest, and further ones until they reach the notification `whole`, as one; 0: to the first. Undefined: the newest only. */
+  async readDownTo(whole: number | undefined): Promise<Answer<InboxPage>> {
     let page = await this.read()
     for (let pages = 1; page.ok && pages < maxCatchUpPages && leavesHole(page.body, whole); pages += 1) {
       const more = await this.read(page.body.nextCursor)
@@ -31,6 +31,6 @@ export class InboxPages {
   }
 }
 
-function leavesHole({ items, nextCursor }: InboxPage, whole: number): boolean {
-  return whole > 0 && nextCursor !== null && (items.at(-1)?.notificationId ?? 0) > whole
+function leavesHole({ items, nextCursor }: InboxPage, whole: number | undefined): boolean {
+  return whole !== undefined && nextCursor !== null && (items.at(-1)?.notificationId ?? 0) > whole
 }

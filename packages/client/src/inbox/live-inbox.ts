@@ -210,7 +210,7 @@ export class LiveInbox implements Inbox {
     const askedAt = performance.now()
     const whole = this.#whole ?? newestId(this.#model)
     const [page, unread] = await Promise.all([
-      this.#pages.readDownTo(this.#model.loaded ? whole : 0),
+      this.#pages.readDownTo(this.#model.loaded ? whole : undefined),
       this.#api.get<UnreadCount>('/notification/unread-count'),
     ])
     if (life !== this.#life) return false
