@@ -4,6 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { arrived, connection, deadlineMs, given, inbox, status, unread } from './client-fact.test.fixture.ts'
 import { type ClientStack, openClientStack } from './client-stack.test.fixture.ts'
 
+declare global {
+  interface Window {
+    /** Lets go what the tab said to the others. */
+    speak(): void
+  }
+}
+
 let stack: ClientStack
 beforeAll(async () => {
   stack = await openClientStack('client_tab')
@@ -167,4 +174,40 @@ test('somebody else signs in: their inbox, and nothing of the one before', async
     await unread(each, 1)
   }
   await stack.hasSessions(7, 0)
+})
+
+test('somebody else has signed in when a tab reads its inbox, before it hears for whom the connection is', async () => {
+  const device = await stack.device(9)
+  const page = await device.tab()
+  await status(page, 'connected')
+  await stack.send(10, 'for ten')
+  await device.signIn(10)
+  await device.context.addInitScript(() => {
+    const held: (() => void)[] = []
+    let speaking = false
+    Object.assign(window, {
+      BroadcastChannel: class extends BroadcastChannel {
+        // oxlint-disable unicorn/require-post-message-target-origin -- a channel has none
+        override postMessage(message: unknown): void {
+          if (speaking) super.postMessage(message)
+          else held.push(() => super.postMessage(message))
+        }
+        // oxlint-enable unicorn/require-post-message-target-origin
+      },
+      speak() {
+        speaking = true
+        for (const post of held) post()
+      },
+    })
+  })
+  const other = await device.tab()
+  await unread(other, 1)
+  await other.evaluate(() => window.speak())
+  for (const each of [page, other]) {
+    await waitFor(async () => (await inbox(each)).items.map(({ message }) => message).join() === 'for ten', {
+      deadlineMs,
+      what: 'the inbox of the other member',
+    })
+  }
+  await stack.hasSessions(9, 0)
 })

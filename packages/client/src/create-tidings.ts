@@ -76,7 +76,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     ),
     remind({ state: connection.state, wake: () => connection.wake() }),
     connection.state.subscribe(() => {
-      if (connection.state.getSnapshot().status === 'connected') inbox.connected()
+      if (connection.state.getSnapshot().status === 'connected') inbox.connected(connection.memberId)
     }),
     settings.updateTitle ? showInTitle(unreadCount, inbox.subscribe) : () => {},
     settings.updateBadge ? showOnIcon(unreadCount, inbox.subscribe) : () => {},

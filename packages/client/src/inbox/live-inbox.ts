@@ -105,8 +105,13 @@ export class LiveInbox implements Inbox {
     if (this.#started) this.#readIn(gatherMs)
   }
 
-  connected(): void {
-    if (this.#started && (!this.#model.loaded || this.#readFailed)) this.#readIn(gatherMs)
+  /** `memberId`: for whom the connection is. */
+  connected(memberId: number | undefined): void {
+    if (!this.#started) return
+    // What was read before that was known may be somebody else's. The next page tells whose the cookie is now.
+    const foreign = ({ memberId: its }: InboxItem) => its !== undefined && memberId !== undefined && its !== memberId
+    if (this.#model.items.some(foreign)) this.reset()
+    else if (!this.#model.loaded || this.#readFailed) this.#readIn(gatherMs)
   }
 
   /** There may be notifications, or changes, that will not arrive. */
