@@ -50,6 +50,8 @@ export class LiveInbox implements Inbox {
   readonly #cell = new Cell<InboxState>({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
   readonly #seen = new Seen()
   readonly #recount = new Recount(() => void this.#countAgain())
+  /** The leading tab was left the time to count for this one. */
+  #waited = false
   #model: InboxModel = emptyInbox
   #started = false
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -145,7 +147,8 @@ export class LiveInbox implements Inbox {
   /** The leading tab has asked. */
   counted(unread: UnreadCount): void {
     this.#change(count(this.#model, unread, { sameRevision: true }))
-    this.#recount.counted()
+    this.#waited = false
+    this.#recount.countedElsewhere()
   }
 
   readonly reload = (): Promise<boolean> => {
@@ -263,14 +266,18 @@ export class LiveInbox implements Inbox {
   }
 
   async #countAgain(): Promise<void> {
-    // One tab asks for all of them.
-    if (!this.#owner.leading) return
+    // The leading tab asks for all of them, unless it had no reason to, or has gone meanwhile.
+    if (!this.#owner.leading && !this.#waited) {
+      this.#waited = true
+      return this.#recount.putOff()
+    }
+    this.#waited = false
     const life = this.#life
     const askedAt = performance.now()
     const answer = await this.#api.get<UnreadCount>('/notification/unread-count')
     if (life !== this.#life || !answer.ok) return
     this.#change(count(this.#model, answer.body, { sameRevision: true }))
-    this.#owner.shareCount(answer.body)
+    if (this.#owner.leading) this.#owner.shareCount(answer.body)
     this.#recount.recounted(askedAt)
   }
 

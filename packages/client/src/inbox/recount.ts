@@ -38,6 +38,17 @@ export class Recount {
     if (this.#arrivedAt >= askedAt) this.#schedule()
   }
 
+  /** Another tab has counted, and counts again what crossed with that. */
+  countedElsewhere(): void {
+    this.stop()
+    this.#countedAt = this.#now()
+  }
+
+  /** Not yet: when the next one may be. */
+  putOff(): void {
+    this.#schedule()
+  }
+
   stop(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
