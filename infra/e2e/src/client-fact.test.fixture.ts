@@ -1,9 +1,12 @@
 import { waitFor } from '@tidings/local'
 import type { ConnectionState, InboxState } from '@tidings/client'
 import type { Page } from 'playwright-core'
+import { vi } from 'vitest'
 
 /** The machine may be busy with other tests. */
 export const deadlineMs = 20_000
+// So that a fact that does not come is told by its name: a test waits for several of them.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
 export function connection(page: Page): Promise<ConnectionState> {
   return page.evaluate(() => window.tidings.connection.getSnapshot())
