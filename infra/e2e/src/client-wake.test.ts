@@ -6,12 +6,14 @@ import { type ClientStack, openClientStack } from './client-stack.test.fixture.t
 
 /** Longer than any test: only waking helps. */
 const longBackoff = { reconnectBaseMs: 2 ** 30, reconnectMaxMs: 2 ** 30 }
-/** stompjs gives up a silent connection after two heart-beat periods of 10,000 ms. */
-const heartBeatTimeoutMs = 20_000
+/** Long ones: that a connection is given up before two of them are missed is then true on a busy machine as well. */
+const heartBeatMs = 30_000
+/** When stompjs gives up a silent connection by itself. */
+const heartBeatTimeoutMs = 2 * heartBeatMs
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await openClientStack('client_wake')
+  stack = await openClientStack('client_wake', { gatewayEnv: { HEART_BEAT_MS: String(heartBeatMs) } })
 }, 120_000)
 afterAll(() => stack?.close())
 
