@@ -67,6 +67,6 @@ async function launch({ port, directory, onLine }: RedisOptions & { port: number
     onLine,
   })
   if (temporary) void server.exited.then(() => rmSync(temporary, { recursive: true, force: true }))
-  await server.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 20_000)
+  await server.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 30_000)
   return server
 }

@@ -21,6 +21,8 @@ export interface ServiceOptions {
   readonly onLine?: (line: string) => void
 }
 
+/** One that cannot start ends by itself, and is heard of then: only one that hangs has to be given up. */
+const startMs = 45_000
 const root = join(import.meta.dirname, '../../..')
 const homes: Readonly<Record<ServiceName, string>> = {
   'notify-api': 'services/notify-api',
@@ -36,7 +38,7 @@ const homes: Readonly<Record<ServiceName, string>> = {
 export async function startService(
   name: ServiceName,
   env: NodeJS.ProcessEnv,
-  { deadlineMs = 30_000, onLine }: ServiceOptions = {},
+  { deadlineMs = startMs, onLine }: ServiceOptions = {},
 ): Promise<ServiceProcess> {
   const owned = spawnOwned({
     name,
