@@ -1,6 +1,6 @@
 import { createSign, generateKeyPairSync } from 'node:crypto'
 import { request } from 'node:http'
-import { memberToken, openRawSession, type RawSession, type RefusedUpgrade, type ServiceProcess } from '@tidings/local'
+import { memberToken, openRawSession, type RawSession, type RefusedUpgrade, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Bed, connected, metric, openBed } from './gateway.test.fixture.ts'
 
@@ -169,16 +169,20 @@ test('a full gateway answers 503, and takes the next when one has left', async (
   const refusal = await openRawSession(small.url, { token: memberToken(3) })
   expect(refusal).toMatchObject({ status: 503, headers: { 'retry-after': '5' }, body: expect.stringContaining('full') })
   await first?.leaves()
+  // The client has seen its connection end; the gateway sees it by itself.
+  await waitFor(async () => (await metric(small, 'sessions')) === 1, { what: 'the room', deadlineMs: 20_000 })
   await connected(small, { memberId: 3 })
 })
 
 test('a draining gateway answers 503', async () => {
-  const draining = await bed.gateway({ DRAIN_SECONDS: '2' })
+  // One goes at once and one stays, for as long as we take to ask.
+  const draining = await bed.gateway({ DRAIN_SECONDS: '60' })
   const session = await connected(draining)
   const other = await connected(draining)
   void draining.kill('SIGTERM')
   await Promise.race([session.closed(), other.closed()])
   const refusal = await openRawSession(draining.url, { token: memberToken(3) })
   expect(refusal).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: expect.stringContaining('stopping') })
+  for (const each of [session, other]) each.socket.terminate()
   expect(await draining.exited).toEqual({ code: 0, signal: null })
 })

@@ -1,5 +1,5 @@
 import { type ServiceProcess, waitFor } from '@tidings/local'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Bed, connected, openBed, ops, ready, subscribed } from './gateway.test.fixture.ts'
 
 let bed: Bed
@@ -7,8 +7,10 @@ let gateway: ServiceProcess
 
 beforeAll(async () => {
   bed = await openBed()
-  gateway = await bed.gateway({ DRAIN_SECONDS: '2' })
+  gateway = await bed.gateway()
 })
+// A test that fails while Redis stands still takes no other with it.
+afterEach(() => bed.redis.resume())
 afterAll(() => bed.close())
 
 test('/ready is 503 soon after Redis stops answering, while /live stays 200, and 200 again when it is back', async () => {
@@ -19,9 +21,10 @@ test('/ready is 503 soon after Redis stops answering, while /live stays 200, and
       const answer = await ops(gateway, '/ready')
       return answer.status === 503 && answer
     },
-    { what: '503', deadlineMs: 6_000 },
+    { what: '503', deadlineMs: 20_000 },
   )
-  expect(performance.now() - beganAt).toBeLessThan(4_500)
+  // Three seconds, and what a busy machine adds.
+  expect(performance.now() - beganAt).toBeLessThan(10_000)
   expect(JSON.parse(text)).toEqual({ ready: false, failing: ['redis'] })
   expect((await ops(gateway, '/live')).status).toBe(200)
   bed.redis.resume()
@@ -65,6 +68,7 @@ test('codes that clients make up are one time series', async () => {
   }
   await waitFor(async () => (await ops(gateway, '/metrics')).text.includes('closes_total{code="other"} 3'), {
     what: 'three others',
+    deadlineMs: 20_000,
   })
 })
 
@@ -99,12 +103,15 @@ test('/session shows what each session of a member holds', async () => {
 })
 
 test('a draining gateway is alive and not ready', async () => {
-  const session = await connected(gateway, { memberId: 3 })
-  const other = await connected(gateway, { memberId: 3 })
-  void gateway.kill('SIGTERM')
+  // One session goes at once and one stays, for as long as we take to ask.
+  const draining = await bed.gateway({ DRAIN_SECONDS: '60' })
+  const session = await connected(draining, { memberId: 3 })
+  const other = await connected(draining, { memberId: 3 })
+  void draining.kill('SIGTERM')
   await Promise.race([session.closed(), other.closed()])
-  const { status, text } = await ops(gateway, '/ready')
+  const { status, text } = await ops(draining, '/ready')
   expect([status, JSON.parse(text)]).toEqual([503, { ready: false, failing: ['draining'] }])
-  expect((await ops(gateway, '/live')).status).toBe(200)
-  await gateway.exited
+  expect((await ops(draining, '/live')).status).toBe(200)
+  for (const each of [session, other]) each.socket.terminate()
+  await draining.exited
 })
