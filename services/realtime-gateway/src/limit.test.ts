@@ -5,21 +5,24 @@ import { type Bed, connected, message, metric, nothingElse, openBed, ops, sendFr
 
 let bed: Bed
 let gateway: ServiceProcess
+/** Short periods and small buffers, with room for a machine that holds somebody up for a few seconds. */
 let brisk: ServiceProcess
+let hasty: ServiceProcess
 let memberId = 0
 
 beforeAll(async () => {
   bed = await openBed()
-  ;[gateway, brisk] = await Promise.all([
+  ;[gateway, brisk, hasty] = await Promise.all([
     bed.gateway({ MAX_SESSIONS_PER_MEMBER: '3', MAX_FRAMES_PER_SECOND: '20' }),
-    bed.gateway({ HEART_BEAT_MS: '1000', CONNECT_TIMEOUT_MS: '1500', MAX_BUFFERED_BYTES: '200000', MAX_BUFFERED_MS: '1500' }),
+    bed.gateway({ HEART_BEAT_MS: '2000', MAX_BUFFERED_BYTES: '200000', MAX_BUFFERED_MS: '3000' }),
+    bed.gateway({ CONNECT_TIMEOUT_MS: '1500' }),
   ])
 })
 afterAll(() => bed.close())
 
 const newMember = (options = {}) => connected(gateway, { memberId: ++memberId, ...options })
 
-async function expectError(session: RawSession, code: number, said: string, deadlineMs = 10_000): Promise<void> {
+async function expectError(session: RawSession, code: number, said: string, deadlineMs = 20_000): Promise<void> {
   let frame = await session.nextFrame(deadlineMs)
   while (frame.command !== 'ERROR') frame = await session.nextFrame(deadlineMs)
   expect(frame.headers.get('message')).toContain(said)
@@ -84,38 +87,41 @@ test('sockets that never say CONNECT count as well', async () => {
 })
 
 test.concurrent('no CONNECT in time: 4408', async () => {
-  const session = (await openRawSession(brisk.url, { token: memberToken(1) })) as RawSession
+  const session = (await openRawSession(hasty.url, { token: memberToken(1) })) as RawSession
   session.sends('CONNECT\n')
   await expectError(session, 4408, 'no CONNECT within 1500 ms (CONNECT_TIMEOUT_MS)')
 })
 
-test.concurrent('we beat as agreed, and a client that beats stays', async () => {
-  const session = await connected(brisk, { memberId: 10, heartBeat: '1000,1000' })
-  const timer = setInterval(() => session.sends('\n'), 900)
-  const beganAt = performance.now()
-  await waitFor(() => session.received.filter((each) => each === '\n').length >= 5, { what: 'five beats', deadlineMs: 8_000 })
-  expect(performance.now() - beganAt).toBeLessThan(6_500)
+/** The usual time between the beats that come, of five: a busy machine makes one or two late. */
+async function usualPeriod(session: RawSession): Promise<number> {
+  const at: number[] = []
+  session.socket.on('message', (data: Buffer) => data.toString() === '\n' && at.push(performance.now()))
+  await waitFor(() => at.length >= 6, { what: 'five periods', deadlineMs: 30_000 })
+  const periods = at.slice(1).map((each, index) => each - (at[index] ?? 0))
+  return periods.toSorted((a, b) => a - b)[Math.floor(periods.length / 2)] ?? 0
+}
+
+test.concurrent('we beat as agreed, and a client that beats stays', { timeout: 90_000 }, async () => {
+  const session = await connected(brisk, { memberId: 10, heartBeat: '2000,2000' })
+  const timer = setInterval(() => session.sends('\n'), 1_000)
+  expect(await usualPeriod(session)).toBeLessThan(2_600)
   clearInterval(timer)
   // It falls silent: three periods later it is gone.
-  await expectError(session, 4408, 'silent for 3 heart-beat periods of 1000 ms', 6_000)
+  await expectError(session, 4408, 'silent for 3 heart-beat periods of 2000 ms')
 })
 
-test.concurrent('a client that wants none gets none, and answers pings instead', async () => {
+test.concurrent('a client that wants none gets none, and answers pings instead', { timeout: 60_000 }, async () => {
   const session = await connected(brisk, { memberId: 11, heartBeat: '0,0' })
   let pings = 0
   session.socket.on('ping', () => pings++)
-  await waitFor(() => pings >= 4, { what: 'four pings', deadlineMs: 8_000 })
+  await waitFor(() => pings >= 4, { what: 'four pings', deadlineMs: 30_000 })
   expect(session.received.filter((each) => each === '\n')).toEqual([])
   await nothingElse(session)
 })
 
-test.concurrent('a client that only listens has its beats besides the pings', async () => {
-  const session = await connected(brisk, { memberId: 12, heartBeat: '0,1000' })
-  const at: number[] = []
-  session.socket.on('message', () => at.push(performance.now()))
-  await waitFor(() => at.length >= 5, { what: 'five beats', deadlineMs: 8_000 })
-  const gaps = at.slice(1).map((each, index) => each - (at[index] ?? 0))
-  expect(Math.max(...gaps)).toBeLessThan(1_600)
+test.concurrent('a client that only listens has its beats besides the pings', { timeout: 60_000 }, async () => {
+  const session = await connected(brisk, { memberId: 12, heartBeat: '0,2000' })
+  expect(await usualPeriod(session)).toBeLessThan(2_600)
 })
 
 test.concurrent('a client that answers neither ping nor beat is ended', async () => {
@@ -123,16 +129,16 @@ test.concurrent('a client that answers neither ping nor beat is ended', async ()
   session.socket.pause()
   await waitFor(async () => JSON.parse((await ops(brisk, '/session?memberId=13')).text).sessions.length === 0, {
     what: 'the silent session to end',
-    deadlineMs: 8_000,
+    deadlineMs: 20_000,
   })
   session.socket.resume()
   expect((await session.closed()).code).toBe(4408)
 })
 
-/** The code that the gateway has ended a member's session with, by its log. */
-function closedWith(member: number): number | undefined {
+/** With which code and when, in Unix ms, the gateway has ended a member's session, by its log. */
+function closed(member: number): { code: number; time: number } | undefined {
   const line = brisk.logs.find((each) => each.includes('session closed') && each.includes(`"memberId":${member},`))
-  return line ? (JSON.parse(line) as { code: number }).code : undefined
+  return line ? (JSON.parse(line) as { code: number; time: number }) : undefined
 }
 
 /** A TCP proxy whose client side stops reading when told, so that the gateway's bytes wait in its own memory. */
@@ -166,7 +172,7 @@ async function throttle(target: ServiceProcess): Promise<{ url: string; freeze()
   }
 }
 
-test.concurrent('too many bytes unread: 4508 at once', async () => {
+test.concurrent('too many bytes unread: 4508 at once', { timeout: 60_000 }, async () => {
   const proxy = await throttle(brisk)
   const session = await connected(proxy, { memberId: 14 })
   await subscribed(session, '0', '/topic/heavy')
@@ -176,38 +182,42 @@ test.concurrent('too many bytes unread: 4508 at once', async () => {
   await waitFor(
     async () => {
       await bed.publisher.publish('broadcast:heavy', body)
-      return closedWith(14)
+      return closed(14)
     },
-    { what: 'the slow one to be closed', deadlineMs: 20_000 },
+    { what: 'the slow one to be closed', deadlineMs: 25_000 },
   )
-  expect(closedWith(14)).toBe(4508)
+  expect(closed(14)?.code).toBe(4508)
   clearInterval(beats)
   proxy.close()
 })
 
-test.concurrent('a few bytes that wait too long: 4508 by the timer, without another send', async () => {
+test.concurrent('a few bytes that wait too long: 4508 by the timer, without another send', { timeout: 60_000 }, async () => {
   const proxy = await throttle(brisk)
   const session = await connected(proxy, { memberId: 15 })
   await subscribed(session, '0', '/topic/stuck')
+  const witness = await connected(brisk, { memberId: 17 })
+  await subscribed(witness, '0', '/topic/stuck')
   proxy.freeze()
   const beats = setInterval(() => session.sends('\n'), 500)
   const buffered = async () =>
     (JSON.parse((await ops(brisk, '/session?memberId=15')).text) as { sessions: { bufferedBytes: number }[] }).sessions[0]
       ?.bufferedBytes ?? 0
   const body = 'x'.repeat(50_000)
+  let freeAt = 0
   await waitFor(
     async () => {
-      if ((await buffered()) > 0) return true
+      freeAt = Date.now()
       await bed.publisher.publish('broadcast:stuck', body)
+      // The gateway has handed it to both: no more than one is on its way when bytes wait.
+      await message(witness)
       return (await buffered()) > 0
     },
     { what: 'bytes to wait in the gateway', deadlineMs: 20_000 },
   )
-  const stuckAt = performance.now()
-  expect(await waitFor(() => closedWith(15), { what: 'the stuck one to be closed', deadlineMs: 6_000 })).toBe(4508)
-  const waitedMs = performance.now() - stuckAt
-  expect(waitedMs).toBeGreaterThan(500)
-  expect(waitedMs).toBeLessThan(4_000)
+  const end = await waitFor(() => closed(15), { what: 'the stuck one to be closed', deadlineMs: 20_000 })
+  expect(end.code).toBe(4508)
+  expect(end.time - freeAt).toBeGreaterThan(2_900)
+  expect(end.time - freeAt).toBeLessThan(10_000)
   clearInterval(beats)
   proxy.close()
 })
