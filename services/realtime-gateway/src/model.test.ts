@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { type ServiceProcess, waitFor } from '@tidings/local'
+import { freeServicePort, type ServiceProcess, waitFor } from '@tidings/local'
 import { expect, onTestFinished, test } from 'vitest'
 import { numbers, openBed } from './gateway.test.fixture.ts'
 import { ModelSubscriber, random } from './model.test.fixture.ts'
@@ -20,8 +20,18 @@ test.each(seeds)(
     const next = random(seed)
     const bed = await openBed()
     onTestFinished(() => bed.close())
-    const env = { MAX_UNACKED_MESSAGES: '16', MAX_FRAMES_PER_SECOND: '10000', MAX_SESSIONS_PER_MEMBER: '1000' }
-    const running: (ServiceProcess | undefined)[] = await Promise.all([bed.gateway(env), bed.gateway(env)])
+    const env = {
+      MAX_UNACKED_MESSAGES: '16',
+      MAX_FRAMES_PER_SECOND: '10000',
+      MAX_SESSIONS_PER_MEMBER: '1000',
+      // Whoever was frozen is not ended for it, however long the machine takes.
+      HEART_BEAT_MS: '600000',
+      MAX_BUFFERED_MS: '600000',
+    }
+    // It is killed and comes back on its ports, which connections of others must not take meanwhile.
+    const start = async () =>
+      bed.gateway({ ...env, PORT: String(await freeServicePort()), OPS_PORT: String(await freeServicePort()) })
+    const running: (ServiceProcess | undefined)[] = await Promise.all([start(), start()])
     const all = new Set(running)
     onTestFinished(async () => {
       await Promise.all([...all].map(async (gateway) => gateway?.kill()))
@@ -87,12 +97,12 @@ test.each(seeds)(
     await restarting
     for (const subscriber of everybody) subscriber.read()
     const complete = () => everybody.every(({ received }) => received.length >= publications)
-    await waitFor(complete, { what: 'the last publication', deadlineMs: 60_000 }).catch(() => {}) // the comparison says more
+    await waitFor(complete, { what: 'the last publication', deadlineMs: 180_000 }).catch(() => {}) // the comparison says more
     // One more goes through all: nothing can be behind it.
     await bed.publisher.publish('member:1:notification', 'end', historyLength)
     await bed.publisher.publish('member:2:notification', 'neighbour end', historyLength)
     const ended = () => everybody.every(({ received }) => received.at(-1)?.endsWith('end'))
-    await waitFor(ended, { what: 'the end', deadlineMs: 20_000 }).catch(() => {})
+    await waitFor(ended, { what: 'the end', deadlineMs: 60_000 }).catch(() => {})
     for (const subscriber of everybody) subscriber.stop()
 
     const expected = [...numbers(1, publications), 'end']
