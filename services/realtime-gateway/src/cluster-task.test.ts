@@ -21,7 +21,7 @@ let gateway: ServiceProcess
 beforeAll(async () => {
   cluster = await startRedisCluster()
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'gateway_cluster_task')
-  const forApi = { MYSQL_URL, REDIS_URL: cluster.url }
+  const forApi = { MYSQL_URL, REDIS_URL: cluster.url, PUBLISH_TIMEOUT_MS: '10000' }
   apis = await Promise.all([startService('notify-api', forApi), startService('notify-api', forApi)])
   gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url, NOTIFY_API_URL: apis[1]?.url })
   await ready(gateway)

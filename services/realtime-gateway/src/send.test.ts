@@ -133,7 +133,7 @@ test('SENDs of a transaction go at COMMIT, in order; those of an ABORT never', a
 
 test('with the real notify-api: /publish/notification/read does what the HTTP call does', { timeout: 60_000 }, async () => {
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'gateway_send')
-  const notifyApi = await startService('notify-api', { MYSQL_URL, REDIS_URL: bed.redis.url })
+  const notifyApi = await startService('notify-api', { MYSQL_URL, REDIS_URL: bed.redis.url, PUBLISH_TIMEOUT_MS: '10000' })
   try {
     const real = await bed.gateway({ NOTIFY_API_URL: notifyApi.url })
     const session = await connected(real, { memberId: 42 })

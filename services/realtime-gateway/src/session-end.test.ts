@@ -14,14 +14,14 @@ afterAll(() => bed.close())
 const revoke = (memberId: number) => bed.publisher.publish('gateway:control', JSON.stringify({ type: 'revoke', memberId }))
 
 async function expectEnd(session: RawSession, code: number, said: string): Promise<void> {
-  const error = await session.nextFrame(10_000)
+  const error = await session.nextFrame(20_000)
   expect([error.command, error.headers.get('message')]).toEqual(['ERROR', said])
   expect((await session.closed()).code).toBe(code)
 }
 
 test('a session ends when its token does, and is told before', async () => {
   const [gateway] = gateways as [ServiceProcess]
-  const token = memberToken(1, { expiresInSeconds: 3 })
+  const token = memberToken(1, { expiresInSeconds: 8 })
   const session = await connected(gateway, { token })
   await subscribed(session, '0', '/member/queue/session')
   const told = await message(session)
@@ -29,7 +29,8 @@ test('a session ends when its token does, and is told before', async () => {
   expect([type, told.headers.get('destination')]).toEqual(['expiring', '/member/queue/session'])
   await expectEnd(session, 4401, 'the token has expired')
   expect(Date.now() - expiresAt * 1_000).toBeGreaterThanOrEqual(0)
-  expect(Date.now() - expiresAt * 1_000).toBeLessThan(1_500)
+  // With the next sweep, and what a busy machine adds.
+  expect(Date.now() - expiresAt * 1_000).toBeLessThan(6_000)
 })
 
 test('who subscribes late is told late', async () => {
@@ -88,6 +89,9 @@ test('no order is lost where Redis never had one', async () => {
       what: 'the loss',
       deadlineMs: 20_000,
     })
+    // Back again, not still believed to be there.
+    const restored = () => gateway.logs.filter((line) => line.includes('redis subscriptions are up')).length > 1
+    await waitFor(restored, { what: 'the return', deadlineMs: 20_000 })
     await ready(gateway)
     expect(gateway.logs.filter((line) => line.includes('orders to the gateways were lost'))).toEqual([])
   } finally {
@@ -96,11 +100,11 @@ test('no order is lost where Redis never had one', async () => {
 })
 
 test('sessions rotate: told when to come back, and closed with 1012', async () => {
-  const rotating = await bed.gateway({ SESSION_MAX_AGE_SECONDS: '2' })
+  const rotating = await bed.gateway({ SESSION_MAX_AGE_SECONDS: '8' })
   const sessions = await Promise.all([7, 8, 9].map((memberId) => connected(rotating, { memberId })))
   for (const session of sessions) await subscribed(session, '0', '/member/queue/session')
   for (const session of sessions) {
-    const { type, reconnectAfterMs } = JSON.parse((await message(session, 6_000)).body) as {
+    const { type, reconnectAfterMs } = JSON.parse((await message(session, 20_000)).body) as {
       type: string
       reconnectAfterMs: number
     }
@@ -128,13 +132,13 @@ test('one line is logged for each session that ends, and nothing of what it carr
   for (const secret of ['confidential', token, token.split('.')[2] ?? '']) expect(lines.join('\n')).not.toContain(secret)
 })
 
-test('a gateway that stood still itself ends nobody for being silent', { timeout: 40_000 }, async () => {
-  const gateway = await bed.gateway({ HEART_BEAT_MS: '1000' })
+test('a gateway that stood still itself ends nobody for being silent', { timeout: 60_000 }, async () => {
+  const gateway = await bed.gateway({ HEART_BEAT_MS: '2000' })
   const session = await connected(gateway, { memberId: 11 })
   const beats = setInterval(() => session.sends('\n'), 500)
   gateway.pause()
   const stoppedAt = performance.now()
-  await waitFor(() => performance.now() - stoppedAt > 6_000, { what: 'longer than silence may be', deadlineMs: 8_000 })
+  await waitFor(() => performance.now() - stoppedAt > 8_000, { what: 'longer than silence may be', deadlineMs: 20_000 })
   gateway.resume()
   await nothingElse(session)
   const resumedAt = performance.now()

@@ -21,7 +21,7 @@ let pieces = 0
 beforeAll(async () => {
   bed = await openBed()
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'gateway_task_snapshot')
-  api = await startService('notify-api', { MYSQL_URL, REDIS_URL: bed.redis.url })
+  api = await startService('notify-api', { MYSQL_URL, REDIS_URL: bed.redis.url, PUBLISH_TIMEOUT_MS: '10000' })
   taskId = randomUUID()
   await post('/task', JSON.stringify({ taskId, memberId: 1, kind: 'export' }))
   text = escaped.repeat(Math.floor(maxTaskBytes / Buffer.byteLength(escaped)))
@@ -53,13 +53,16 @@ const follow = (session: RawSession, id: string) =>
   sendFrame(session, 'SUBSCRIBE', { id, destination: `/member/queue/task.${taskId}` })
 
 test('snapshots larger than MAX_BUFFERED_BYTES reach who reads, and events follow them', async () => {
-  const gateway = await bed.gateway({ NOTIFY_API_URL: api.url })
+  const gateway = await bed.gateway({ NOTIFY_API_URL: api.url, MAX_BUFFERED_MS: '60000' })
   const session = await connected(gateway)
   const ids = numbers(1, 6)
   // A link that is slower than the gateway: the first few megabytes are in the buffers of the kernel.
   session.socket.pause()
   for (const id of ids) follow(session, id)
-  await waitFor(async () => (await bufferedBytes(gateway)) > maxBufferedBytes, { what: 'a snapshot to wait' })
+  await waitFor(async () => (await bufferedBytes(gateway)) > maxBufferedBytes, {
+    what: 'a snapshot to wait',
+    deadlineMs: 20_000,
+  })
   await post(`/task/${taskId}/event`, JSON.stringify({ type: 'progress', percent: 50 }))
   session.socket.resume()
   const states = new Map<string, TaskState | undefined>()
@@ -73,7 +76,7 @@ test('snapshots larger than MAX_BUFFERED_BYTES reach who reads, and events follo
 })
 
 test('who does not read them is closed with 4508, and no more than one of them waits for it', async () => {
-  const gateway = await bed.gateway({ NOTIFY_API_URL: api.url, MAX_BUFFERED_MS: '2000' })
+  const gateway = await bed.gateway({ NOTIFY_API_URL: api.url, MAX_BUFFERED_MS: '5000' })
   const session = await connected(gateway)
   follow(session, 'first')
   const { length } = Buffer.from((await message(session)).body)
@@ -86,7 +89,7 @@ test('who does not read them is closed with 4508, and no more than one of them w
       most = Math.max(most, await bufferedBytes(gateway))
       return (await metric(gateway, 'closes_total{code="4508"}')) === 1
     },
-    { deadlineMs: 20_000, what: 'the end' },
+    { deadlineMs: 25_000, what: 'the end' },
   )
   expect(most).toBeGreaterThan(maxBufferedBytes)
   expect(most).toBeLessThan(maxBufferedBytes + length)

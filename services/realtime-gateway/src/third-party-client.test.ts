@@ -63,6 +63,7 @@ async function untilSubscribed(memberId: number): Promise<void> {
   const what = `the subscription of member ${memberId}`
   await waitFor(async () => Number(await listeners(memberId)) > 0 && (await subscriptionsOf(memberId))[0]?.subscriptions.length, {
     what,
+    deadlineMs: 20_000,
   })
 }
 
