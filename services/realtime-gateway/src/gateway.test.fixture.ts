@@ -44,7 +44,7 @@ export async function openBed(): Promise<Bed> {
 export async function ready(gateway: ServiceProcess): Promise<void> {
   await waitFor(async () => (await ops(gateway, '/ready')).status === 200, {
     what: 'the gateway to be ready',
-    deadlineMs: 15_000,
+    deadlineMs: 30_000,
   })
 }
 
@@ -86,13 +86,13 @@ export function sendFrame(session: RawSession, command: string, headers: Readonl
 }
 
 /** The next frames, which must be MESSAGEs: their bodies. */
-export async function bodies(session: RawSession, count: number, deadlineMs = 10_000): Promise<string[]> {
+export async function bodies(session: RawSession, count: number, deadlineMs = 20_000): Promise<string[]> {
   const received: string[] = []
   while (received.length < count) received.push((await message(session, deadlineMs)).body)
   return received
 }
 
-export async function message(session: RawSession, deadlineMs = 10_000): Promise<ServerFrame> {
+export async function message(session: RawSession, deadlineMs = 20_000): Promise<ServerFrame> {
   const frame = await session.nextFrame(deadlineMs)
   if (frame.command !== 'MESSAGE') throw new Error(`${frame.command} ${frame.headers.get('message')} ${frame.body}`)
   return frame
