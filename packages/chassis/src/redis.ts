@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 
 export type RedisConnection = Redis | Cluster
@@ -47,6 +48,11 @@ export function connectRedis(url: string, { shardedSubscribers, ...options }: Co
       ...(first.protocol === 'rediss:' ? { tls: {} } : {}),
     },
   })
+}
+
+/** Resolves when the connection can be used, or when the first attempt has failed or taken too long. */
+export async function opened(redis: RedisConnection): Promise<void> {
+  if (redis.status !== 'ready') await once(redis, 'ready', { signal: AbortSignal.timeout(connectTimeoutMs) }).catch(() => {})
 }
 
 /** True when the URL names a Redis Cluster, where publications are sharded (SPUBLISH, SSUBSCRIBE). */

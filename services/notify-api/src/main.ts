@@ -45,6 +45,8 @@ await run(async (): Promise<RunningService> => {
   const parts = { notifications, inbox, reads, outboxStore, outbox, idempotency, tasks }
   const app = await buildApp({ config, log, metrics, parts })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
+  // Who posts once we say that we listen is told whether the member is online. While Redis is away, posts are taken all the same.
+  await Promise.all([publisher.opened(), tasks.opened()])
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
 
   return {

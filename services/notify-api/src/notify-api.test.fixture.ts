@@ -8,7 +8,6 @@ import {
   serviceToken,
   startRedis,
   startService,
-  waitFor,
 } from '@tidings/local'
 import { decodePublication, formatPosition } from '@tidings/protocol'
 import { Redis } from 'ioredis'
@@ -19,7 +18,7 @@ import { inject } from 'vitest'
 export interface Stack {
   readonly databaseUrl: string
   readonly redis: RedisServer
-  /** Another instance, once it has found MySQL and Redis; `dist` must be built. Its patience with them is {@link patient}. */
+  /** Another instance; `dist` must be built. Its patience with them is {@link patient}. */
   start(env?: NodeJS.ProcessEnv, options?: ServiceOptions): Promise<NotifyApi>
   rows<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]>
   count(table: string): Promise<number>
@@ -89,10 +88,7 @@ export async function openStack(name: string): Promise<Stack> {
     redis,
     async start(env = {}, options = {}) {
       const needed = { ...patient, MYSQL_URL: databaseUrl, REDIS_URL: redis.url }
-      const api = callable(await startService('notify-api', { ...needed, ...env }, options), services)
-      // It listens before Redis has answered it: what is posted by then is left to the sweep.
-      await waitFor(async () => (await api.ops('/ready')).includes('"failing":[]'), { deadlineMs: 20_000, what: 'readiness' })
-      return api
+      return callable(await startService('notify-api', { ...needed, ...env }, options), services)
     },
     rows,
     async count(table) {

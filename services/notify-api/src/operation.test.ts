@@ -120,6 +120,17 @@ test('a token is never taken by another algorithm than ours, and an expired one 
   await api.stop()
 })
 
+test('who posts as soon as it listens is told whether the member is online; a Redis that hangs is not waited for', async () => {
+  const early = await stack.start()
+  expect((await early.send(hello)).body['online']).toBe(false)
+  await early.stop()
+  stack.redis.pause()
+  const without = await stack.start({ PUBLISH_TIMEOUT_MS: '1000' })
+  expect((await without.send(hello)).body['online']).toBeNull()
+  stack.redis.resume()
+  await without.stop()
+})
+
 test('no log line holds a token, a cookie or a message, whatever goes wrong', async () => {
   const lines: string[] = []
   const api = await stack.start({ LOG_LEVEL: 'trace', PUBLISH_TIMEOUT_MS: '1000' }, { onLine: (line) => lines.push(line) })

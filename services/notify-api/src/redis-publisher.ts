@@ -1,4 +1,4 @@
-import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, opened, type RedisConnection } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
 import { runNote, publishScript } from './publish-script.ts'
@@ -70,6 +70,11 @@ export class RedisPublisher implements Publisher {
       lastError = ''
       log.info('redis connected')
     })
+  }
+
+  /** Resolves when there is a connection to Redis, or none could be had. */
+  opened(): Promise<void> {
+    return opened(this.#redis)
   }
 
   publish(channel: string, body: string): Promise<Published> {

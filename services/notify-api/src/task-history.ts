@@ -1,4 +1,4 @@
-import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, opened, type RedisConnection } from '@tidings/chassis'
 import { historyKey, historyLimits, type TaskEvent, type TaskProducerEvent, type TaskStatus } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
 import { unavailable } from './problem.ts'
@@ -89,6 +89,11 @@ export class TaskHistory {
     this.#redis.on('ready', () => {
       lastError = ''
     })
+  }
+
+  /** Resolves when there is a connection to Redis, or none could be had. */
+  opened(): Promise<void> {
+    return opened(this.#redis)
   }
 
   /** Begins the channel, or finds out anew how it stands; answers the task's status. */

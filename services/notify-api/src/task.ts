@@ -56,6 +56,11 @@ export class Tasks {
     this.#log = log
   }
 
+  /** Resolves when there is a connection to Redis, or none could be had. */
+  opened(): Promise<void> {
+    return this.#history.opened()
+  }
+
   /**
    * Stores a task and tells the member's devices. Cancelled from the beginning when the cancel came before it.
    *
