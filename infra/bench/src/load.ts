@@ -33,19 +33,24 @@ export async function load({
   const latencies: number[] = []
   const begin = performance.now()
   let sent = 0
-  await Promise.all(
-    sockets.map(async (socket, connection) => {
-      const answers = answersOf(socket)
-      while (performance.now() - begin < seconds * 1_000 && sent < requests) {
-        const sentAt = performance.now()
+  const one = (socket: Socket, connection: number) =>
+    new Promise<void>((resolve, reject) => {
+      let sentAt = 0
+      const next = () => {
+        if (performance.now() - begin >= seconds * 1_000 || sent >= requests) return resolve()
+        sentAt = performance.now()
         socket.write(post(token, 1 + ((connection * 7_919 + sent++) % 10_000)))
-        const { value } = await answers.next()
-        if (!value?.startsWith('HTTP/1.1 201')) throw new Error(`expected 201, got ${value}`)
-        latencies.push(performance.now() - sentAt)
       }
-      socket.destroy()
-    }),
-  )
+      socket.on('error', reject)
+      onAnswer(socket, (head) => {
+        if (!head.startsWith('HTTP/1.1 201')) return reject(new Error(`expected 201, got ${head}`))
+        latencies.push(performance.now() - sentAt)
+        next()
+      })
+      next()
+    })
+  await Promise.all(sockets.map(one))
+  for (const socket of sockets) socket.destroy()
   return { answers: latencies.length, seconds: (performance.now() - begin) / 1_000, latencies }
 }
 
@@ -58,18 +63,15 @@ function post(token: string, memberId: number): string {
   return `POST /notification/send HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
-/** The heads of whole answers, one at a time. */
-async function* answersOf(socket: Socket): AsyncGenerator<string, undefined> {
-  let held: Buffer = Buffer.alloc(0)
-  for await (const chunk of socket) {
-    held = held.length === 0 ? (chunk as Buffer) : Buffer.concat([held, chunk as Buffer])
-    const end = held.indexOf(endOfHead)
-    if (end === -1) continue
-    const head = held.toString('latin1', 0, end)
+/** Told the head of each whole answer. */
+function onAnswer(socket: Socket, answered: (head: string) => void): void {
+  let held: Buffer | undefined
+  socket.on('data', (chunk: Buffer) => {
+    const answer = held ? Buffer.concat([held, chunk]) : chunk
+    const end = answer.indexOf(endOfHead)
+    const head = end === -1 ? '' : answer.toString('latin1', 0, end)
     const length = Number(/content-length: (\d+)/i.exec(head)?.[1])
-    if (held.length < end + 4 + length) continue
-    held = held.subarray(end + 4 + length)
-    yield head
-  }
-  return undefined
+    held = answer.length >= end + endOfHead.length + length ? undefined : answer
+    if (!held) answered(head)
+  })
 }

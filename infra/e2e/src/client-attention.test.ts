@@ -34,7 +34,7 @@ const patience = { lookingMs: 250, busyMs: 5_000 }
 async function watchedDevice(memberId: number): Promise<Device> {
   const device = await stack.device(memberId)
   await device.context.addInitScript(({ lookingMs, busyMs }) => {
-    const { setTimeout } = window
+    const setTimeout = window.setTimeout.bind(window)
     Object.assign(window, {
       setTimeout: (work: () => void, afterMs?: number) => setTimeout(work, afterMs === lookingMs ? busyMs : afterMs),
       BroadcastChannel: class extends BroadcastChannel {
