@@ -1,6 +1,5 @@
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
-import helmet from '@fastify/helmet'
 import { type Log, openTokenVerifier, originMatcher } from '@tidings/chassis'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
 import { backend, type Caller, callerDecorator, eitherCaller, member } from './caller.ts'
@@ -18,6 +17,7 @@ import { type NotificationParts, notificationRoutes } from './route/notification
 import { type SessionParts, sessionRoutes } from './route/session-route.ts'
 import { memberTaskRoutes, type TaskParts, taskRoutes } from './route/task-route.ts'
 import { taskStreamRoute } from './route/task-stream-route.ts'
+import { addSecurityHeaders } from './security-header.ts'
 import { validatorCompiler } from './validation.ts'
 
 export interface AppOptions {
@@ -54,10 +54,7 @@ export async function buildApp({ config, log, metrics, parts }: AppOptions): Pro
   })
   endIdleConnections(app)
   acceptJsonOnly(app)
-  // JSON takes part in no page: nothing may frame it, run from it or guess its type.
-  await app.register(helmet, {
-    contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
-  })
+  addSecurityHeaders(app)
   await app.register(cookie, { hook: false })
   await openDocument(app, config.member.cookie)
 

@@ -5,7 +5,8 @@ import fastifyWebsocket from '@fastify/websocket'
 import { stompVersions, subprotocols } from '@tidings/protocol'
 import { type FastifyInstance, fastify } from 'fastify'
 import type { WebSocket } from 'ws'
-import { type Handshake, handshake, peerOf } from './handshake.ts'
+import { type Handshake, handshake, peerDecorator, peerOf } from './handshake.ts'
+import type { Peer } from './session.ts'
 import { WebSocketTransport } from './websocket-transport.ts'
 import type { WriteBatch } from './write-batch.ts'
 
@@ -26,6 +27,7 @@ export async function buildApp(
     requestTimeout: requestMs,
     routerOptions: { ignoreTrailingSlash: false },
   })
+  app.decorateRequest<Peer | null>(peerDecorator, null)
   await app.register(fastifyCookie)
   await app.register(fastifyWebsocket, {
     options: {

@@ -12,8 +12,8 @@ export interface Handshake {
   readonly metrics: Metrics
 }
 
-/** Decided before the upgrade; taken by the upgraded connection. */
-const peers = new WeakMap<FastifyRequest, Peer>()
+/** The name of the request's decorator: decided before the upgrade, taken by the upgraded connection. */
+export const peerDecorator = 'peer'
 
 /**
  * The steps before an upgrade (PROTOCOL.md §2), each of which may refuse it with an HTTP answer that says why: is there room, may this
@@ -33,7 +33,10 @@ export function handshake({ sessions, allowOrigin, tokens, memberCookie, metrics
     const token = request.cookies[memberCookie]
     const member = await authenticateMember(tokens, token)
     if (member.refused !== undefined) return refuse(reply, 401, 'Unauthorized', `cookie ${memberCookie}: ${member.refused}`)
-    peers.set(request, { principal: member.principal, credentials: { token: copyOf(token as string), origin: origin as string } })
+    request.setDecorator<Peer>(peerDecorator, {
+      principal: member.principal,
+      credentials: { token: copyOf(token as string), origin: origin as string },
+    })
   }
 }
 
@@ -44,7 +47,7 @@ function copyOf(text: string): string {
 
 /** Who passed the handshake with this request. */
 export function peerOf(request: FastifyRequest): Peer {
-  const peer = peers.get(request)
+  const peer = request.getDecorator<Peer | null>(peerDecorator)
   if (!peer) throw new Error('the request did not pass the handshake')
   return peer
 }
