@@ -20,7 +20,7 @@ export interface RedisCluster {
 export async function startRedisCluster({ replicas = false } = {}): Promise<RedisCluster> {
   const count = replicas ? 6 : 3
   // Short where replicas are to take over; otherwise nobody is to be taken for dead who was only held up.
-  const nodeTimeoutMs = replicas ? 1_000 : 15_000
+  const nodeTimeoutMs = replicas ? 2_000 : 15_000
   const nodes: { port: number; process: OwnedProcess; redis: Redis; directory: string }[] = []
   while (nodes.length < count) {
     const port = await freePort()
