@@ -167,6 +167,62 @@ test('what was announced while the list was being read is newer than the list', 
   ])
 })
 
+test('a list that could not be read is read again', async () => {
+  await newTask(8, 'told late')
+  const device = await stack.device(8)
+  const page = await device.tab()
+  await status(page, 'connected')
+  let refused = 0
+  await page.route('**/task?**', (route) => (refused < 3 ? (refused++, route.fulfill({ status: 503 })) : route.continue()))
+  await page.evaluate(() => void window.tidings.tasks.subscribe(() => {}))
+  const titles = () =>
+    page.evaluate(() =>
+      window.tidings.tasks
+        .getSnapshot()
+        .items.map(({ title }) => title)
+        .join(),
+    )
+  await waitFor(async () => (await titles()) === 'told late', { deadlineMs, what: 'the list' })
+  expect(refused).toBe(3)
+})
+
+test('somebody else signs in while the list is being read: it is not theirs', async () => {
+  await newTask(9, "the first one's")
+  await newTask(10, "the second one's")
+  // By whom its inbox is for the page finds out who has signed in.
+  await stack.send(10, 'hello')
+  const device = await stack.device(9)
+  const page = await device.tab()
+  await status(page, 'connected')
+  let release: (() => void) | undefined
+  const held = new Promise<void>((resolve) => (release = resolve))
+  let read = 0
+  await page.route('**/task?**', async (route) => {
+    const response = await route.fetch()
+    if (++read === 1) await held
+    await route.fulfill({ response })
+  })
+  await page.evaluate(() => {
+    Object.assign(window, { seen: [] as string[] })
+    window.tidings.tasks.subscribe(() => {
+      const { seen } = window as unknown as { seen: string[] }
+      seen.push(...window.tidings.tasks.getSnapshot().items.map(({ title }) => title ?? ''))
+    })
+  })
+  await waitFor(() => read === 1, { deadlineMs, what: 'the first list' })
+  await device.signIn(10)
+  await page.evaluate(() => void window.tidings.inbox.reload())
+  const seen = () => page.evaluate(() => (window as unknown as { seen: string[] }).seen)
+  await waitFor(async () => (await seen()).includes("the second one's"), { deadlineMs, what: 'the second list' })
+  const answered = page.waitForResponse('**/task?**')
+  release?.()
+  await (await answered).finished()
+  // One more look after the answer has been read.
+  await newTask(10, 'later')
+  await waitFor(async () => (await seen()).includes('later'), { deadlineMs, what: 'what comes later' })
+  expect(await seen()).not.toContain("the first one's")
+})
+
 test("another member's task is unknown, and what can be no task's id is refused", async () => {
   const device = await stack.device(5)
   const page = await device.tab()

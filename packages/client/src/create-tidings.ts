@@ -24,6 +24,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   const tasks = new LiveTasks(
     { watch: (taskId, fresh) => connection.watch(taskId, fresh), unwatch: (taskId) => connection.unwatch(taskId) },
     api,
+    settings,
   )
   const inbox = new LiveInbox(settings, api, {
     announce(item) {
@@ -76,7 +77,9 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     ),
     remind({ state: connection.state, wake: () => connection.wake() }),
     connection.state.subscribe(() => {
-      if (connection.state.getSnapshot().status === 'connected') inbox.connected(connection.memberId)
+      if (connection.state.getSnapshot().status !== 'connected') return
+      inbox.connected(connection.memberId)
+      tasks.connected()
     }),
     settings.updateTitle ? showInTitle(unreadCount, inbox.subscribe) : () => {},
     settings.updateBadge ? showOnIcon(unreadCount, inbox.subscribe) : () => {},

@@ -1,4 +1,5 @@
 import type { TaskAnnouncement, TaskMessage } from '@tidings/protocol'
+import { type BackoffLimits, backoffMs } from '../connection/backoff.ts'
 import type { HttpApi } from '../http-api.ts'
 import { Cell, type Store } from '../store.ts'
 import { LiveTask, type TaskOwner } from './live-task.ts'
@@ -15,15 +16,22 @@ const taskName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,122}$/
 export class LiveTasks implements Store<TasksState> {
   readonly #owner: TaskOwner
   readonly #api: HttpApi
+  readonly #limits: BackoffLimits
   readonly #cell = new Cell<TasksState>({ items: [] })
   readonly #handles = new Map<string, LiveTask>()
   #listed = false
+  /** The last reading has failed, or was given up. */
+  #owing = false
   /** For each reading of the list that goes on: what was announced since it began, by task. */
   readonly #readings = new Set<Map<string, TaskSummary>>()
+  /** Readings that have failed since the last that did not. */
+  #failures = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(owner: TaskOwner, api: HttpApi) {
+  constructor(owner: TaskOwner, api: HttpApi, limits: BackoffLimits) {
     this.#owner = owner
     this.#api = api
+    this.#limits = limits
   }
 
   readonly getSnapshot = (): TasksState => this.#cell.getSnapshot()
@@ -65,11 +73,20 @@ export class LiveTasks implements Store<TasksState> {
     if (this.#listed) void this.#list()
   }
 
+  /** Who was not let in is let in again. */
+  connected(): void {
+    if (this.#owing && this.#readings.size === 0) void this.#list()
+  }
+
   stop(): void {
+    clearTimeout(this.#timer)
+    this.#readings.clear()
     for (const handle of this.#handles.values()) handle.end()
   }
 
   reset(): void {
+    // What is still on its way is somebody else's.
+    this.#readings.clear()
     this.#cell.set({ items: [] })
     for (const handle of this.#handles.values()) handle.reset()
     this.missed()
@@ -77,11 +94,19 @@ export class LiveTasks implements Store<TasksState> {
 
   async #list(): Promise<void> {
     this.#listed = true
+    this.#owing = true
+    clearTimeout(this.#timer)
     const meanwhile = new Map<string, TaskSummary>()
     this.#readings.add(meanwhile)
     const answer = await this.#api.get<{ items: readonly TaskSummary[] }>(`/task?limit=${maxListed}`)
-    this.#readings.delete(meanwhile)
-    if (!answer.ok) return
+    if (!this.#readings.delete(meanwhile)) return
+    if (!answer.ok) {
+      const waitMs = backoffMs(this.#failures++, this.#limits)
+      if (answer.status !== 401) this.#timer = setTimeout(() => void this.#list(), waitMs)
+      return
+    }
+    this.#owing = false
+    this.#failures = 0
     // What was announced meanwhile is newer than the answer, or in it.
     const read = new Map(answer.body.items.map((item) => [item.taskId, meanwhile.get(item.taskId) ?? item]))
     const announced = this.getSnapshot().items.filter(({ taskId }) => !read.has(taskId))
