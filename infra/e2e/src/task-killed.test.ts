@@ -8,7 +8,8 @@ const example = join(import.meta.dirname, '../../../packages/producer/dist/examp
 
 test('a killed producer ends as interrupted, once, though two instances look for it', { timeout: 120_000 }, async () => {
   // Longer than a producer that lives is ever kept from its turn.
-  const stack = await openTaskStack('task_killed', { TASK_LEASE_SECONDS: '10' })
+  const leaseSeconds = 10
+  const stack = await openTaskStack('task_killed', { TASK_LEASE_SECONDS: String(leaseSeconds) })
   onTestFinished(() => stack.close())
   const [api] = stack.apis
   const producer = spawnOwned({
@@ -28,7 +29,9 @@ test('a killed producer ends as interrupted, once, though two instances look for
   for (const device of devices) await device.sees(() => device.text.length > 200, 'some text')
 
   await producer.kill()
-  for (const device of devices) await device.sees(() => device.state?.status === 'interrupted', 'the end', 40_000)
+  const endMs = leaseSeconds * 1_000 + 5_000
+  const ended = devices.map((device) => device.sees(() => device.state?.status === 'interrupted', 'the end in time', endMs))
+  await Promise.all(ended)
   const stored = (await (await fetch(`${api.url}/task/${taskId}`, { headers })).json()) as { status: string; text: string }
   expect(stored.status).toBe('interrupted')
   for (const { text, ends } of devices) expect([text === stored.text, ends]).toEqual([true, 1])

@@ -18,7 +18,7 @@ import { inject } from 'vitest'
 export interface Stack {
   readonly databaseUrl: string
   readonly redis: RedisServer
-  /** Another instance; `dist` must be built. Its patience with them is {@link patient}. */
+  /** Another instance; `dist` must be built. Its patience with MySQL and Redis is {@link patient}. */
   start(env?: NodeJS.ProcessEnv, options?: ServiceOptions): Promise<NotifyApi>
   rows<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]>
   count(table: string): Promise<number>
