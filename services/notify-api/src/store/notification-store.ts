@@ -3,7 +3,7 @@ import type { OutboxRow } from '../outbox.ts'
 import type { Database } from './database.ts'
 import { isAway, isDuplicate, isTransient } from './database-error.ts'
 import { KeyTaken, type Once } from './idempotency-store.ts'
-import { bodyStart, channelOf, groupScript, type Prepared, prepare } from './write-group.ts'
+import { bodyOf, channelOf, groupScript, type Prepared, prepare } from './write-group.ts'
 
 /** The same content for one member, for several, or for everybody. */
 export interface NewNotification {
@@ -86,7 +86,7 @@ export class NotificationStore implements Commit<Prepared, Stored> {
       const outboxRows: OutboxRow[] = []
       for (const memberId of memberIds) {
         notificationIds.push(notificationId)
-        outboxRows.push({ outboxId, channel: channelOf(memberId), body: `${bodyStart(memberId)}${notificationId}${bodyEnd}` })
+        outboxRows.push({ outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notificationId, bodyEnd) })
         notificationId += this.#increment
         outboxId += this.#increment
       }

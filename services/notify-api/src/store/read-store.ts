@@ -112,9 +112,6 @@ async function readBroadcasts(connection: Connection, memberId: number, upTo: nu
   return affectedRows
 }
 
-async function tell(connection: Connection, event: ReadMessage): Promise<OutboxRow> {
-  const channel = memberChannel(event.memberId, 'read')
-  const body = JSON.stringify(event)
-  const { insertId } = await insertOutboxRow(connection, channel, body)
-  return { outboxId: insertId, channel, body }
+function tell(connection: Connection, event: ReadMessage): Promise<OutboxRow> {
+  return insertOutboxRow(connection, memberChannel(event.memberId, 'read'), JSON.stringify(event))
 }

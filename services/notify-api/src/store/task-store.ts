@@ -4,7 +4,7 @@ import type { Connection, Database } from './database.ts'
 import { DatabaseAway, isDuplicate } from './database-error.ts'
 import { insertOutboxRow } from './outbox-store.ts'
 import { isTerminal, itemColumns, nameOf, rowColumns, type TaskName, type TaskRow, type TerminalStatus } from './task-row.ts'
-import { bodyStart, channelOf } from './write-group.ts'
+import { bodyEndOf, bodyOf, channelOf } from './write-group.ts'
 
 export interface TaskEnd {
   readonly status: TerminalStatus
@@ -188,7 +188,7 @@ async function tellFinished(connection: Connection, name: TaskName, { status, re
     ...(error !== undefined && { error }),
   }
   return [
-    await outboxRow(connection, taskChannel(name), JSON.stringify(finished)),
+    await insertOutboxRow(connection, taskChannel(name), JSON.stringify(finished)),
     await announce(connection, name, 'finished', status),
   ]
 }
@@ -200,7 +200,7 @@ function announce(
   status: TaskAnnouncement['status'],
 ): Promise<OutboxRow> {
   const announcement: TaskAnnouncement = { type, ...name, status }
-  return outboxRow(connection, memberChannel(memberId, 'task'), JSON.stringify(announcement))
+  return insertOutboxRow(connection, memberChannel(memberId, 'task'), JSON.stringify(announcement))
 }
 
 async function addNotification(
@@ -213,13 +213,8 @@ async function addNotification(
     message,
     redirectPath,
   ])
-  const content = JSON.stringify({ message, redirectPath }).slice(1)
-  return outboxRow(connection, channelOf(memberId), `${bodyStart(memberId)}${insertId},${content}`)
-}
-
-async function outboxRow(connection: Connection, channel: string, body: string): Promise<OutboxRow> {
-  const { insertId } = await insertOutboxRow(connection, channel, body)
-  return { outboxId: insertId, channel, body }
+  const body = bodyOf(memberId, insertId, bodyEndOf(message, redirectPath, undefined))
+  return insertOutboxRow(connection, channelOf(memberId), body)
 }
 
 export function taskChannel({ memberId, taskId }: Pick<TaskName, 'memberId' | 'taskId'>): string {

@@ -21,23 +21,30 @@ export interface Prepared extends Weight {
 
 export function prepare({ memberIds, message, redirectPath, data, once }: NewNotification): Prepared {
   const json = data && JSON.stringify(data)
-  const bodyEnd = `,"message":${JSON.stringify(message)},"redirectPath":${JSON.stringify(redirectPath)}${json ? `,"data":${json}` : ''}}`
-  return { memberIds, message, redirectPath, data: json, bodyEnd, once, rows: memberIds.length, bytes: 2 * bodyEnd.length }
+  const bodyEnd = bodyEndOf(message, redirectPath, json)
+  return { memberIds, message, redirectPath, data: json, bodyEnd, once, rows: memberIds.length, bytes: bodyEnd.length }
 }
 
 export function channelOf(memberId: number): string {
   return memberId === everybody ? broadcastChannel('all') : memberChannel(memberId, 'notification')
 }
 
-/** The published JSON. `bodyStart`, the id and `bodyEnd` are joined here, and in SQL before the id is known, to the same bytes. */
-export function bodyStart(memberId: number): string {
-  return memberId === everybody ? '{"notificationId":' : `{"memberId":${memberId},"notificationId":`
+/** The published JSON. */
+export function bodyOf(memberId: number, notificationId: number, bodyEnd: string): string {
+  return memberId === everybody
+    ? `{"notificationId":${notificationId}${bodyEnd}`
+    : `{"memberId":${memberId},"notificationId":${notificationId}${bodyEnd}`
+}
+
+/** What follows the id in the published JSON; `data` is JSON text. */
+export function bodyEndOf(message: string, redirectPath: string, data: string | null | undefined): string {
+  return `,"message":${JSON.stringify(message)},"redirectPath":${JSON.stringify(redirectPath)}${data ? `,"data":${data}` : ''}}`
 }
 
 /**
- * The group as one script, for a connection whose transactions begin by themselves: notifications, idempotency keys, outbox rows. Outbox rows carry the ids that the first
- * INSERT has just made: LAST_INSERT_ID() is its first id until a later statement makes one, and the others follow `increment` apart.
- * `notifications` and `outbox` are the places of those two statements in the script.
+ * The group as one script, for a connection whose transactions begin by themselves: notifications, idempotency keys, outbox rows. Outbox
+ * rows name the ids that the first INSERT has just made: LAST_INSERT_ID() is its first id until a later statement makes one, and the
+ * others follow `increment` apart. `notifications` and `outbox` are the places of those two statements in the script.
  */
 export function groupScript(
   group: readonly Prepared[],
@@ -47,7 +54,7 @@ export function groupScript(
   const notifications: string[] = []
   const keys: string[] = []
   const outbox: string[] = []
-  for (const { memberIds, message, redirectPath, data, bodyEnd, once } of group) {
+  for (const { memberIds, message, redirectPath, data, once } of group) {
     const several = memberIds.length > 1
     // What goes to several members is sent to the server once.
     const text = (value: string | undefined) => {
@@ -55,12 +62,11 @@ export function groupScript(
       return several ? `@v${variables.push(escape(value)) - 1}` : escape(value)
     }
     const values = `${text(message)},${text(redirectPath)},${text(data)}`
-    const end = text(bodyEnd)
     if (once) keys.push(`(x'${once.keyHash}',x'${once.requestHash}',LAST_INSERT_ID()+${notifications.length * increment})`)
     for (const memberId of memberIds) {
       const id = `LAST_INSERT_ID()+${notifications.length * increment}`
       notifications.push(`(${memberId},${values})`)
-      outbox.push(`('${channelOf(memberId)}',CONCAT('${bodyStart(memberId)}',${id},${end}))`)
+      outbox.push(`(${id})`)
     }
   }
   const statements = [
@@ -69,7 +75,7 @@ export function groupScript(
     ...(keys.length > 0
       ? [`INSERT INTO idempotency_key (key_hash,request_hash,first_notification_id) VALUES ${keys.join(',')}`]
       : []),
-    `INSERT INTO outbox (channel,body) VALUES ${outbox.join(',')}`,
+    `INSERT INTO outbox (notification_id) VALUES ${outbox.join(',')}`,
     'COMMIT',
   ]
   return {
