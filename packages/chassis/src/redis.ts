@@ -30,7 +30,7 @@ const maxReconnectMs = 1_000
  * `error` events.
  */
 export function connectRedis(url: string, { shardedSubscribers, ...options }: ConnectionOptions): RedisConnection {
-  const common = { connectTimeout: connectTimeoutMs, retryStrategy: reconnectDelayMs, ...options }
+  const common = { connectTimeout: connectTimeoutMs, retryStrategy: reconnectDelayMs, reconnectOnError: isDemoted, ...options }
   if (url.startsWith('redis+sentinel://')) return new Redis({ ...common, ...sentinel(url) })
   const nodes = url.split(',').map((node) => node.trim())
   if (nodes.length === 1) return new Redis(url, common)
@@ -58,6 +58,11 @@ export async function opened(redis: RedisConnection): Promise<void> {
 /** True when the URL names a Redis Cluster, where publications are sharded (SPUBLISH, SSUBSCRIBE). */
 export function isCluster(url: string): boolean {
   return url.includes(',') && !url.startsWith('redis+sentinel://')
+}
+
+// A master that was made a replica keeps its connections: the same address, asked anew, may lead to its successor.
+function isDemoted({ message }: Error): boolean {
+  return message.startsWith('READONLY')
 }
 
 // With jitter, so that a fleet of gateways does not come back to a restarted Redis in one instant.

@@ -37,9 +37,9 @@ export const historyLimits = {
 /** How much history a channel keeps; undefined for kinds that have none. */
 export function historyLimitOf(channel: string): HistoryLimit | undefined {
   if (channel === controlChannel) return historyLimits.control
-  const [kind, , queue] = channel.split(':')
-  if (kind === 'broadcast') return historyLimits.broadcast
-  if (kind !== 'member' || queue === undefined) return undefined
+  if (channel.startsWith('broadcast:')) return historyLimits.broadcast
+  if (!channel.startsWith('member:')) return undefined
+  const queue = channel.slice(channel.lastIndexOf(':') + 1)
   if (queue === 'notification' || queue === 'read' || queue === 'task') return historyLimits[queue]
   return queue.startsWith('task.') ? historyLimits.taskEvents : undefined
 }

@@ -191,7 +191,9 @@ test('SIGTERM under load: what was accepted is stored and published, and the exi
   const ids = new Set(stored.map(({ id }) => id))
   expect(accepted.filter((id) => !ids.has(id))).toEqual([])
   await waitFor(() => gateway.publications.length >= ids.size, { deadlineMs: 20_000, what: 'the publications' })
-  expect(await stack.rows('SELECT outbox_id FROM outbox JOIN notification USING (notification_id) WHERE member_id = 88')).toEqual([])
+  expect(await stack.rows('SELECT outbox_id FROM outbox JOIN notification USING (notification_id) WHERE member_id = 88')).toEqual(
+    [],
+  )
 })
 
 test('a wrong configuration is refused at the start, with every error at once and no value', async () => {

@@ -70,10 +70,8 @@ export class Outbox {
   }
 
   /** Answers, for each row, how many gateways Redis has handed it to; null when it is left to the sweep. Never rejects. */
-  publish(rows: readonly OutboxRow[]): Promise<readonly (number | null)[]> {
-    const publishing = Promise.all(rows.map((row) => this.#publishNow(row))).finally(() => this.#publishing.delete(publishing))
-    this.#publishing.add(publishing)
-    return publishing
+  publish(rows: readonly OutboxRow[]): Promise<(number | null)[]> {
+    return Promise.all(rows.map((row) => (this.#open ? Promise.resolve(this.#leave(row)) : this.#publishNow(row))))
   }
 
   /** What is not published by now stays for the next sweep, whoever's it is. */
@@ -85,16 +83,24 @@ export class Outbox {
     await this.#published.close()
   }
 
-  async #publishNow({ outboxId, channel, body }: OutboxRow): Promise<number | null> {
-    if (!this.#open) {
-      try {
-        const { receivers } = await this.#publisher.publish(channel, body)
-        this.#published.add(outboxId)
+  #publishNow(row: OutboxRow): Promise<number | null> {
+    const publishing = this.#publisher.publish(row.channel, row.body).then(
+      (receivers) => {
+        this.#publishing.delete(publishing)
+        this.#published.add(row.outboxId)
         return receivers
-      } catch (error) {
+      },
+      (error: unknown) => {
+        this.#publishing.delete(publishing)
         this.#openCircuit(error)
-      }
-    }
+        return this.#leave(row)
+      },
+    )
+    this.#publishing.add(publishing)
+    return publishing
+  }
+
+  #leave({ outboxId }: OutboxRow): null {
     this.#left.set(outboxId, performance.now())
     return null
   }

@@ -1,9 +1,10 @@
 import { openLog } from '@tidings/chassis'
 import { type RedisServer, startRedis, startRedisCluster, waitFor } from '@tidings/local'
-import { historyKey, historyLimits, parsePosition } from '@tidings/protocol'
+import { historyKey, historyLimits, type Position, parsePosition } from '@tidings/protocol'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { RedisPublisher } from './redis-publisher.ts'
+import { openRelay } from './relay.test.fixture.ts'
 
 const channel = 'member:1:notification'
 const log = openLog('test', 'fatal')
@@ -41,16 +42,23 @@ async function connected(url: string, options = { timeoutMs }): Promise<RedisPub
 
 const history = () => redis.lrange(historyKey(channel), 0, -1)
 
+/** Of each publication that the history of a channel holds. */
+async function positionsOf(connection: Redis, name = channel): Promise<(Position | undefined)[]> {
+  const publications = await connection.lrange(historyKey(name), 0, -1)
+  return publications.map((publication) => parsePosition(publication.slice(0, publication.indexOf('\n'))))
+}
+
 test('positions count from 1 in an epoch that is the time at which the history began', async () => {
   const before = Date.now()
-  const positions = await Promise.all(['{"a":1}', '{"a":2}', '{"a":3}'].map((body) => publisher.publish(channel, body)))
-  const parsed = positions.map(({ position }) => parsePosition(position ?? ''))
-  expect(parsed.map((position) => position?.offset)).toEqual([1, 2, 3])
-  const [epoch] = new Set(parsed.map((position) => position?.epoch))
+  await Promise.all(['{"a":1}', '{"a":2}', '{"a":3}'].map((body) => publisher.publish(channel, body)))
+  const positions = await positionsOf(redis)
+  expect(positions.map((position) => position?.offset)).toEqual([1, 2, 3])
+  const [epoch] = new Set(positions.map((position) => position?.epoch))
   expect(epoch).toBeGreaterThanOrEqual(before)
   expect(epoch).toBeLessThanOrEqual(Date.now())
   expect(await history()).toEqual([1, 2, 3].map((n) => `${epoch}-${n}\n{"a":${n}}`))
-  expect(await publisher.publish('member:2:notification', '{}')).toMatchObject({ position: expect.stringMatching(/-1$/) })
+  await publisher.publish('member:2:notification', '{}')
+  expect(await positionsOf(redis, 'member:2:notification')).toMatchObject([{ offset: 1 }])
 })
 
 test('what is published is what the history holds', async () => {
@@ -58,7 +66,7 @@ test('what is published is what the history holds', async () => {
   const heard: string[] = []
   listener.on('message', (_channel, payload: string) => heard.push(payload))
   await listener.subscribe(channel)
-  expect(await publisher.publish(channel, '{"text":"가\\n"}')).toMatchObject({ receivers: 1 })
+  expect(await publisher.publish(channel, '{"text":"가\\n"}')).toBe(1)
   await waitFor(() => heard.length === 1, { what: 'the message' })
   expect(heard).toEqual(await history())
   listener.disconnect()
@@ -78,10 +86,12 @@ test('a history is capped in length and age, and its positions go on', async () 
 })
 
 test('a history that is gone begins anew, in a later epoch', async () => {
-  const first = parsePosition((await publisher.publish(channel, 'a')).position ?? '')
+  await publisher.publish(channel, 'a')
+  const [first] = await positionsOf(redis)
   await redis.del(historyKey(channel))
   await waitFor(() => Date.now() > (first?.epoch ?? Number.NaN), { what: 'the next millisecond' })
-  const next = parsePosition((await publisher.publish(channel, 'b')).position ?? '')
+  await publisher.publish(channel, 'b')
+  const [next] = await positionsOf(redis)
   expect(next?.offset).toBe(1)
   expect(next?.epoch).toBeGreaterThan(first?.epoch ?? Number.NaN)
 })
@@ -91,14 +101,15 @@ test.each([
   ['a list of something else', () => redis.rpush(historyKey(channel), 'x')],
 ])('%s in the place of the history does not stop the channel', async (_case, spoil) => {
   await spoil()
-  expect(await publisher.publish(channel, 'a')).toMatchObject({ position: expect.stringMatching(/-1$/) })
-  expect(await history()).toHaveLength(1)
+  await publisher.publish(channel, 'a')
+  expect(await positionsOf(redis)).toMatchObject([{ offset: 1 }])
 })
 
 test('a Redis that has forgotten the script is sent it again', async () => {
   await publisher.publish(channel, 'a')
   await redis.script('FLUSH')
-  expect(await publisher.publish(channel, 'b')).toMatchObject({ position: expect.stringMatching(/-2$/) })
+  await publisher.publish(channel, 'b')
+  expect(await positionsOf(redis)).toMatchObject([{ offset: 1 }, { offset: 2 }])
 })
 
 test('a Redis that hangs is given up after the timeout, and one that is gone at once', async () => {
@@ -123,7 +134,10 @@ test('a Redis that hangs is given up after the timeout, and one that is gone at 
   await expect(impatient.publish(channel, 'a')).rejects.toThrow()
   expect(performance.now() - refused).toBeLessThan(3_000)
   await server.restart()
-  await waitFor(() => impatient.publish(channel, 'b'), { deadlineMs: 20_000, what: 'the connection to come back' })
+  await waitFor(() => impatient.publish(channel, 'b').then(() => true), {
+    deadlineMs: 20_000,
+    what: 'the connection to come back',
+  })
 })
 
 test('on a cluster, channel and history share a node and publications are sharded', async () => {
@@ -131,21 +145,20 @@ test('on a cluster, channel and history share a node and publications are sharde
   onTestFinished(() => nodes.close())
   const cluster = await connected(nodes.url)
   const channels = Array.from({ length: 20 }, (_, index) => `member:${index + 1}:notification`)
-  const published = await Promise.all([...channels, ...channels].map((name) => cluster.publish(name, '{}')))
-  expect(published.map(({ position }) => parsePosition(position ?? '')?.offset)).toEqual([
-    ...channels.map(() => 1),
-    ...channels.map(() => 2),
-  ])
+  await Promise.all([...channels, ...channels].map((name) => cluster.publish(name, '{}')))
   const held = await Promise.all(
     nodes.url.split(',').map(async (url) => {
       const node = new Redis(url)
       const keys = await node.keys('*:history')
+      const offsets = await Promise.all(
+        keys.map(async (key) => (await positionsOf(node, key.slice(1, key.indexOf('}')))).map((position) => position?.offset)),
+      )
       node.disconnect()
-      return keys.length
+      return offsets
     }),
   )
-  expect(held.reduce((total, one) => total + one)).toBe(20)
-  expect(Math.min(...held)).toBeGreaterThan(0)
+  expect(held.flat()).toEqual(channels.map(() => [1, 2]))
+  expect(Math.min(...held.map((offsets) => offsets.length))).toBeGreaterThan(0)
   cluster.close()
 })
 
@@ -156,20 +169,42 @@ test('a replica that takes over with less than was published begins anew, so tha
   await admin.replicaof('127.0.0.1', Number(new URL(server.url).port))
   await publisher.publish(channel, '1')
   await publisher.publish('member:2:notification', '1')
-  const before = await publisher.publish(channel, '2')
+  await publisher.publish(channel, '2')
   await waitFor(async () => (await admin.llen(historyKey(channel))) === 2, {
     what: 'the replica',
     deadlineMs: 20_000,
   })
   expect(await admin.replicaof('NO', 'ONE')).toBe('OK')
-  const lost = await publisher.publish(channel, '3')
-  expect(parsePosition(lost.position ?? '')).toEqual({ ...parsePosition(before.position ?? ''), offset: 3 })
+  await publisher.publish(channel, '3')
+  const [, before, lost] = await positionsOf(redis)
+  expect(lost).toEqual({ ...before, offset: 3 })
   const promoted = await connected(replica.url)
-  const positions = []
-  for (const name of [channel, channel, 'member:2:notification']) positions.push((await promoted.publish(name, 'new')).position)
-  expect(positions.map((position) => parsePosition(position ?? '')?.offset)).toEqual([1, 2, 1])
-  expect(parsePosition(positions[0] ?? '')?.epoch).toBeGreaterThan(parsePosition(lost.position ?? '')?.epoch ?? 0)
+  for (const name of [channel, channel, 'member:2:notification']) await promoted.publish(name, 'new')
+  const positions = await positionsOf(admin)
+  expect(positions.map((position) => position?.offset)).toEqual([1, 2])
+  expect(await positionsOf(admin, 'member:2:notification')).toMatchObject([{ offset: 1 }])
+  expect(positions[0]?.epoch).toBeGreaterThan(lost?.epoch ?? Number.NaN)
   promoted.close()
   admin.disconnect()
   await replica.kill()
+})
+
+test('a master that was made a replica is left for the one that its address leads to now', async () => {
+  const successor = await startRedis()
+  onTestFinished(async () => {
+    await redis.replicaof('NO', 'ONE')
+    await successor.kill()
+  })
+  const relay = await openRelay(Number(new URL(server.url).port))
+  onTestFinished(() => relay.close())
+  const follows = await connected(`redis://127.0.0.1:${relay.port}`)
+  onTestFinished(() => follows.close())
+  await follows.publish(channel, 'a')
+  relay.target = Number(new URL(successor.url).port)
+  await redis.replicaof('127.0.0.1', relay.target)
+  await expect(follows.publish(channel, 'b')).rejects.toThrow('READONLY')
+  await waitFor(() => follows.publish(channel, 'c').then(() => true), { deadlineMs: 20_000, what: 'the successor' })
+  const reader = new Redis(successor.url)
+  onTestFinished(() => reader.disconnect())
+  expect(await positionsOf(reader)).toMatchObject([{ offset: 1 }])
 })

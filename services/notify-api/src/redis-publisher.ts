@@ -1,19 +1,15 @@
 import { connectRedis, isCluster, type Log, opened, type RedisConnection } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
-import { runNote, publishScript } from './publish-script.ts'
-
-/** What Redis answered. `position` is undefined on channels without a history. */
-export interface Published {
-  readonly position: string | undefined
-  /** Connections that were listening: gateways with a session of this member. */
-  readonly receivers: number
-}
+import { publishScript, runIdOf, runNote } from './publish-script.ts'
 
 /** Carries messages to the gateways. */
 export interface Publisher {
-  /** In the order of the calls. Rejects when Redis has not answered in time: it may still be published then. */
-  publish(channel: string, body: string): Promise<Published>
+  /**
+   * In the order of the calls on each channel. Answers how many connections were listening: gateways with a session of this member.
+   * Rejects when Redis has not answered in time: it may still be published then.
+   */
+  publish(channel: string, body: string): Promise<number>
   /** Round trip in seconds. Rejects when Redis does not answer in time. */
   ping(): Promise<number>
   close(): void
@@ -23,13 +19,13 @@ interface Waiting {
   readonly channel: string
   readonly body: string
   readonly limit: HistoryLimit | undefined
-  readonly resolve: (published: Published) => void
+  readonly resolve: (receivers: number) => void
   readonly reject: (error: unknown) => void
 }
 
 /** What the connection has besides the commands of the library. */
 interface Commands {
-  appendAndPublish(...keysAndArguments: (string | number)[]): Promise<(string | number)[]>
+  appendAndPublish(...keysAndArguments: (string | number)[]): Promise<number[]>
   publish(channel: string, body: string): Promise<number>
   spublish(channel: string, body: string): Promise<number>
 }
@@ -41,6 +37,7 @@ export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
   readonly #commands: Commands
   readonly #cluster: boolean
+  readonly #runId: () => string
   readonly #onPublish: (seconds: number) => void
   #waiting: Waiting[] = []
   /** On a cluster: what waits behind the call of its channel that is on its way. */
@@ -60,6 +57,7 @@ export class RedisPublisher implements Publisher {
       scripts: { appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') } },
     })
     this.#commands = this.#redis as unknown as Commands
+    this.#runId = runIdOf(this.#redis)
     let lastError = ''
     this.#redis.on('error', (error: Error) => {
       // Said once, not with every attempt to reconnect.
@@ -77,7 +75,7 @@ export class RedisPublisher implements Publisher {
     return opened(this.#redis)
   }
 
-  publish(channel: string, body: string): Promise<Published> {
+  publish(channel: string, body: string): Promise<number> {
     return new Promise((resolve, reject) => {
       // All that one commit has stored go together: one command, one write, one read.
       const length = this.#waiting.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
@@ -98,16 +96,19 @@ export class RedisPublisher implements Publisher {
   #flush(): void {
     const waiting = this.#waiting
     this.#waiting = []
-    let together: Waiting[] = []
+    const scripts = new Map<HistoryLimit, Waiting[]>()
     for (const one of waiting) {
       if (!one.limit) void this.#send([one], () => this.#publishPlainly(one))
       else if (this.#cluster) this.#publishSharded(one)
-      else if (together.push(one) === maxPerScript) {
+      else {
+        const together = scripts.get(one.limit) ?? []
+        scripts.set(one.limit, together)
+        if (together.push(one) < maxPerScript) continue
         void this.#appendAndPublish(together)
-        together = []
+        scripts.delete(one.limit)
       }
     }
-    if (together.length > 0) void this.#appendAndPublish(together)
+    for (const together of scripts.values()) void this.#appendAndPublish(together)
   }
 
   /** One script reaches one node only, and a redirected call may be overtaken: a channel has one call on its way at a time. */
@@ -123,28 +124,28 @@ export class RedisPublisher implements Publisher {
     this.#sharded.delete(channel)
   }
 
+  /** All with the same limit. */
   #appendAndPublish(together: readonly Waiting[]): Promise<void> {
-    const keys = together.map(({ channel }) => historyKey(channel))
-    const rest = together.flatMap(({ channel, body, limit }) => [channel, body, limit?.length ?? 0, limit?.seconds ?? 0])
     const [first] = together
+    const { length = 0, seconds = 0 } = first?.limit ?? {}
+    const keys = together.map(({ channel }) => historyKey(channel))
     const note = runNote(this.#cluster, first?.channel ?? '')
-    const keepSeconds = this.#cluster ? (first?.limit?.seconds ?? 0) : 0
-    return this.#send(together, async () => {
-      const answers = await this.#commands.appendAndPublish(keys.length + 1, ...keys, note, ...rest, keepSeconds)
-      return together.map((_, index) => ({ position: answers[2 * index] as string, receivers: answers[2 * index + 1] as number }))
-    })
+    const noteSeconds = this.#cluster ? seconds : 0
+    const bodies = together.map(({ body }) => body)
+    return this.#send(together, () =>
+      this.#commands.appendAndPublish(keys.length + 1, ...keys, note, length, seconds, this.#runId(), noteSeconds, ...bodies),
+    )
   }
 
-  async #publishPlainly({ channel, body }: Waiting): Promise<Published[]> {
-    const receivers = await (this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
-    return [{ position: undefined, receivers }]
+  async #publishPlainly({ channel, body }: Waiting): Promise<number[]> {
+    return [await (this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))]
   }
 
-  async #send(waiting: readonly Waiting[], command: () => Promise<Published[]>): Promise<void> {
+  async #send(waiting: readonly Waiting[], command: () => Promise<number[]>): Promise<void> {
     const begin = performance.now()
     try {
-      const published = await command()
-      for (const [index, { resolve }] of waiting.entries()) resolve(published[index] as Published)
+      const receivers = await command()
+      for (const [index, { resolve }] of waiting.entries()) resolve(receivers[index] as number)
     } catch (error) {
       for (const { reject } of waiting) reject(error)
     }

@@ -2,7 +2,7 @@ import { connectRedis, isCluster, type Log, opened, type RedisConnection } from 
 import { historyKey, historyLimits, type TaskEvent, type TaskProducerEvent, type TaskStatus } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
 import { unavailable } from './problem.ts'
-import { runNote } from './publish-script.ts'
+import { runIdOf, runNote } from './publish-script.ts'
 import { taskChannel } from './store/task-store.ts'
 import type { TaskName } from './store/task-row.ts'
 import { closeScript, eventScript, markScript, openScript, silenceScript } from './task-script.ts'
@@ -60,6 +60,7 @@ export class TaskHistory {
   readonly #commands: Commands
   readonly #limits: TaskLimits
   readonly #cluster: boolean
+  readonly #runId: () => string
 
   constructor(url: string, { timeoutMs, limits, log }: { timeoutMs: number; limits: TaskLimits; log: Log }) {
     this.#cluster = isCluster(url)
@@ -81,6 +82,7 @@ export class TaskHistory {
       },
     })
     this.#commands = this.#redis as unknown as Commands
+    this.#runId = runIdOf(this.#redis)
     let lastError = ''
     this.#redis.on('error', (error: Error) => {
       if (error.message !== lastError) log.warn({ err: loggable(error) }, 'redis connection of tasks failed')
@@ -107,6 +109,7 @@ export class TaskHistory {
         JSON.stringify(created),
         status,
         seconds,
+        this.#runId(),
         this.#keepSeconds,
       ),
     )
@@ -138,6 +141,7 @@ export class TaskHistory {
         Math.floor(leaseMs / 3),
         repeated ? 1 : 0,
         closingMs,
+        this.#runId(),
         this.#keepSeconds,
       ),
     )

@@ -13,14 +13,16 @@ import { sinceFunction } from './publish-script.ts'
  */
 
 const shared = (publish: string) => `${sinceFunction}
+local now = clock()
+
 local function newest()
   local last = redis.pcall('LINDEX', KEYS[1], -1)
   if type(last) == 'string' then return string.match(last, '^(%d+)-(%d+)\\n') end
 end
 
 -- What another Redis began counts as lost.
-local function forget(seconds)
-  local begun, epoch = since(KEYS[3], seconds), newest()
+local function forget(run, seconds)
+  local begun, epoch = since(run, KEYS[3], seconds), newest()
   if epoch and tonumber(epoch) < begun then redis.call('DEL', KEYS[1], KEYS[2]) end
 end
 
@@ -36,13 +38,13 @@ end
  * One event. ARGV: channel, body, bytes of text, bytes of data, byte offset of the text (empty: wherever it ends), percent, stage
  * (empty: as it is), quiet (1: no publication when the task is running), most bytes of text, of data, most publications, seconds the
  * history outlives this, ms after which MySQL is to be told again, 1 when this may be a repetition of the last append, ms after which an
- * end that was not written is given up, seconds to keep the note of who writes.
+ * end that was not written is given up, the `run_id` of this Redis, or empty, seconds to keep the note of who writes.
  *
  * Answers {ok, position, bytes of text, 1 when MySQL is to be told}, {unknown}, {over, status}, {offset, bytes of text}, or
  * {limit, name of the limit, bytes of text}.
  */
 export const eventScript = (publish: string) => `${shared(publish)}
-forget(ARGV[16])
+forget(ARGV[16], ARGV[17])
 local task = redis.call('HMGET', KEYS[2], 'status', 'text', 'data', 'leased', 'lost', 'closed')
 local status = task[1]
 if not status then return {'unknown'} end
@@ -94,10 +96,10 @@ return {'ok', position, text + moreText, renew and 1 or 0}
 
 /**
  * Begins the channel with its first event, once; or finds out again what the hash says when that was lost. ARGV: channel, body of the
- * first event, status, seconds, seconds to keep the note of who writes. Answers the status.
+ * first event, status, seconds, the `run_id` of this Redis, or empty, seconds to keep the note of who writes. Answers the status.
  */
 export const openScript = (publish: string) => `${shared(publish)}
-forget(ARGV[5])
+forget(ARGV[5], ARGV[6])
 local status = redis.call('HGET', KEYS[2], 'status')
 if status and newest() then return status end
 status = ARGV[3]
