@@ -2,6 +2,7 @@ import { waitFor } from '@tidings/local'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { type Answer, hello, type Listener, type NotifyApi, openStack, type Stack } from './notify-api.test.fixture.ts'
 import { openRelay, type Relay } from './relay.test.fixture.ts'
+import { deleteRange } from './store/outbox-store.ts'
 
 let stack: Stack
 
@@ -39,6 +40,82 @@ test('what is published is deleted soon', async () => {
   await api.send(hello)
   await emptied()
 })
+
+test('what the sweep publishes is what would have been published at once', async () => {
+  const { api, relay } = await startCuttable()
+  const content = {
+    message: '따옴표 " \\ \u2028 🎉\n끝',
+    redirectPath: '/a?b=c&d="e"',
+    data: { text: "it's \\ 가", list: [1, 2.5, null], nested: { b: true, a: {} } },
+  }
+  const channels = ['member:1:notification', 'member:2:notification', 'broadcast:all']
+  const send = async () => {
+    const sent = await api.post('/notification/send', { memberIds: [1, 2], ...content })
+    const broadcast = await api.post('/notification/broadcast', content)
+    expect([sent.status, broadcast.status]).toEqual([201, 201])
+  }
+  const before = await stack.listen(...channels)
+  await send()
+  await waitFor(() => before.publications.length === 3, { what: 'the publications' })
+  before.close()
+  relay.target = undefined
+  await stack.redis.kill()
+  await send()
+  await stack.redis.restart()
+  const after = await stack.listen(...channels)
+  relay.target = stack.redis.port
+  await waitFor(() => after.publications.length === 3, { deadlineMs: sweepDeadlineMs, what: 'the swept publications' })
+  const expected = [
+    { channel: channels[0], body: { notificationId: expect.any(Number), memberId: 1, ...content } },
+    { channel: channels[1], body: { notificationId: expect.any(Number), memberId: 2, ...content } },
+    { channel: channels[2], body: { notificationId: expect.any(Number), ...content } },
+  ]
+  expect(before.publications).toMatchObject(expected)
+  expect(after.publications).toMatchObject(expected)
+  // Nothing besides.
+  for (const { publications } of [before, after]) {
+    expect(publications.map(({ body }) => Object.keys(body).length)).toEqual([5, 5, 4])
+  }
+})
+
+test('a notification that is gone before it is swept is not published, and holds up no other', async () => {
+  const first = await stack.start()
+  await first.stop()
+  await stack.rows("INSERT INTO notification (member_id, message, redirect_path) VALUES (1, 'kept', '/')")
+  await stack.rows('INSERT INTO outbox (notification_id) SELECT notification_id + 1000 FROM notification')
+  await stack.rows('INSERT INTO outbox (notification_id) SELECT notification_id FROM notification')
+  await stack.rows('UPDATE outbox SET created_at = created_at - INTERVAL 1 MINUTE')
+  const gateway = await stack.listen(channel)
+  await first.again()
+  await emptied()
+  await waitFor(() => gateway.publications.length > 0, { what: 'the publication' })
+  expect(gateway.publications.map(({ body }) => body['message'])).toEqual(['kept'])
+})
+
+test('only what was published is deleted: a row between two others stays for its own instance', async () => {
+  const api = await stack.start()
+  await api.send(hello)
+  await stack.rows("INSERT INTO outbox (channel, body) VALUES ('member:9:read', '{}')")
+  const [between] = await stack.rows<{ id: number }>("SELECT outbox_id AS id FROM outbox WHERE channel = 'member:9:read'")
+  await api.send(hello)
+  const [last] = await stack.rows<{ id: number }>('SELECT MAX(outbox_id) AS id FROM outbox')
+  expect(last?.id).toBeGreaterThan(between?.id ?? Number.NaN)
+  await waitFor(async () => (await stack.count('outbox')) === 1, { what: 'both to be deleted' })
+  expect(await stack.rows('SELECT outbox_id AS id FROM outbox')).toEqual([between])
+})
+
+test.each([1, 3, 200])(
+  'rows are deleted along the primary key, also when the table holds nothing but those %i',
+  async (count) => {
+    await (await stack.start()).stop()
+    await stack.rows('INSERT INTO outbox (notification_id) VALUES ?', [Array.from({ length: count }, (_, index) => [index])])
+    const [ids] = await stack.rows<{ first: number; last: number }>(
+      'SELECT MIN(outbox_id) AS first, MAX(outbox_id) AS last FROM outbox',
+    )
+    const [plan] = await stack.rows<{ type: string; key: string }>(`EXPLAIN ${deleteRange}`, [ids?.first, ids?.last])
+    expect(plan).toMatchObject({ type: 'range', key: 'PRIMARY' })
+  },
+)
 
 test('a service killed between commit and publish loses nothing: after its restart the sweep publishes', async () => {
   // Longer than it takes to be killed: it must not answer before.

@@ -41,6 +41,12 @@ test('many at once share the work without a repeat', async () => {
   expect(await migrate(url)).toEqual([])
 })
 
+test('each bears being run again, as after a start that was cut off halfway', async () => {
+  const names = await migrate(url)
+  await rows('DELETE FROM migration')
+  expect(await migrate(url)).toEqual(names)
+})
+
 test('they are applied in the order of their names, each once, new ones later', async () => {
   const first = [
     file('0001_a.sql', 'CREATE TABLE a (x INT); INSERT INTO a VALUES (1)'),

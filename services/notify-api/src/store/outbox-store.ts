@@ -106,12 +106,15 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
   })
 }
 
+/** @internal for the test of its plan */
+export const deleteRange = 'DELETE FROM outbox WHERE outbox_id BETWEEN ? AND ?'
+
 /**
  * Rows that were committed together have ids that follow each other, and go as one range. One statement for each range: of several, as
  * of `outbox_id IN (…)`, the optimizer makes a scan in a small table, and a scan waits for rows that others are at.
  */
 async function deleteRows(connection: Connection, outboxIds: readonly number[]): Promise<void> {
-  for (const run of runsOf(outboxIds)) await connection.write('DELETE FROM outbox WHERE outbox_id BETWEEN ? AND ?', run)
+  for (const run of runsOf(outboxIds)) await connection.write(deleteRange, run)
 }
 
 /** The first and last of each run of whole numbers without a gap. */
