@@ -113,7 +113,10 @@ test.each([1, 3, 200])(
     const [ids] = await stack.rows<{ first: number; last: number }>(
       'SELECT MIN(outbox_id) AS first, MAX(outbox_id) AS last FROM outbox',
     )
-    const [plan] = await stack.rows<{ type: string; key: string }>(`EXPLAIN ${deleteRange}`, [ids?.first, ids?.last])
+    const [plan] = await stack.rows<{ type: string; key: string }>(`EXPLAIN FORMAT=TRADITIONAL ${deleteRange}`, [
+      ids?.first,
+      ids?.last,
+    ])
     expect(plan).toMatchObject({ type: 'range', key: 'PRIMARY' })
   },
 )
