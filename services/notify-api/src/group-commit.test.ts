@@ -1,3 +1,4 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { waitFor } from '@tidings/local'
 import { describe, expect, test } from 'vitest'
 import { type Failure, GroupCommit, type GroupLimits, Overload, type Weight } from './group-commit.ts'
@@ -31,19 +32,22 @@ function database(options: Partial<GroupLimits> = {}, failure: (error: unknown) 
 }
 
 describe('a group', () => {
-  test('begins at once with a lone command', () => {
+  test('is formed of what came in the same turn of the event loop, and waits for nothing else', async () => {
     const { group, groups } = database()
-    void group.submit(command('a'))
-    expect(groups.map(({ names }) => names)).toEqual([['a']])
+    for (const name of ['a', 'b']) void group.submit(command(name))
+    await endOfTurn()
+    expect(groups.map(({ names }) => names)).toEqual([['a', 'b']])
   })
 
   test('is formed of what came while the one before was on its way, in order, each with its own outcome', async () => {
     const { group, nth } = database()
-    const answers = ['a', 'b', 'c', 'd'].map((name) => group.submit(command(name)))
-    ;(await nth(0)).succeed()
+    const first = group.submit(command('a'))
+    const { succeed } = await nth(0)
+    const answers = ['b', 'c', 'd'].map((name) => group.submit(command(name)))
+    succeed()
     expect((await nth(1)).names).toEqual(['b', 'c', 'd'])
     ;(await nth(1)).succeed()
-    expect(await Promise.all(answers)).toEqual(['a done', 'b done', 'c done', 'd done'])
+    expect(await Promise.all([first, ...answers])).toEqual(['a done', 'b done', 'c done', 'd done'])
     await group.close()
   })
 
@@ -59,7 +63,7 @@ describe('a group', () => {
     ]) {
       void group.submit(one)
     }
-    for (const [index, names] of [['a'], ['b', 'c'], ['d'], ['e'], ['f']].entries()) {
+    for (const [index, names] of [['a', 'b'], ['c', 'd'], ['e'], ['f']].entries()) {
       const next = await nth(index)
       expect(next.names).toEqual(names)
       next.succeed()
@@ -91,11 +95,10 @@ describe('a failure', () => {
 
   test('that has nothing to do with the commands fails them all, once', async () => {
     const { group, groups, nth } = database({}, () => 'all')
-    const answers = Promise.allSettled([group.submit(command('a')), group.submit(command('b')), group.submit(command('c'))])
-    ;(await nth(0)).succeed()
-    ;(await nth(1)).fail(new Error('gone'))
-    expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected'])
-    expect(groups).toHaveLength(2)
+    const answers = Promise.allSettled(['a', 'b', 'c'].map((name) => group.submit(command(name))))
+    ;(await nth(0)).fail(new Error('gone'))
+    expect((await answers).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+    expect(groups).toHaveLength(1)
   })
 
   test('that may pass is tried again, and not for ever', async () => {
@@ -115,31 +118,37 @@ describe('a failure', () => {
 describe('the queue', () => {
   test('is bounded', async () => {
     const { group, nth } = database({ maxQueued: 2 })
-    const answers = ['a', 'b', 'c'].map((name) => group.submit(command(name)))
+    const first = group.submit(command('a'))
+    const { succeed } = await nth(0)
+    const answers = ['b', 'c'].map((name) => group.submit(command(name)))
     await expect(group.submit(command('d'))).rejects.toThrow(Overload)
     expect(group.queued).toBe(2)
-    ;(await nth(0)).succeed()
+    succeed()
     ;(await nth(1)).succeed()
-    await Promise.all(answers)
+    await Promise.all([first, ...answers])
   })
 
   test('is bounded in bytes, and takes one command that is larger', async () => {
     const { group, nth } = database({ maxQueuedBytes: 100 })
-    const answers = [command('a'), command('b', { bytes: 500 })].map((one) => group.submit(one))
+    const first = group.submit(command('a'))
+    const { succeed } = await nth(0)
+    const second = group.submit(command('b', { bytes: 500 }))
     await expect(group.submit(command('c'))).rejects.toThrow(Overload)
-    ;(await nth(0)).succeed()
+    succeed()
     ;(await nth(1)).succeed()
-    await Promise.all(answers)
+    await Promise.all([first, second])
     void group.submit(command('d', { bytes: 90 }))
     expect((await nth(2)).names).toEqual(['d'])
   })
 
   test('refuses what has waited too long', async () => {
-    const { group, groups, nth } = database({ maxWaitMs: 20 })
+    const { group, groups, nth } = database({ maxWaitMs: 500 })
+    const first = group.submit(command('a'))
+    const { succeed } = await nth(0)
     const begin = performance.now()
-    const answers = Promise.allSettled([group.submit(command('a')), group.submit(command('late'))])
-    await waitFor(() => performance.now() - begin > 40, { what: 'the wait to be over' })
-    ;(await nth(0)).succeed()
+    const answers = Promise.allSettled([first, group.submit(command('late'))])
+    await waitFor(() => performance.now() - begin > 600, { what: 'the wait to be over' })
+    succeed()
     expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
     expect(groups).toHaveLength(1)
   })
