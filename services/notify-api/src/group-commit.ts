@@ -47,9 +47,9 @@ interface Waiting<Command, Outcome> {
 const maxAttempts = 3
 
 /**
- * Concurrent commands share one commit. One group is on its way at a time; what is submitted meanwhile, or in the same turn of the event
- * loop, forms the next, so that a lone command waits for nobody and the groups grow with the load. Each command is answered by the commit
- * it was part of, in the order of submission, and a command that is refused fails alone.
+ * Concurrent commands share one commit. One group is on its way at a time; what is submitted meanwhile forms the next, so that a
+ * lone command starts at once and the groups grow with the load. Each command is answered by the commit it was part of, in the
+ * order of submission, and a command that is refused fails alone.
  */
 export class GroupCommit<Command extends Weight, Outcome> {
   readonly #commit: Commit<Command, Outcome>
@@ -89,10 +89,10 @@ export class GroupCommit<Command extends Weight, Outcome> {
 
   async #write(): Promise<void> {
     while (this.#queue.length > 0) {
-      // What arrives together is read in one turn.
-      await endOfTurn()
       const group = this.#nextGroup()
       if (group.length > 0) await this.#answer(group)
+      // What arrives together is read in one turn of the event loop, and goes into one group.
+      await endOfTurn()
     }
     // In the same breath as the last look at the queue: what is submitted from now on starts a new round.
     this.#writing = false
