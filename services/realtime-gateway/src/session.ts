@@ -67,6 +67,8 @@ export interface SessionListener {
 export const sweepMs = 500
 
 const silentPeriods = 3
+/** A ping after so many leaves one for the answer. */
+const pingAfterPeriods = 2
 /** A session that is rotated comes back within this. */
 const rotationSpreadMs = 1_000
 const maxReasonLength = 300
@@ -280,7 +282,8 @@ export class Session implements TransportListener, FrameSink {
     }
     if (heartBeat.sendMs > 0 && now - this.#transport.sentAt >= heartBeat.sendMs - sweepMs) this.#transport.send(beat)
     // Who sends no beats must answer pings.
-    if (heartBeat.expectMs === 0 && now - this.#pingedAt >= limits.heartBeatMs) {
+    const askedAt = Math.max(this.#activeAt, this.#pingedAt)
+    if (heartBeat.expectMs === 0 && now - askedAt >= limits.heartBeatMs * pingAfterPeriods) {
       this.#pingedAt = now
       this.#transport.ping()
     }
