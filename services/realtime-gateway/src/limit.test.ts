@@ -110,11 +110,19 @@ test.concurrent('we beat as agreed, and a client that beats stays', { timeout: 9
   await expectError(session, 4408, 'silent for 3 heart-beat periods of 2000 ms')
 })
 
-test.concurrent('a client that wants none gets none, and answers pings instead', { timeout: 60_000 }, async () => {
+test.concurrent('a client that wants none gets none, and answers pings instead, when it is silent', {
+  timeout: 60_000,
+}, async () => {
   const session = await connected(brisk, { memberId: 11, heartBeat: '0,0' })
+  const talkative = await connected(brisk, { memberId: 16, heartBeat: '0,0' })
+  const timer = setInterval(() => talkative.sends('\n'), 500)
   let pings = 0
   session.socket.on('ping', () => pings++)
+  let needless = 0
+  talkative.socket.on('ping', () => needless++)
   await waitFor(() => pings >= 2, { what: 'two pings', deadlineMs: 30_000 })
+  clearInterval(timer)
+  expect(needless).toBe(0)
   expect(session.received.filter((each) => each === '\n')).toEqual([])
   await nothingElse(session)
 })
