@@ -114,7 +114,7 @@ test.concurrent('a client that wants none gets none, and answers pings instead, 
   timeout: 60_000,
 }, async () => {
   const session = await connected(brisk, { memberId: 11, heartBeat: '0,0' })
-  const talkative = await connected(brisk, { memberId: 16, heartBeat: '0,0' })
+  const talkative = await connected(brisk, { memberId: 18, heartBeat: '0,0' })
   const timer = setInterval(() => talkative.sends('\n'), 500)
   let pings = 0
   session.socket.on('ping', () => pings++)
