@@ -35,7 +35,7 @@ end
 return reply
 `
 
-/** KEYS histories; answers the newest position of each, as `historyScript` does. */
+/** KEYS histories; answers the newest position of each, as `historyScript` does, in one string with spaces between. */
 export const lastScript = `
 local time = redis.call('TIME')
 local empty = string.format('%.0f-0', time[1] * 1000 + math.floor(time[2] / 1000))
@@ -44,5 +44,5 @@ for index = 1, #KEYS do
   local newest = redis.pcall('LINDEX', KEYS[index], -1)
   reply[index] = type(newest) == 'string' and string.match(newest, '^(%d+-%d+)\\n') or empty
 end
-return reply
+return table.concat(reply, ' ')
 `

@@ -127,8 +127,9 @@ export class RedisBroker implements Broker {
     this.#telling = true
     await this.#pace.turn()
     while (this.#live && this.#changed.size > 0) {
-      const changed = [...this.#changed]
+      const changed = Array.from(this.#changed)
       this.#changed.clear()
+      this.#pace.took(changed.length)
       try {
         await this.#tell(
           'unsubscribe',
@@ -152,15 +153,17 @@ export class RedisBroker implements Broker {
 
   /** Live before the position: what is published between the two comes live. */
   async #place(channels: readonly string[]): Promise<void> {
-    const waiting = channels.filter((channel) => this.#channels.get(channel))
-    const resolves = waiting.map((channel) => this.#channels.get(channel))
-    for (const [index, last] of (await this.history.last(waiting)).entries()) {
-      const channel = waiting[index] as string
+    const waiting = channels.flatMap((channel) => {
+      const resolve = this.#channels.get(channel)
+      return resolve ? [{ channel, resolve }] : []
+    })
+    const positions = await this.history.last(waiting.map(({ channel }) => channel))
+    waiting.forEach(({ channel, resolve }, index) => {
       // Who left it meanwhile and came again has a turn of its own.
-      if (this.#channels.get(channel) !== resolves[index]) continue
+      if (this.#channels.get(channel) !== resolve) return
       this.#channels.set(channel, undefined)
-      resolves[index]?.(last)
-    }
+      resolve(positions[index] as Position)
+    })
   }
 
   async #tell(verb: 'subscribe' | 'unsubscribe', channels: readonly string[]): Promise<void> {

@@ -9,7 +9,7 @@ type Page = readonly [last: Buffer, whole: number, ...publications: Buffer[]]
 /** The scripts of `history-script.ts` as ioredis defines them on a connection. */
 interface Commands {
   historyAfterBuffer(key: string, epoch: number, offset: number, most: number, seconds: number): Promise<Page>
-  historyLast(keys: number, ...names: string[]): Promise<string[]>
+  historyLast(keys: number, ...names: string[]): Promise<string>
 }
 
 /** Histories whose newest positions are read in one call. */
@@ -45,12 +45,12 @@ export class RedisHistory implements History {
   }
 
   async last(channels: readonly string[]): Promise<Position[]> {
-    const calls: Promise<string[]>[] = []
+    const calls: Promise<string>[] = []
     for (let at = 0; at < channels.length; at += this.#mostKeys) {
       const keys = channels.slice(at, at + this.#mostKeys).map(historyKey)
       calls.push(this.#insist(() => this.#commands.historyLast(keys.length, ...keys)))
     }
-    return (await Promise.all(calls)).flat().map((position) => parsePosition(position) as Position)
+    return (await Promise.all(calls)).flatMap((positions) => positions.split(' ')).map((position) => parsePosition(position) as Position)
   }
 
   close(): void {
