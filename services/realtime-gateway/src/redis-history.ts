@@ -50,7 +50,9 @@ export class RedisHistory implements History {
       const keys = channels.slice(at, at + this.#mostKeys).map(historyKey)
       calls.push(this.#insist(() => this.#commands.historyLast(keys.length, ...keys)))
     }
-    return (await Promise.all(calls)).flatMap((positions) => positions.split(' ')).map((position) => parsePosition(position) as Position)
+    return (await Promise.all(calls))
+      .flatMap((positions) => positions.split(' '))
+      .map((position) => parsePosition(position) as Position)
   }
 
   close(): void {
