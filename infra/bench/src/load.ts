@@ -15,17 +15,20 @@ export interface LoadOptions {
   /** Ends when either is reached. */
   readonly seconds: number
   readonly requests?: number
+  /** From an answer to the next request of its connection. */
+  readonly pauseMs?: number
 }
 
 const endOfHead = Buffer.from('\r\n\r\n')
 
-/** Posts notifications over keep-alive connections, each sending its next when it has its answer. A client that costs little itself. */
+/** Posts notifications over keep-alive connections, each sending its next after it has its answer. A client that costs little itself. */
 export async function load({
   url,
   token,
   connections,
   seconds,
   requests = Number.POSITIVE_INFINITY,
+  pauseMs = 0,
 }: LoadOptions): Promise<Load> {
   const { hostname, port } = new URL(url)
   const sockets = Array.from({ length: connections }, () => connect(Number(port), hostname).setNoDelay(true))
@@ -45,7 +48,8 @@ export async function load({
       onAnswer(socket, (head) => {
         if (!head.startsWith('HTTP/1.1 201')) return reject(new Error(`expected 201, got ${head}`))
         latencies.push(performance.now() - sentAt)
-        next()
+        if (pauseMs > 0) setTimeout(next, pauseMs)
+        else next()
       })
       next()
     })

@@ -15,7 +15,7 @@ import { createPool, type ResultSetHeader } from 'mysql2/promise'
 
 /**
  * What one writes first: the same HTTP stack, checks and table, but each request is an INSERT of its own in autocommit, then a
- * PUBLISH. Nothing is published after a crash, and nothing resumes.
+ * PUBLISH, and then the answer. Nothing is published after a crash, nothing resumes, and nobody is told who is online.
  */
 await run(async () => {
   const config = configFrom(process.env)
@@ -26,8 +26,11 @@ await run(async () => {
   const redis = connectRedis(config.redisUrl, {})
   const database = new Database(config.database.url, config.database)
 
-  const outbox: Pick<Outbox, 'publish'> = {
-    publish: (rows) => Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body))),
+  const outbox: Pick<Outbox, 'publish' | 'listening'> = {
+    async publish(rows) {
+      await Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body)))
+    },
+    listening: async (channels) => channels.map(() => null),
   }
   const { redisUrl, publishTimeoutMs, task } = config
   const tasks = new Tasks({ database, outbox, redisUrl, publishTimeoutMs, ...task, log, onEnd: () => {} })
@@ -44,7 +47,8 @@ await run(async () => {
             [memberId, message, redirectPath, data ? JSON.stringify(data) : null],
           )
           const body = JSON.stringify({ memberId, notificationId: insertId, message, redirectPath, data })
-          return { notificationIds: [insertId], outboxRows: [{ outboxId: 0, channel: `member:${memberId}:notification`, body }] }
+          await redis.publish(`member:${memberId}:notification`, body)
+          return { notificationIds: [insertId], outboxRows: [] }
         },
         idsFrom: (first) => [first],
       },

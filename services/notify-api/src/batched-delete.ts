@@ -47,8 +47,10 @@ export class BatchedDelete {
 
   async #deleteAll(): Promise<void> {
     try {
-      while (this.#held.size > 0) {
-        const ids = [...this.#held].slice(0, maxBatch)
+      // What comes meanwhile waits for the next time: else, under load, each commit would have a deletion of its own.
+      const held = [...this.#held]
+      for (let start = 0; start < held.length; start += maxBatch) {
+        const ids = held.slice(start, start + maxBatch)
         await this.#delete(ids)
         for (const id of ids) this.#held.delete(id)
       }

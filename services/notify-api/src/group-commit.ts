@@ -92,7 +92,7 @@ export class GroupCommit<Command extends Weight, Outcome> {
       const group = this.#nextGroup()
       if (group.length > 0) await this.#answer(group)
       // What arrives together is read in one turn of the event loop, and goes into one group.
-      await endOfTurn()
+      if (this.#queue.length === 0) await endOfTurn()
     }
     // In the same breath as the last look at the queue: what is submitted from now on starts a new round.
     this.#writing = false

@@ -69,9 +69,22 @@ export class Outbox {
     return this.#open
   }
 
-  /** Answers, for each row, how many gateways Redis has handed it to; null when it is left to the sweep. Never rejects. */
-  publish(rows: readonly OutboxRow[]): Promise<(number | null)[]> {
-    return Promise.all(rows.map((row) => (this.#open ? Promise.resolve(this.#leave(row)) : this.#publishNow(row))))
+  /** Resolves when each row is published or left to the sweep. Never rejects. */
+  async publish(rows: readonly OutboxRow[]): Promise<void> {
+    if (this.#open) {
+      for (const row of rows) this.#leave(row)
+      return
+    }
+    const publishing = Promise.all(rows.map((row) => this.#publishNow(row)))
+    this.#publishing.add(publishing)
+    await publishing
+    this.#publishing.delete(publishing)
+  }
+
+  /** Whether a gateway listens on each channel; null when Redis does not answer. Never rejects. */
+  async listening(channels: readonly string[]): Promise<(boolean | null)[]> {
+    const unknown = () => channels.map(() => null)
+    return this.#open ? unknown() : this.#publisher.listening(channels).catch(unknown)
   }
 
   /** What is not published by now stays for the next sweep, whoever's it is. */
@@ -83,26 +96,18 @@ export class Outbox {
     await this.#published.close()
   }
 
-  #publishNow(row: OutboxRow): Promise<number | null> {
-    const publishing = this.#publisher.publish(row.channel, row.body).then(
-      (receivers) => {
-        this.#publishing.delete(publishing)
-        this.#published.add(row.outboxId)
-        return receivers
-      },
-      (error: unknown) => {
-        this.#publishing.delete(publishing)
-        this.#openCircuit(error)
-        return this.#leave(row)
-      },
-    )
-    this.#publishing.add(publishing)
-    return publishing
+  async #publishNow(row: OutboxRow): Promise<void> {
+    try {
+      await this.#publisher.publish(row.channel, row.body)
+      this.#published.add(row.outboxId)
+    } catch (error) {
+      this.#openCircuit(error)
+      this.#leave(row)
+    }
   }
 
-  #leave({ outboxId }: OutboxRow): null {
+  #leave({ outboxId }: OutboxRow): void {
     this.#left.set(outboxId, performance.now())
-    return null
   }
 
   #openCircuit(error: unknown): void {

@@ -59,7 +59,6 @@ export function runNote(cluster: boolean, channel: string): string {
  * Appends publications to their channels' histories and publishes them, atomically (PROTOCOL.md §3).
  * KEYS: the history of each, then the note of who writes. ARGV: longest history of these channels, and seconds it outlives its last
  * publication; the `run_id` of this Redis, or empty; seconds to keep the note, 0 for ever; then the body of each.
- * Answers how many have received each.
  *
  * The last publication says which position is next, so there is no counter that could part from the history: a history that is gone,
  * is something else than a list, or was begun by another Redis, begins anew with a new epoch.
@@ -68,7 +67,6 @@ export const publishScript = (publish: 'PUBLISH' | 'SPUBLISH') => `${sinceFuncti
 local count = #KEYS - 1
 local length, seconds = tonumber(ARGV[1]), ARGV[2]
 local begun = since(ARGV[3], KEYS[count + 1], ARGV[4])
-local receivers = {}
 for i = 1, count do
   local history = KEYS[i]
   local channel = string.match(history, '^{(.+)}:history$')
@@ -82,7 +80,17 @@ for i = 1, count do
   local publication = string.format('%s-%.0f\\n', epoch, offset + 1) .. ARGV[i + 4]
   if redis.call('RPUSH', history, publication) > length then redis.call('LTRIM', history, -length, -1) end
   redis.call('EXPIRE', history, seconds)
-  receivers[i] = redis.call('${publish}', channel, publication)
+  redis.call('${publish}', channel, publication)
 end
+`
+
+/**
+ * Answers how many connections listen on each channel. KEYS: the history of one of them, which leads to its node on a cluster. ARGV: the
+ * channels.
+ */
+export const listeningScript = (count: 'NUMSUB' | 'SHARDNUMSUB') => `
+local told = redis.call('PUBSUB', '${count}', unpack(ARGV))
+local receivers = {}
+for i = 1, #ARGV do receivers[i] = told[2 * i] end
 return receivers
 `

@@ -1,7 +1,7 @@
 import { openLog } from '@tidings/chassis'
 import { type RedisServer, startRedis, startRedisCluster, waitFor } from '@tidings/local'
 import { historyKey, historyLimits, type Position, parsePosition } from '@tidings/protocol'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { RedisPublisher } from './redis-publisher.ts'
 import { openRelay } from './relay.test.fixture.ts'
@@ -66,10 +66,25 @@ test('what is published is what the history holds', async () => {
   const heard: string[] = []
   listener.on('message', (_channel, payload: string) => heard.push(payload))
   await listener.subscribe(channel)
-  expect(await publisher.publish(channel, '{"text":"가\\n"}')).toBe(1)
+  await publisher.publish(channel, '{"text":"가\\n"}')
   await waitFor(() => heard.length === 1, { what: 'the message' })
   expect(heard).toEqual(await history())
   listener.disconnect()
+})
+
+test('says for each channel whether somebody listens, for more channels than go into one command', async () => {
+  const listener = redis.duplicate()
+  onTestFinished(() => listener.disconnect())
+  const channels = Array.from({ length: 250 }, (_, index) => `member:${index + 1}:notification`)
+  const listened = channels.filter((_, index) => index % 3 === 0)
+  await listener.subscribe(...listened)
+  const [all, one, nobody] = await Promise.all([
+    publisher.listening(channels),
+    publisher.listening([channel]),
+    publisher.listening(['member:2:notification']),
+  ])
+  expect(all).toEqual(channels.map((name) => listened.includes(name)))
+  expect([one, nobody]).toEqual([[true], [false]])
 })
 
 test('a history is capped in length and age, and its positions go on', async () => {
@@ -159,6 +174,10 @@ test('on a cluster, channel and history share a node and publications are sharde
   )
   expect(held.flat()).toEqual(channels.map(() => [1, 2]))
   expect(Math.min(...held.map((offsets) => offsets.length))).toBeGreaterThan(0)
+  const listener = new Cluster(nodes.url.split(','), { shardedSubscribers: true })
+  onTestFinished(() => listener.disconnect())
+  for (const name of channels.slice(0, 10)) await listener.ssubscribe(name)
+  expect(await cluster.listening(channels)).toEqual(channels.map((_, index) => index < 10))
   cluster.close()
 })
 

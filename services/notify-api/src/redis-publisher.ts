@@ -1,31 +1,38 @@
 import { connectRedis, isCluster, type Log, opened, type RedisConnection } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
 import { loggable } from './loggable.ts'
-import { publishScript, runIdOf, runNote } from './publish-script.ts'
+import { listeningScript, publishScript, runIdOf, runNote } from './publish-script.ts'
 
 /** Carries messages to the gateways. */
 export interface Publisher {
-  /**
-   * In the order of the calls on each channel. Answers how many connections were listening: gateways with a session of this member.
-   * Rejects when Redis has not answered in time: it may still be published then.
-   */
-  publish(channel: string, body: string): Promise<number>
+  /** In the order of the calls on each channel. Rejects when Redis has not answered in time: it may still be published then. */
+  publish(channel: string, body: string): Promise<void>
+  /** Whether gateways listen on each channel. Rejects when Redis has not answered in time. */
+  listening(channels: readonly string[]): Promise<boolean[]>
   /** Round trip in seconds. Rejects when Redis does not answer in time. */
   ping(): Promise<number>
   close(): void
 }
 
-interface Waiting {
+interface Waiting<Answer> {
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Publication extends Waiting<void> {
   readonly channel: string
   readonly body: string
   readonly limit: HistoryLimit | undefined
-  readonly resolve: (receivers: number) => void
-  readonly reject: (error: unknown) => void
+}
+
+interface Question extends Waiting<boolean[]> {
+  readonly channels: readonly string[]
 }
 
 /** What the connection has besides the commands of the library. */
 interface Commands {
-  appendAndPublish(...keysAndArguments: (string | number)[]): Promise<number[]>
+  appendAndPublish(...keysAndArguments: (string | number)[]): Promise<null>
+  listening(...keysAndArguments: (string | number)[]): Promise<number[]>
   publish(channel: string, body: string): Promise<number>
   spublish(channel: string, body: string): Promise<number>
 }
@@ -39,9 +46,10 @@ export class RedisPublisher implements Publisher {
   readonly #cluster: boolean
   readonly #runId: () => string
   readonly #onPublish: (seconds: number) => void
-  #waiting: Waiting[] = []
+  #publications: Publication[] = []
+  #questions: Question[] = []
   /** On a cluster: what waits behind the call of its channel that is on its way. */
-  readonly #sharded = new Map<string, Waiting[]>()
+  readonly #sharded = new Map<string, Publication[]>()
 
   /** `onPublish` is told how long Redis took to answer for what was sent together. */
   constructor(url: string, { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void }) {
@@ -54,7 +62,10 @@ export class RedisPublisher implements Publisher {
       maxRetriesPerRequest: 0,
       commandTimeout: timeoutMs,
       socketTimeout: timeoutMs * 5,
-      scripts: { appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') } },
+      scripts: {
+        appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') },
+        listening: { lua: listeningScript(this.#cluster ? 'SHARDNUMSUB' : 'NUMSUB') },
+      },
     })
     this.#commands = this.#redis as unknown as Commands
     this.#runId = runIdOf(this.#redis)
@@ -75,11 +86,19 @@ export class RedisPublisher implements Publisher {
     return opened(this.#redis)
   }
 
-  publish(channel: string, body: string): Promise<number> {
+  publish(channel: string, body: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      // All that one commit has stored go together: one command, one write, one read.
-      const length = this.#waiting.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
-      if (length === 1) process.nextTick(() => this.#flush())
+      // All that one commit has stored go together, and before anybody is answered: one command, one write, one read.
+      const length = this.#publications.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
+      if (length === 1) queueMicrotask(() => this.#flush())
+    })
+  }
+
+  listening(channels: readonly string[]): Promise<boolean[]> {
+    return new Promise((resolve, reject) => {
+      // Asked for all that arrived together, after what they came for is on its way.
+      const length = this.#questions.push({ channels, resolve, reject })
+      if (length === 1) setImmediate(() => void this.#ask())
     })
   }
 
@@ -94,11 +113,11 @@ export class RedisPublisher implements Publisher {
   }
 
   #flush(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    const scripts = new Map<HistoryLimit, Waiting[]>()
-    for (const one of waiting) {
-      if (!one.limit) void this.#send([one], () => this.#publishPlainly(one))
+    const publications = this.#publications
+    this.#publications = []
+    const scripts = new Map<HistoryLimit, Publication[]>()
+    for (const one of publications) {
+      if (!one.limit) void this.#publishPlainly(one)
       else if (this.#cluster) this.#publishSharded(one)
       else {
         const together = scripts.get(one.limit) ?? []
@@ -112,43 +131,70 @@ export class RedisPublisher implements Publisher {
   }
 
   /** One script reaches one node only, and a redirected call may be overtaken: a channel has one call on its way at a time. */
-  #publishSharded(one: Waiting): void {
+  #publishSharded(one: Publication): void {
     const queue = this.#sharded.get(one.channel)
     if (queue) queue.push(one)
     else void this.#publishInTurn(one.channel, [one])
   }
 
-  async #publishInTurn(channel: string, queue: Waiting[]): Promise<void> {
+  async #publishInTurn(channel: string, queue: Publication[]): Promise<void> {
     this.#sharded.set(channel, queue)
     while (queue.length > 0) await this.#appendAndPublish(queue.splice(0, maxPerScript))
     this.#sharded.delete(channel)
   }
 
   /** All with the same limit. */
-  #appendAndPublish(together: readonly Waiting[]): Promise<void> {
+  #appendAndPublish(together: readonly Publication[]): Promise<void> {
     const [first] = together
     const { length = 0, seconds = 0 } = first?.limit ?? {}
     const keys = together.map(({ channel }) => historyKey(channel))
     const note = runNote(this.#cluster, first?.channel ?? '')
     const noteSeconds = this.#cluster ? seconds : 0
     const bodies = together.map(({ body }) => body)
-    return this.#send(together, () =>
+    return this.#timed(together, () =>
       this.#commands.appendAndPublish(keys.length + 1, ...keys, note, length, seconds, this.#runId(), noteSeconds, ...bodies),
     )
   }
 
-  async #publishPlainly({ channel, body }: Waiting): Promise<number[]> {
-    return [await (this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))]
+  #publishPlainly(one: Publication): Promise<void> {
+    const { channel, body } = one
+    return this.#timed([one], () =>
+      this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body),
+    )
   }
 
-  async #send(waiting: readonly Waiting[], command: () => Promise<number[]>): Promise<void> {
+  async #timed(publications: readonly Publication[], command: () => Promise<unknown>): Promise<void> {
     const begin = performance.now()
     try {
-      const receivers = await command()
-      for (const [index, { resolve }] of waiting.entries()) resolve(receivers[index] as number)
+      await command()
+      for (const { resolve } of publications) resolve()
     } catch (error) {
-      for (const { reject } of waiting) reject(error)
+      for (const { reject } of publications) reject(error)
     }
     this.#onPublish((performance.now() - begin) / 1_000)
+  }
+
+  async #ask(): Promise<void> {
+    const questions = this.#questions
+    this.#questions = []
+    try {
+      const receivers = await this.#receivers(questions.flatMap(({ channels }) => channels))
+      let answered = 0
+      for (const { channels, resolve } of questions) {
+        resolve(receivers.slice(answered, (answered += channels.length)).map((count) => count > 0))
+      }
+    } catch (error) {
+      for (const { reject } of questions) reject(error)
+    }
+  }
+
+  async #receivers(channels: readonly string[]): Promise<number[]> {
+    const perScript = this.#cluster ? 1 : maxPerScript
+    const answers: Promise<number[]>[] = []
+    for (let start = 0; start < channels.length; start += perScript) {
+      const some = channels.slice(start, start + perScript)
+      answers.push(this.#commands.listening(1, historyKey(some[0] as string), ...some))
+    }
+    return (await Promise.all(answers)).flat()
   }
 }

@@ -6,12 +6,12 @@ import type { Idempotency } from '../idempotency.ts'
 import type { Outbox } from '../outbox.ts'
 import { Problem } from '../problem.ts'
 import type { NotificationStore } from '../store/notification-store.ts'
-import { everybody } from '../store/write-group.ts'
+import { channelOf, everybody } from '../store/write-group.ts'
 import type { Api, Doors } from './api.ts'
 
 export interface NotificationParts {
   readonly notifications: Pick<NotificationStore, 'add' | 'idsFrom'>
-  readonly outbox: Pick<Outbox, 'publish'>
+  readonly outbox: Pick<Outbox, 'publish' | 'listening'>
   readonly idempotency: Idempotency
 }
 
@@ -51,11 +51,11 @@ export function notificationRoutes(
       const { memberId, memberIds, ...content } = request.body
       const recipients = memberIds ?? [memberId as number]
       refuseTooLarge(recipients, content, maxSendBytes)
-      const answerOf = (notificationIds: readonly number[], receivers: readonly (number | null)[]) => {
+      const answerOf = (notificationIds: readonly number[], listening: readonly (boolean | null)[]) => {
         const sent = recipients.map((recipient, index) => ({
           notificationId: notificationIds[index] as number,
           memberId: recipient,
-          online: isOnline(receivers[index]),
+          online: listening[index] ?? null,
         }))
         return memberIds ? { notifications: sent } : (sent[0] as SentNotification)
       }
@@ -68,8 +68,11 @@ export function notificationRoutes(
         },
         {
           carryOut: async (once) => {
+            // Asked while the database commits. What is committed is published in any case: no answer waits for it.
+            const listening = outbox.listening(recipients.map(channelOf))
             const { notificationIds, outboxRows } = await notifications.add({ memberIds: recipients, ...content, once })
-            return answerOf(notificationIds, await outbox.publish(outboxRows))
+            void outbox.publish(outboxRows)
+            return answerOf(notificationIds, await listening)
           },
           rebuild: (first) => answerOf(notifications.idsFrom(first, recipients.length), []),
         },
@@ -105,7 +108,7 @@ export function notificationRoutes(
         {
           carryOut: async (once) => {
             const { notificationIds, outboxRows } = await notifications.add({ memberIds: [everybody], ...request.body, once })
-            await outbox.publish(outboxRows)
+            void outbox.publish(outboxRows)
             return { notificationId: notificationIds[0] as number }
           },
           rebuild: (notificationId) => ({ notificationId }),
@@ -115,11 +118,6 @@ export function notificationRoutes(
       return reply.code(201).send(answer)
     },
   )
-}
-
-/** Null when Redis did not answer. */
-function isOnline(receivers: number | null | undefined): boolean | null {
-  return typeof receivers === 'number' ? receivers > 0 : null
 }
 
 function refuseTooLarge(recipients: readonly number[], content: object, maxSendBytes: number): void {

@@ -146,9 +146,9 @@ export class Connection {
 
   #query<Result>(sql: string, values?: readonly unknown[]): Promise<Result> {
     return new Promise((resolve, reject) => {
-      // Without values the SQL is not searched for places to put them.
+      // With null the SQL is not searched for places to put values.
       this.#connection.query(
-        { sql, timeout: this.#timeoutMs, ...(values && { values: [...values] }) },
+        { sql, timeout: this.#timeoutMs, values: values ? [...values] : null },
         (error: QueryError | null, result) => {
           if (error) reject(error)
           else resolve(result as Result)
