@@ -83,8 +83,15 @@ export class Outbox {
 
   /** Whether a gateway listens on each channel; null when Redis does not answer. Never rejects. */
   async listening(channels: readonly string[]): Promise<(boolean | null)[]> {
-    const unknown = () => channels.map(() => null)
-    return this.#open ? unknown() : this.#publisher.listening(channels).catch(unknown)
+    const unknown = channels.map(() => null)
+    if (this.#open) return unknown
+    try {
+      return await this.#publisher.listening(channels)
+    } catch (error) {
+      // Without this the next one would wait as long: the publication that follows times out a little later than the question.
+      this.#openCircuit(error)
+      return unknown
+    }
   }
 
   /** What is not published by now stays for the next sweep, whoever's it is. */
