@@ -1,4 +1,4 @@
-import type { TokenVerifier } from './token.ts'
+import type { TokenVerifier, Verdict } from './token.ts'
 
 /** For whom a session or a member's request acts. `expiresAt`: Unix seconds. */
 export interface Principal {
@@ -6,12 +6,15 @@ export interface Principal {
   readonly expiresAt: number
 }
 
-/** Verifies a member's token; `refused` says why not. */
-export async function authenticateMember(
-  tokens: TokenVerifier,
-  token: string | undefined,
-): Promise<{ readonly principal: Principal; readonly refused?: undefined } | { readonly refused: string }> {
-  const verdict = await tokens.verify(token)
+export type MemberVerdict = { readonly principal: Principal; readonly refused?: undefined } | { readonly refused: string }
+
+/** Verifies a member's token; `refused` says why not. A promise only where the verifier answers with one. */
+export function authenticateMember(tokens: TokenVerifier, token: string | undefined): MemberVerdict | Promise<MemberVerdict> {
+  const verdict = tokens.verify(token)
+  return verdict instanceof Promise ? verdict.then(memberVerdict) : memberVerdict(verdict)
+}
+
+function memberVerdict(verdict: Verdict): MemberVerdict {
   if (verdict.refused !== undefined) return verdict
   const memberId = memberIdOf(verdict.claims.sub)
   if (memberId === undefined) return { refused: 'sub of the token is not a member id' }

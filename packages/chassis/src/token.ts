@@ -18,7 +18,8 @@ export interface Claims {
 export type Verdict = { readonly claims: Claims; readonly refused?: undefined } | { readonly refused: string }
 
 export interface TokenVerifier {
-  verify(token: string | undefined): Promise<Verdict>
+  /** A promise only where the key may have to be fetched. */
+  verify(token: string | undefined): Verdict | Promise<Verdict>
 }
 
 /** Only for a developer's own machine; {@link tokenVariables} refuses them when NODE_ENV=production. */
@@ -84,7 +85,7 @@ function keyVerifier(key: string | KeyObject, cacheSize: number): TokenVerifier 
     cacheKeyBuilder: (token: string) => token,
   })
   return {
-    async verify(token) {
+    verify(token) {
       if (!token) return { refused: 'no token' }
       try {
         return { claims: verifier(token) as Claims }

@@ -28,7 +28,7 @@ export async function buildApp(
     routerOptions: { ignoreTrailingSlash: false },
   })
   app.decorateRequest<Peer | null>(peerDecorator, null)
-  await app.register(fastifyCookie)
+  await app.register(fastifyCookie, { hook: false })
   await app.register(fastifyWebsocket, {
     options: {
       ...closing,

@@ -1,5 +1,5 @@
-import { authenticateMember, type TokenVerifier } from '@tidings/chassis'
-import type { FastifyReply, FastifyRequest, preValidationAsyncHookHandler } from 'fastify'
+import { authenticateMember, type MemberVerdict, type TokenVerifier } from '@tidings/chassis'
+import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Metrics } from './metrics.ts'
 import type { Peer } from './session.ts'
 import type { Sessions } from './sessions.ts'
@@ -19,24 +19,30 @@ export const peerDecorator = 'peer'
  * The steps before an upgrade (PROTOCOL.md §2), each of which may refuse it with an HTTP answer that says why: is there room, may this
  * page connect, who is the member. A refused upgrade never becomes an open socket.
  */
-export function handshake({ sessions, allowOrigin, tokens, memberCookie, metrics }: Handshake): preValidationAsyncHookHandler {
-  const refuse = (reply: FastifyReply, status: number, title: string, detail: string) => {
+export function handshake({ sessions, allowOrigin, tokens, memberCookie, metrics }: Handshake): preValidationHookHandler {
+  const refuse = (reply: FastifyReply, status: number, title: string, detail: string): void => {
     metrics.refused(status)
-    return reply.code(status).type('application/problem+json').send({ type: 'about:blank', title, status, detail })
+    reply.code(status).type('application/problem+json').send({ type: 'about:blank', title, status, detail })
   }
-  return async (request, reply): Promise<FastifyReply | void> => {
+  // With callbacks: where the key is known, a handshake needs no promise.
+  return (request, reply, done) => {
     if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'Upgrade Required', 'this is a WebSocket endpoint')
     if (sessions.draining) return refuse(reply.header('retry-after', '1'), 503, 'Service Unavailable', 'this gateway is stopping')
     if (sessions.full) return refuse(reply.header('retry-after', '5'), 503, 'Service Unavailable', 'this gateway is full')
-    const { origin } = request.headers
+    const { origin, cookie = '' } = request.headers
     if (!allowOrigin(origin)) return refuse(reply, 403, 'Forbidden', 'the Origin is not allowed')
-    const token = request.cookies[memberCookie]
-    const member = await authenticateMember(tokens, token)
-    if (member.refused !== undefined) return refuse(reply, 401, 'Unauthorized', `cookie ${memberCookie}: ${member.refused}`)
-    request.setDecorator<Peer>(peerDecorator, {
-      principal: member.principal,
-      credentials: { token: copyOf(token as string), origin: origin as string },
-    })
+    const token = request.server.parseCookie(cookie)[memberCookie]
+    const admit = (member: MemberVerdict) => {
+      if (member.refused !== undefined) return refuse(reply, 401, 'Unauthorized', `cookie ${memberCookie}: ${member.refused}`)
+      request.setDecorator<Peer>(peerDecorator, {
+        principal: member.principal,
+        credentials: { token: copyOf(token as string), origin: origin as string },
+      })
+      done()
+    }
+    const member = authenticateMember(tokens, token)
+    if (member instanceof Promise) member.then(admit, done)
+    else admit(member)
   }
 }
 
