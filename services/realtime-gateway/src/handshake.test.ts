@@ -1,7 +1,9 @@
 import { createSign, generateKeyPairSync } from 'node:crypto'
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { memberToken, openRawSession, type RawSession, type RefusedUpgrade, type ServiceProcess, waitFor } from '@tidings/local'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Bed, connected, metric, openBed } from './gateway.test.fixture.ts'
 
 let bed: Bed
@@ -22,8 +24,8 @@ function tampered(): string {
   return `${header}.${encode({ ...claims, sub: '2' })}.${signature}`
 }
 
-function signedRs256(): string {
-  const content = `${encode({ alg: 'RS256', typ: 'JWT' })}.${encode(claims)}`
+function signedRs256(header = {}): string {
+  const content = `${encode({ alg: 'RS256', typ: 'JWT', ...header })}.${encode(claims)}`
   return `${content}.${createSign('RSA-SHA256').update(content).sign(privateKey, 'base64url')}`
 }
 
@@ -72,6 +74,23 @@ describe('before the upgrade', () => {
   ])('Origin %s: 403, even with a good token', async (origin) => {
     const { status, body } = await refused({ origin, token: memberToken(1) })
     expect([status, (JSON.parse(body) as { detail: string }).detail]).toEqual([403, 'the Origin is not allowed'])
+  })
+
+  test('a key that must be fetched first', async () => {
+    const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig' }]
+    const issuer = createServer((_request, response) => response.end(JSON.stringify({ keys }))).listen(0, '127.0.0.1')
+    onTestFinished(() => void issuer.close())
+    await once(issuer, 'listening')
+    const jwksUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks`
+    const other = await bed.gateway({ MEMBER_JWT_SECRET: undefined, MEMBER_JWKS_URL: jwksUrl })
+    // All of them wait for the same fetch.
+    const sessions = await Promise.all([1, 2, 3].map(() => connected(other, { token: signedRs256({ kid: 'k1' }) })))
+    expect(sessions).toHaveLength(3)
+    expect(await openRawSession(other.url, { token: signedRs256({ kid: 'k2' }) })).toMatchObject({
+      status: 401,
+      body: expect.stringContaining('unknown key'),
+    })
+    expect(await openRawSession(other.url, { token: memberToken(1) })).toMatchObject({ status: 401 })
   })
 
   test('a public key in the configuration takes no HS256 token made of it', async () => {
