@@ -72,6 +72,18 @@ test('what is published is what the history holds', async () => {
   listener.disconnect()
 })
 
+test('a user who may not ask who listens is told so, and publishes all the same', async () => {
+  await redis.acl('SETUSER', 'poor', 'on', '>secret', '~*', '&*', '+@all', '-pubsub')
+  const url = new URL(server.url)
+  url.username = 'poor'
+  url.password = 'secret'
+  const poor = await connected(url.href)
+  onTestFinished(() => poor.close())
+  expect(await poor.listening([channel, 'member:2:notification'])).toEqual([null, null])
+  await poor.publish(channel, '{}')
+  expect(await history()).toHaveLength(1)
+})
+
 test('says for each channel whether somebody listens, for more channels than go into one command', async () => {
   const listener = redis.duplicate()
   onTestFinished(() => listener.disconnect())

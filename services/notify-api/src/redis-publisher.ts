@@ -7,8 +7,8 @@ import { listeningScript, publishScript, runIdOf, runNote } from './publish-scri
 export interface Publisher {
   /** In the order of the calls on each channel. Rejects when Redis has not answered in time: it may still be published then. */
   publish(channel: string, body: string): Promise<void>
-  /** Whether gateways listen on each channel. Rejects when Redis has not answered in time. */
-  listening(channels: readonly string[]): Promise<boolean[]>
+  /** Whether gateways listen on each channel; null when Redis refuses to say. Rejects when it has not answered in time. */
+  listening(channels: readonly string[]): Promise<(boolean | null)[]>
   /** Round trip in seconds. Rejects when Redis does not answer in time. */
   ping(): Promise<number>
   close(): void
@@ -25,7 +25,7 @@ interface Publication extends Waiting<void> {
   readonly limit: HistoryLimit | undefined
 }
 
-interface Question extends Waiting<boolean[]> {
+interface Question extends Waiting<(boolean | null)[]> {
   readonly channels: readonly string[]
 }
 
@@ -45,7 +45,10 @@ export class RedisPublisher implements Publisher {
   readonly #commands: Commands
   readonly #cluster: boolean
   readonly #runId: () => string
+  readonly #log: Log
   readonly #onPublish: (seconds: number) => void
+  /** Of the question who listens; said once. */
+  #refusal = ''
   #publications: Publication[] = []
   #questions: Question[] = []
   /** On a cluster: what waits behind the call of its channel that is on its way. */
@@ -53,6 +56,7 @@ export class RedisPublisher implements Publisher {
 
   /** `onPublish` is told how long Redis took to answer for what was sent together. */
   constructor(url: string, { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void }) {
+    this.#log = log
     this.#onPublish = onPublish
     this.#cluster = isCluster(url)
     this.#redis = connectRedis(url, {
@@ -94,7 +98,7 @@ export class RedisPublisher implements Publisher {
     })
   }
 
-  listening(channels: readonly string[]): Promise<boolean[]> {
+  listening(channels: readonly string[]): Promise<(boolean | null)[]> {
     return new Promise((resolve, reject) => {
       // Asked for all that arrived together, after what they came for is on its way.
       const length = this.#questions.push({ channels, resolve, reject })
@@ -184,8 +188,16 @@ export class RedisPublisher implements Publisher {
         resolve(receivers.slice(answered, (answered += channels.length)).map((count) => count > 0))
       }
     } catch (error) {
-      for (const { reject } of questions) reject(error)
+      if (error instanceof Error && error.name === 'ReplyError') this.#refuse(error, questions)
+      else for (const { reject } of questions) reject(error)
     }
+  }
+
+  /** Redis answers, and so publications may go: a user without the permission PUBSUB only does without the answer. */
+  #refuse(error: Error, questions: readonly Question[]): void {
+    if (error.message !== this.#refusal) this.#log.warn({ err: loggable(error) }, 'redis does not say who listens')
+    this.#refusal = error.message
+    for (const { channels, resolve } of questions) resolve(channels.map(() => null))
   }
 
   async #receivers(channels: readonly string[]): Promise<number[]> {
