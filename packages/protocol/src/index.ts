@@ -5,7 +5,6 @@ export * from './limit.ts'
 export * from './message.ts'
 export * from './position.ts'
 export * from './publication.ts'
-export * from './stomp/encode-frame.ts'
 export { escapeHeader } from './stomp/escape.ts'
 export {
   type ClientCommand,
@@ -17,6 +16,7 @@ export {
   type StompHeaders,
   serverCommands,
 } from './stomp/frame.ts'
+export * from './stomp/format-frame.ts'
 export * from './stomp/frame-decoder.ts'
 export * from './stomp/heart-beat.ts'
 export * from './stomp/version.ts'

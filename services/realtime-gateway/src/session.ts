@@ -3,12 +3,12 @@ import type { Log, Principal } from '@tidings/chassis'
 import {
   Close,
   type CloseCode,
-  encodeFrame,
   type ClientCommand,
   type ErrorMessage,
   type Frame,
   FrameDecoder,
   FrameError,
+  formatFrame,
   type HeartBeat,
   type Position,
   heartBeat as lineFeed,
@@ -202,7 +202,7 @@ export class Session implements TransportListener, FrameSink {
   }
 
   sendFrame(command: ServerCommand, headers: Iterable<readonly [string, string]>): void {
-    this.send(textMessage(encodeFrame({ command, headers }, this.version)))
+    this.send(textMessage(formatFrame({ command, headers }, this.version)))
   }
 
   /** Resolves when the reader has caught up, or is gone. */
@@ -237,17 +237,17 @@ export class Session implements TransportListener, FrameSink {
       ['message', printable(reason)],
     ]
     const body = offender ? `${offender.command} was refused: ${reason}\n` : `${reason}\n`
-    this.#transport.send(textMessage(this.#encodeError(headers, body, receipt)))
+    this.#transport.send(textMessage(this.#formatError(headers, body, receipt)))
     this.close(code, printable(reason))
   }
 
   /** A receipt that this version cannot echo is left out: refusing must not fail. */
-  #encodeError(headers: readonly [string, string][], body: string, receipt: string | undefined): Uint8Array {
+  #formatError(headers: readonly [string, string][], body: string, receipt: string | undefined): string {
     try {
       const all = receipt === undefined ? headers : [...headers, ['receipt-id', receipt] as const]
-      return encodeFrame({ command: 'ERROR', headers: all, body }, this.version)
+      return formatFrame({ command: 'ERROR', headers: all, body }, this.version)
     } catch {
-      return encodeFrame({ command: 'ERROR', headers, body }, this.version)
+      return formatFrame({ command: 'ERROR', headers, body }, this.version)
     }
   }
 

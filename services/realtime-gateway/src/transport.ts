@@ -50,8 +50,8 @@ export function allocateMessage(length: number): { message: Buffer; at: number }
 }
 
 /** One STOMP frame, or a heart-beat, as one WebSocket text message. */
-export function textMessage(frame: Uint8Array): Buffer {
-  const { message, at } = allocateMessage(frame.length)
-  message.set(frame, at)
+export function textMessage(text: string): Buffer {
+  const { message, at } = allocateMessage(Buffer.byteLength(text))
+  message.write(text, at)
   return message
 }

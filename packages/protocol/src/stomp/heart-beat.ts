@@ -1,5 +1,5 @@
-/** One beat: an end of line between frames (STOMP 1.2, Heart-beating). It is shared, so nobody may write to it. */
-export const heartBeat: Uint8Array = Uint8Array.of(0x0a)
+/** One beat: an end of line between frames (STOMP 1.2, Heart-beating). */
+export const heartBeat = '\n'
 
 /** What one side can and would like to do, in milliseconds; 0 means not at all. */
 export interface HeartBeatOffer {

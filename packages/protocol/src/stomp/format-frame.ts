@@ -2,34 +2,32 @@ import { escapeHeader } from './escape.ts'
 import { escapesHeaders, mayHaveBody } from './frame.ts'
 import type { StompVersion } from './version.ts'
 
-/** A frame to be written. A decoded `Frame` is one. */
+/** A frame to be written. */
 export interface OutgoingFrame {
   readonly command: string
   /** In the order they are to be written; a `Map` or an array of pairs. */
   readonly headers: Iterable<readonly [name: string, value: string]>
-  readonly body?: Uint8Array | string | undefined
+  readonly body?: string | undefined
 }
 
 const encoder = new TextEncoder()
-const noBody = new Uint8Array(0)
 
 /**
- * Writes one frame. A SEND, MESSAGE or ERROR with a body gets its `content-length`, unless the headers hold it.
- * `version` undefined is the time before CONNECTED: nothing is escaped then.
+ * Writes one frame, NUL included, as text: it goes on the wire in UTF-8. A SEND, MESSAGE or ERROR with a body gets its
+ * `content-length`, unless the headers hold it. `version` undefined is the time before CONNECTED: nothing is escaped then.
  *
  * @throws RangeError for a frame that cannot be written as it is: a body on a frame that has none, a false `content-length`, an
  * empty header name, or a header that the version cannot express (`escapeHeader`).
  */
-export function encodeFrame(frame: OutgoingFrame, version: StompVersion | undefined): Uint8Array {
-  const { command } = frame
-  const body = typeof frame.body === 'string' ? encoder.encode(frame.body) : (frame.body ?? noBody)
-  if (body.length > 0 && !mayHaveBody(command)) throw new RangeError(`a STOMP ${command} frame has no body`)
+export function formatFrame({ command, headers, body }: OutgoingFrame, version: StompVersion | undefined): string {
+  if (body && !mayHaveBody(command)) throw new RangeError(`a STOMP ${command} frame has no body`)
+  const bodyBytes = body ? encoder.encode(body).length : 0
   const escaping = version !== undefined && escapesHeaders(command) ? version : '1.0'
   const handshake = !escapesHeaders(command)
 
   let head = `${command}\n`
   let contentLength: string | undefined
-  for (const [name, value] of frame.headers) {
+  for (const [name, value] of headers) {
     if (name === '') throw new RangeError('a STOMP header needs a name')
     // Nothing is escaped here, and a CR might be read as part of the line end.
     if (escaping === '1.0' && name.includes(':')) throw new RangeError('a colon in a STOMP header name needs escaping')
@@ -39,14 +37,9 @@ export function encodeFrame(frame: OutgoingFrame, version: StompVersion | undefi
     head += `${escapeHeader(name, escaping)}:${escapeHeader(value, escaping)}\n`
     if (name === 'content-length') contentLength ??= value
   }
-  if (contentLength !== undefined && contentLength !== String(body.length)) {
-    throw new RangeError(`content-length:${contentLength} does not fit a body of ${body.length} bytes`)
+  if (contentLength !== undefined && contentLength !== String(bodyBytes)) {
+    throw new RangeError(`content-length:${contentLength} does not fit a body of ${bodyBytes} bytes`)
   }
-  if (contentLength === undefined && frame.body !== undefined && mayHaveBody(command)) head += `content-length:${body.length}\n`
-
-  const headBytes = encoder.encode(`${head}\n`)
-  const bytes = new Uint8Array(headBytes.length + body.length + 1)
-  bytes.set(headBytes)
-  bytes.set(body, headBytes.length)
-  return bytes
+  if (contentLength === undefined && body !== undefined && mayHaveBody(command)) head += `content-length:${bodyBytes}\n`
+  return `${head}\n${body ?? ''}\0`
 }
