@@ -57,6 +57,7 @@ test('what the sweep publishes is what would have been published at once', async
   const before = await stack.listen(...channels)
   await send()
   await waitFor(() => before.publications.length === 3, { what: 'the publications' })
+  await emptied()
   before.close()
   relay.target = undefined
   await stack.redis.kill()
@@ -140,6 +141,8 @@ test('a service killed between commit and publish loses nothing: after its resta
 test('while Redis is gone, sends are accepted at once with online: null; when it is back, all is published once, in order', async () => {
   const { api, relay } = await startCuttable()
   expect((await api.send(hello)).body['online']).toBe(false)
+  // It is answered when it is committed: what was not published yet would be published to the next Redis.
+  await emptied()
   relay.target = undefined
   await stack.redis.kill()
   const sent: number[] = []
