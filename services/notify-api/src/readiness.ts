@@ -1,7 +1,7 @@
 import type { Readiness } from '@tidings/chassis'
-import type { Metrics } from './metric.ts'
-import type { Publisher } from './redis-publisher.ts'
-import type { Database } from './store/database.ts'
+import type { Metrics } from './metrics.ts'
+import type { Publisher } from './outbox/redis-publisher.ts'
+import type { Database } from './database/database.ts'
 
 /** Ready means: MySQL and Redis answer. */
 export function readiness({ database, publisher, metrics }: { database: Database; publisher: Publisher; metrics: Metrics }) {

@@ -5,10 +5,10 @@ import fastifyWebsocket from '@fastify/websocket'
 import { stompVersions, subprotocols } from '@tidings/protocol'
 import { type FastifyInstance, fastify } from 'fastify'
 import type { WebSocket } from 'ws'
-import { type Handshake, handshake, peerDecorator, peerOf } from './handshake.ts'
-import type { Peer } from './session.ts'
-import { WebSocketTransport } from './websocket-transport.ts'
-import type { WriteBatch } from './write-batch.ts'
+import { type Handshake, handshake, peerDecorator, peerOf } from './socket/handshake.ts'
+import type { Peer } from './session/session.ts'
+import { WebSocketTransport } from './socket/websocket-transport.ts'
+import type { WriteBatch } from './socket/write-batch.ts'
 
 /** A close that the peer does not answer is over after this. The option is younger than the types of `ws`. */
 const closing = { closeTimeout: 5_000 } as const

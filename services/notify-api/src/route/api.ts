@@ -1,7 +1,7 @@
 import type { FastifyInstance, onRequestAsyncHookHandler, RawServerDefault, FastifyBaseLogger } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Scope } from '../caller.ts'
+import type { Scope } from '../http/caller.ts'
 
 /** Where routes are added. */
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>

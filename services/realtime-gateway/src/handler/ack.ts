@@ -1,7 +1,7 @@
 import { Close } from '@tidings/protocol'
-import { parseAckId } from '../message-head.ts'
-import type { FrameHandler, Session } from '../session.ts'
-import type { Subscription } from '../subscription.ts'
+import { parseAckId } from '../channel/message-head.ts'
+import type { FrameHandler, Session } from '../session/session.ts'
+import type { Subscription } from '../channel/subscription.ts'
 
 /**
  * ACK and NACK both settle a message: it leaves the window of unacknowledged ones. A NACK is not answered by a redelivery

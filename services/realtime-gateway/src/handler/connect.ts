@@ -1,5 +1,5 @@
 import { Close, negotiateHeartBeat, negotiateVersion, stompVersions } from '@tidings/protocol'
-import type { FrameHandler } from '../session.ts'
+import type { FrameHandler } from '../session/session.ts'
 
 const server = 'tidings/0.1.0'
 

@@ -1,6 +1,6 @@
 import { Close } from '@tidings/protocol'
-import { publishable } from '../publish-forward.ts'
-import type { FrameHandler } from '../session.ts'
+import { publishable } from '../backend/publish-forward.ts'
+import type { FrameHandler } from '../session/session.ts'
 
 /** SEND: to the application only, which is notify-api. A refusal of it arrives on `/member/queue/error` (PROTOCOL.md §5). */
 export const send: FrameHandler = (session, frame) => {

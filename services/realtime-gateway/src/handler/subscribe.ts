@@ -7,9 +7,9 @@ import {
   resolveDestination,
   subscribable,
 } from '@tidings/protocol'
-import { MessageHead } from '../message-head.ts'
-import type { FrameHandler, Outcome, Session } from '../session.ts'
-import { type AckMode, ackModes, Subscription } from '../subscription.ts'
+import { MessageHead } from '../channel/message-head.ts'
+import type { FrameHandler, Outcome, Session } from '../session/session.ts'
+import { type AckMode, ackModes, Subscription } from '../channel/subscription.ts'
 
 /** SUBSCRIBE, new or resumed after `last-message-id` (PROTOCOL.md §5). */
 export const subscribe: FrameHandler = (session, frame) => {

@@ -1,5 +1,5 @@
 import type { ClientCommand } from '@tidings/protocol'
-import type { FrameHandler } from '../session.ts'
+import type { FrameHandler } from '../session/session.ts'
 import { ack } from './ack.ts'
 import { connect } from './connect.ts'
 import { disconnect } from './disconnect.ts'

@@ -1,5 +1,5 @@
 import { type ClientCommand, Close, type Frame } from '@tidings/protocol'
-import type { FrameHandler, Session } from '../session.ts'
+import type { FrameHandler, Session } from '../session/session.ts'
 
 /** BEGIN: opens a transaction under the client's name for it. */
 export const begin: FrameHandler = (session, frame) => {

@@ -1,5 +1,5 @@
 import { Close } from '@tidings/protocol'
-import type { FrameHandler } from '../session.ts'
+import type { FrameHandler } from '../session/session.ts'
 
 /** UNSUBSCRIBE by id; in STOMP 1.0 also by destination. */
 export const unsubscribe: FrameHandler = (session, frame) => {

@@ -1,0 +1,106 @@
+import type { InboxItem, InboxPage, UnreadCount } from '@tidings/protocol'
+import type { Connection, Database } from '../database/database.ts'
+import { everybody } from './write-group.ts'
+
+export interface PageQuery {
+  readonly limit: number
+  /** Only what is older than this notification. */
+  readonly before?: number | undefined
+  /** Only what has not been read. */
+  readonly unread: boolean
+}
+
+interface Row {
+  readonly notificationId: number
+  readonly message: string
+  readonly redirectPath: string
+  readonly data: string | null
+  readonly createdAt: Date
+  readonly readAt: Date | null
+}
+
+const columns =
+  'n.notification_id AS notificationId, n.message, n.redirect_path AS redirectPath, n.data, n.created_at AS createdAt'
+
+/** What a member has been sent, newest first, and how much of it is unread. */
+export class InboxStore {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /**
+   * Keyset paging: what is added meanwhile is newer than every cursor, so pages neither skip nor repeat. The member's own and the
+   * broadcasts are each read along an index, and merged here: one statement for both would have to sort.
+   */
+  async page(memberId: number, query: PageQuery): Promise<InboxPage> {
+    return this.#database.run(async (connection) => {
+      const own = await connection.rows<Row>(...ownPage(memberId, query))
+      const broadcasts = await connection.rows<Row>(...broadcastPage(memberId, query))
+      const items = [...own.map((row) => itemOf(row, memberId)), ...broadcasts.map((row) => itemOf(row))]
+        .toSorted((a, b) => b.notificationId - a.notificationId)
+        .slice(0, query.limit + 1)
+      // One more than asked for was read: it says that there is a next page.
+      const more = items.length > query.limit
+      const page = more ? items.slice(0, -1) : items
+      return { items: page, nextCursor: more ? (page.at(-1)?.notificationId ?? null) : null }
+    })
+  }
+
+  unread(memberId: number): Promise<UnreadCount> {
+    return this.#database.run((connection) => countUnread(connection, memberId))
+  }
+}
+
+/** In one statement, so that count and revision belong together. From indexes alone. */
+export async function countUnread(connection: Connection, memberId: number): Promise<UnreadCount> {
+  const [row] = await connection.rows<UnreadCount>(...unreadCount(memberId))
+  return row ?? { unreadCount: 0, revision: 0 }
+}
+
+type Statement = [sql: string, values: readonly unknown[]]
+
+// The indexes are named: by its statistics the optimizer may prefer to walk the primary key backwards, over everybody's rows.
+export function ownPage(memberId: number, { limit, before, unread }: PageQuery): Statement {
+  return [
+    `SELECT ${columns}, n.read_at AS readAt FROM notification AS n FORCE INDEX (${unread ? 'notification_unread' : 'notification_page'})
+     WHERE n.member_id = ?${unread ? ' AND n.read_at IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
+     ORDER BY n.notification_id DESC LIMIT ?`,
+    [memberId, ...(before ? [before] : []), limit + 1],
+  ]
+}
+
+export function broadcastPage(memberId: number, { limit, before, unread }: PageQuery): Statement {
+  return [
+    `SELECT ${columns}, r.read_at AS readAt FROM notification AS n FORCE INDEX (notification_page)
+     LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
+     WHERE n.member_id = ${everybody}${unread ? ' AND r.member_id IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
+     ORDER BY n.notification_id DESC LIMIT ?`,
+    [memberId, ...(before ? [before] : []), limit + 1],
+  ]
+}
+
+export function unreadCount(memberId: number): Statement {
+  return [
+    `SELECT
+       (SELECT COUNT(*) FROM notification AS n FORCE INDEX (notification_unread) WHERE n.member_id = ? AND n.read_at IS NULL)
+       + (SELECT COUNT(*) FROM notification AS b FORCE INDEX (notification_page)
+          LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
+          WHERE b.member_id = ${everybody} AND r.member_id IS NULL) AS unreadCount,
+       COALESCE((SELECT s.revision FROM member_state AS s WHERE s.member_id = ?), 0) AS revision`,
+    [memberId, memberId, memberId],
+  ]
+}
+
+function itemOf({ notificationId, message, redirectPath, data, createdAt, readAt }: Row, memberId?: number): InboxItem {
+  return {
+    ...(memberId !== undefined && { memberId }),
+    notificationId,
+    message,
+    redirectPath,
+    ...(data !== null && { data: JSON.parse(data) as Record<string, unknown> }),
+    createdAt: createdAt.toISOString(),
+    readAt: readAt?.toISOString() ?? null,
+  }
+}

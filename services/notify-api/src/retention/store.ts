@@ -1,0 +1,89 @@
+import type { Connection, Database } from '../database/database.ts'
+import { retireTasks } from './task-store.ts'
+
+export interface RetentionLimits {
+  readonly days: number
+  /** Rows that one DELETE may take. */
+  readonly batchRows: number
+  /** DELETEs of each table in one pass. */
+  readonly maxBatches: number
+}
+
+/** Rows deleted, by table. */
+export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task', number>>
+
+const idempotencyHours = 24
+
+/** Deletes what is older than its time, in small batches, so that no transaction is long. */
+export class RetentionStore {
+  readonly #database: Database
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  /** One pass. Undefined when another instance is at it. */
+  retire({ days, batchRows, maxBatches }: RetentionLimits): Promise<Retired | undefined> {
+    return this.#database.run(async (connection) => {
+      if (!(await lock(connection))) return undefined
+      try {
+        const notification = await repeat(maxBatches, batchRows, () => retireNotifications(connection, days, batchRows))
+        // After the broadcasts themselves: without these rows they would be unread again.
+        const broadcast_read = await repeat(maxBatches, batchRows, () => retireReads(connection, batchRows))
+        const idempotency_key = await repeat(maxBatches, batchRows, () => retireKeys(connection, batchRows))
+        const task = await repeat(maxBatches, batchRows, () => retireTasks(connection, days, batchRows))
+        return { notification, broadcast_read, idempotency_key, task }
+      } finally {
+        await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
+      }
+    })
+  }
+}
+
+async function repeat(maxBatches: number, batchRows: number, deleteBatch: () => Promise<number>): Promise<number> {
+  let total = 0
+  for (let batch = 0; batch < maxBatches; batch++) {
+    const rows = await deleteBatch()
+    total += rows
+    if (rows < batchRows) break
+  }
+  return total
+}
+
+async function lock(connection: Connection): Promise<boolean> {
+  const [row] = await connection.rows<{ got: number | null }>(
+    "SELECT GET_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)), 0) AS got",
+  )
+  return row?.got === 1
+}
+
+/** Ids grow with time, so the oldest are found at the beginning of the primary key, without an index on created_at. */
+async function retireNotifications(connection: Connection, days: number, rows: number): Promise<number> {
+  const [oldest] = await connection.rows<{ upTo: number | null }>(
+    `SELECT MAX(notification_id) AS upTo FROM (SELECT notification_id, created_at FROM notification ORDER BY notification_id LIMIT ?) AS oldest
+     WHERE created_at < NOW(3) - INTERVAL ? DAY`,
+    [rows, days],
+  )
+  if (!oldest?.upTo) return 0
+  const { affectedRows } = await connection.write(
+    'DELETE FROM notification WHERE notification_id <= ? AND created_at < NOW(3) - INTERVAL ? DAY',
+    [oldest.upTo, days],
+  )
+  return affectedRows
+}
+
+async function retireReads(connection: Connection, rows: number): Promise<number> {
+  const { affectedRows } = await connection.write(
+    'DELETE FROM broadcast_read WHERE notification_id < (SELECT MIN(notification_id) FROM notification) ORDER BY notification_id LIMIT ?',
+    [rows],
+  )
+  return affectedRows
+}
+
+async function retireKeys(connection: Connection, rows: number): Promise<number> {
+  const { affectedRows } = await connection.write(
+    `DELETE FROM idempotency_key WHERE created_at < NOW(3) - INTERVAL ${idempotencyHours} HOUR ORDER BY created_at LIMIT ?`,
+    [rows],
+  )
+  return affectedRows
+}

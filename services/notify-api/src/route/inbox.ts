@@ -1,0 +1,121 @@
+import { InboxPage, ReadAll, UnreadCount } from '@tidings/protocol'
+import { z } from 'zod'
+import { memberOf } from '../http/caller.ts'
+import { memberSecurity, problemResponses } from '../http/document.ts'
+import { InTurn } from '../notification/per-member-queue.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import { Problem } from '../http/problem.ts'
+import type { InboxStore } from '../notification/inbox-store.ts'
+import type { ReadChange, ReadStore } from '../notification/read-store.ts'
+import type { Api, Doors } from './api.ts'
+
+export interface InboxParts {
+  readonly inbox: InboxStore
+  readonly reads: ReadStore
+  readonly outbox: Pick<Outbox, 'publish'>
+}
+
+const PageQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  before: z.coerce.number().int().positive().optional().meta({ description: 'nextCursor of the page before' }),
+  unread: z
+    .enum(['true', 'false'])
+    .default('false')
+    .transform((text) => text === 'true'),
+})
+
+const NotificationParams = z.object({ id: z.coerce.number().int().positive() })
+const NoBody = z.strictObject({}).nullish()
+
+/** What members see of their notifications, and what they have read. */
+export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: InboxParts): void {
+  const turns = new InTurn()
+
+  /**
+   * One change of a member at a time: its event is handed on before the next begins, so the events of this instance go out in the
+   * order of their revisions.
+   */
+  async function changeInTurn<Change extends ReadChange | undefined>(
+    memberId: number,
+    change: () => Promise<Change>,
+  ): Promise<Change> {
+    let published: Promise<unknown> | undefined
+    const changed = await turns.run(memberId, async () => {
+      const result = await change()
+      if (result?.event) published = outbox.publish([result.event])
+      return result
+    })
+    await published
+    return changed
+  }
+
+  app.get(
+    '/notification',
+    {
+      onRequest: doors.memberReads,
+      schema: {
+        summary: 'The inbox, newest first',
+        security: memberSecurity,
+        querystring: PageQuery,
+        response: { 200: InboxPage, ...problemResponses() },
+      },
+    },
+    (request) => inbox.page(memberOf(request), request.query),
+  )
+
+  app.get(
+    '/notification/unread-count',
+    {
+      onRequest: doors.memberReads,
+      schema: {
+        summary: 'How many are unread',
+        security: memberSecurity,
+        response: { 200: UnreadCount, ...problemResponses() },
+      },
+    },
+    (request) => inbox.unread(memberOf(request)),
+  )
+
+  app.post(
+    '/notification/:id/read',
+    {
+      onRequest: doors.memberChanges,
+      schema: {
+        summary: "Mark one as read, and tell the member's devices",
+        security: memberSecurity,
+        params: NotificationParams,
+        body: NoBody,
+        response: {
+          200: UnreadCount,
+          ...problemResponses('forbidden-origin', 'not-found', 'too-large', 'unsupported-media-type'),
+        },
+      },
+    },
+    async (request) => {
+      const memberId = memberOf(request)
+      const change = await changeInTurn(memberId, () => reads.read(memberId, request.params.id))
+      if (change) return change.state
+      throw new Problem('not-found', 'There is no such notification.', {
+        errors: [{ in: 'path', pointer: '#/id', detail: 'is no notification of this member' }],
+      })
+    },
+  )
+
+  app.post(
+    '/notification/read-all',
+    {
+      onRequest: doors.memberChanges,
+      schema: {
+        summary: "Mark everything up to one as read, and tell the member's devices",
+        security: memberSecurity,
+        body: ReadAll,
+        response: { 200: UnreadCount, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
+      },
+    },
+    async (request) => {
+      const memberId = memberOf(request)
+      const { state } = await changeInTurn(memberId, () => reads.readAll(memberId, request.body.upTo))
+      return state
+    },
+  )
+}

@@ -1,0 +1,61 @@
+import type { Log } from '@tidings/chassis'
+import type { StoredTask, TaskItem, TaskPage } from '@tidings/protocol'
+import { loggable } from '../loggable.ts'
+import { itemOf, nameOf, storedTaskOf, type TaskRow } from './row.ts'
+import { isOpen, type TaskStore } from './store.ts'
+import { foldTask } from './fold.ts'
+import type { TaskHistory } from './history.ts'
+import { noSuchTask } from './problem.ts'
+
+/** Tasks as they stand: from Redis while they run, from MySQL after that. */
+export class TaskReader {
+  readonly #store: TaskStore
+  readonly #history: TaskHistory
+  readonly #log: Log
+
+  constructor({ store, history, log }: { store: TaskStore; history: TaskHistory; log: Log }) {
+    this.#store = store
+    this.#history = history
+    this.#log = log
+  }
+
+  /**
+   * For one member: only the member's own.
+   *
+   * @throws Problem `not-found` or `unavailable`.
+   */
+  async read(taskId: string, memberId: number | undefined): Promise<StoredTask> {
+    const row = await this.#store.find(taskId)
+    if (!row || row.kind === null || (memberId !== undefined && row.memberId !== memberId)) throw noSuchTask()
+    if (!isOpen(row)) return storedTaskOf(row)
+    const name = nameOf(row)
+    return storedTaskOf(row, foldTask(name, await this.#history.read(name)))
+  }
+
+  async page(memberId: number, limit: number, before: number | undefined): Promise<TaskPage> {
+    const rows = await this.#store.page(memberId, limit, before)
+    const page = rows.slice(0, limit)
+    return {
+      items: await Promise.all(page.map((row) => this.#item(row))),
+      nextCursor: rows.length > limit ? (page.at(-1)?.taskNumber ?? null) : null,
+    }
+  }
+
+  /** Without progress, rather than no page at all, when Redis does not answer. */
+  async #item(row: TaskRow): Promise<TaskItem> {
+    const item = itemOf(row)
+    if (!isOpen(row)) return item
+    try {
+      const { status, percent, stage } = await this.#history.pulse(nameOf(row))
+      return {
+        ...item,
+        ...(status === 'running' && { status }),
+        ...(percent !== undefined && { percent }),
+        ...(stage !== undefined && { stage }),
+      }
+    } catch (error) {
+      this.#log.warn({ err: loggable(error), taskId: row.taskId }, 'the progress of a task could not be read')
+      return item
+    }
+  }
+}

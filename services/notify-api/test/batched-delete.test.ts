@@ -1,0 +1,45 @@
+import { openLog } from '@tidings/chassis'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { BatchedDelete } from '../src/outbox/batched-delete.ts'
+
+const log = openLog('test', 'fatal')
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+test('what comes while rows are deleted waits for the next batch, however often that happens', async () => {
+  const batches: (readonly number[])[] = []
+  const published = new BatchedDelete(async (ids) => {
+    batches.push(ids)
+    if (batches.length < 3) published.add(10 * batches.length)
+  }, log)
+  published.add(1)
+  published.add(2)
+  await vi.advanceTimersToNextTimerAsync()
+  expect(batches).toEqual([[1, 2]])
+  await vi.advanceTimersToNextTimerAsync()
+  expect(batches).toEqual([[1, 2], [10]])
+  await vi.runAllTimersAsync()
+  expect(batches).toEqual([[1, 2], [10], [20]])
+})
+
+test('a batch that fails is tried again, with what came meanwhile; the rest is deleted at the end', async () => {
+  const batches: (readonly number[])[] = []
+  const published = new BatchedDelete(async (ids) => {
+    batches.push(ids)
+    if (batches.length === 1) throw new Error('the database is away')
+  }, log)
+  published.add(1)
+  await vi.advanceTimersToNextTimerAsync()
+  published.add(2)
+  await vi.advanceTimersToNextTimerAsync()
+  expect(batches).toEqual([[1], [1, 2]])
+  expect([published.has(1), published.has(2)]).toEqual([false, false])
+  published.add(3)
+  await published.close()
+  expect(batches.at(-1)).toEqual([3])
+})

@@ -1,0 +1,201 @@
+import { localOrigin, memberToken, serviceToken } from '@tidings/local'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import formats from 'ajv-formats'
+import * as fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Answer, call, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { broken, type Schema, valid } from './fixture/schema-arbitrary.ts'
+
+interface Operation {
+  readonly security?: readonly Readonly<Record<string, unknown>>[]
+  readonly parameters?: readonly {
+    readonly in: 'path' | 'query' | 'header'
+    readonly name: string
+    readonly required?: boolean
+    readonly schema: Schema
+  }[]
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> }
+  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>>
+}
+interface Sent {
+  readonly path: Readonly<Record<string, unknown>>
+  readonly query: Readonly<Record<string, unknown>>
+  readonly header: Readonly<Record<string, unknown>>
+  readonly body: unknown
+}
+interface Call {
+  readonly name: string
+  readonly method: string
+  readonly url: string
+  readonly operation: Operation
+}
+
+const json = 'application/json'
+/** The same requests in every run; others with TIDINGS_SEED. */
+const seed = Number(process.env['TIDINGS_SEED'] ?? 20_261_122)
+const runs = Number(process.env['TIDINGS_FUZZ_RUNS'] ?? 15)
+
+let stack: Stack
+let api: NotifyApi
+let calls: readonly Call[]
+const ajv = new Ajv2020({ strict: false, logger: false })
+formats.default(ajv)
+const validators = new Map<object, ValidateFunction>()
+
+beforeAll(async () => {
+  stack = await openStack('fuzz')
+  api = await stack.start({ MEMBER_REQUESTS_PER_MINUTE: '1000000' })
+  const document = JSON.parse((await call(`${api.url}/openapi.json`, {})).text) as {
+    paths: Record<string, Record<string, Operation>>
+  }
+  calls = Object.entries(document.paths).flatMap(([url, operations]) =>
+    Object.entries(operations).map(([method, operation]) => ({
+      name: `${method.toUpperCase()} ${url}`,
+      method: method.toUpperCase(),
+      url,
+      operation,
+    })),
+  )
+})
+afterAll(() => stack.close())
+
+/** Calls whose body is JSON, or that have none. Uploads of a stream have tests of their own. */
+function jsonCalls(): readonly Call[] {
+  return calls.filter(({ operation }) => !operation.requestBody || json in operation.requestBody.content)
+}
+
+function requestTo({ operation }: Call): fc.Arbitrary<Sent> {
+  const part = (place: string) => {
+    const parameters = (operation.parameters ?? []).filter((parameter) => parameter.in === place)
+    return fc.record(Object.fromEntries(parameters.map(({ name, schema }) => [name, valid(schema)])), {
+      requiredKeys: parameters.filter(({ required }) => required).map(({ name }) => name),
+    })
+  }
+  const schema = operation.requestBody?.content[json]?.schema
+  return fc.record({
+    path: part('path'),
+    query: part('query'),
+    header: part('header'),
+    body: schema ? valid(schema) : fc.constant(undefined),
+  })
+}
+
+function send({ method, url, operation }: Call, { path, query, header, body }: Sent, contentType = json): Promise<Answer> {
+  const filled = url.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(path[name])))
+  const search = new URLSearchParams(
+    Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)])),
+  ).toString()
+  const isMember =
+    operation.security?.some((scheme) => 'memberCookie' in scheme) &&
+    !operation.security.some((scheme) => 'serviceToken' in scheme)
+  const caller = isMember
+    ? { cookie: `access_token=${memberToken(1)}`, origin: localOrigin }
+    : { authorization: `Bearer ${serviceToken()}` }
+  const text = typeof body === 'string' && contentType !== json ? body : JSON.stringify(body)
+  return call(`${api.url}${filled}${search ? `?${search}` : ''}`, {
+    method,
+    headers: { ...caller, ...(method === 'POST' && { 'content-type': contentType }), ...(header as Record<string, string>) },
+    ...(method === 'POST' && text !== undefined && { body: text }),
+  })
+}
+
+/** Every answer is one that the document describes, none is our fault, and every refusal says where. */
+function expectDocumented({ name, operation }: Call, answer: Answer, sent: unknown): void {
+  const about = `${name} ${answer.status} ${answer.text} to ${JSON.stringify(sent)}`
+  expect(answer.status, about).toBeLessThan(500)
+  const type = answer.headers.get('content-type')?.split(';')[0] ?? ''
+  const schema = operation.responses[answer.status]?.content?.[type]?.schema
+  expect(schema, `${about}: not in the document`).toBeDefined()
+  const validate = validators.get(schema ?? {}) ?? ajv.compile(schema ?? {})
+  validators.set(schema ?? {}, validate)
+  expect(validate(answer.body), `${about}: ${JSON.stringify(validate.errors)}`).toBe(true)
+  if (answer.status < 400) return
+  expect(type, about).toBe('application/problem+json')
+  expect((answer.body['errors'] as unknown[] | undefined)?.length ?? 0, about).toBeGreaterThan(0)
+}
+
+test('the document describes every call', () => {
+  expect(calls.map(({ name }) => name)).toEqual(
+    expect.arrayContaining([
+      'POST /notification/send',
+      'POST /notification/broadcast',
+      'GET /notification',
+      'GET /notification/unread-count',
+      'POST /notification/{id}/read',
+      'POST /notification/read-all',
+      'POST /session/revoke',
+    ]),
+  )
+})
+
+test('what the document allows is never refused as invalid', async () => {
+  for (const one of jsonCalls()) {
+    await fc.assert(
+      fc.asyncProperty(requestTo(one), async (sent) => {
+        const answer = await send(one, sent)
+        expectDocumented(one, answer, sent)
+        expect([200, 201, 202, 404, 409, 422], `${one.name} ${answer.text} to ${JSON.stringify(sent)}`).toContain(answer.status)
+      }),
+      { numRuns: runs, seed },
+    )
+  }
+}, 180_000)
+
+test('what is broken in one place is refused with the name of that place', async () => {
+  for (const one of jsonCalls()) {
+    const places = breakable(one)
+    if (places.length === 0) continue
+    await fc.assert(
+      fc.asyncProperty(requestTo(one), fc.constantFrom(...places), fc.gen(), async (sent, { part, name, schema }, generate) => {
+        const value = generate(broken, schema)
+        if (ajv.validate(schema, part === 'body' ? value : read(schema, value))) return
+        if (part === 'header' && String(value).includes('\0')) return // no client can send it
+        const answer = await send(one, { ...sent, [part]: { ...(sent[part] as object), [name]: value } })
+        expectDocumented(one, answer, { part, name, value })
+        const fields = (answer.body['errors'] as { in: string; pointer: string }[]).map(
+          (error) => `${error.in} ${error.pointer.split('/')[1]}`,
+        )
+        expect([400, 413], answer.text).toContain(answer.status)
+        expect(fields, answer.text).toContain(`${part} ${name}`)
+      }),
+      { numRuns: 2 * runs, seed },
+    )
+  }
+}, 180_000)
+
+test('unknown fields, other bodies and other content types are refused as such', async () => {
+  for (const one of jsonCalls().filter(({ method }) => method === 'POST')) {
+    await fc.assert(
+      fc.asyncProperty(
+        requestTo(one),
+        fc.oneof(fc.jsonValue(), fc.string()),
+        fc.string({ minLength: 1, maxLength: 30 }),
+        async (sent, anything, name) => {
+          expectDocumented(one, await send(one, { ...sent, body: anything }), anything)
+          if (name !== '__proto__' && !(name in Object.prototype)) {
+            const unknown = { ...(sent.body as object), [`unknown ${name}`]: 1 }
+            expectDocumented(one, await send(one, { ...sent, body: unknown }), unknown)
+          }
+          const other = await send(one, { ...sent, body: '<a/>' }, 'application/xml')
+          expect(other, `${one.name} ${other.text}`).toMatchObject({ status: 415 })
+          expectDocumented(one, other, 'application/xml')
+        },
+      ),
+      { numRuns: runs, seed },
+    )
+  }
+}, 180_000)
+
+/** What the service makes of a value outside the body, where everything is text. */
+function read({ type }: Schema, value: unknown): unknown {
+  return type === 'integer' || type === 'number' ? Number(String(value)) : String(value)
+}
+
+/** Places that a schema describes by name. */
+function breakable({ operation }: Call) {
+  const body = operation.requestBody?.content[json]?.schema.properties ?? {}
+  return [
+    ...(operation.parameters ?? []).map(({ in: part, name, schema }) => ({ part, name, schema })),
+    ...Object.entries(body).map(([name, schema]) => ({ part: 'body' as const, name, schema })),
+  ].filter(({ part, name }) => !(part === 'header' && name !== 'idempotency-key'))
+}

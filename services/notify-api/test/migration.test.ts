@@ -1,0 +1,78 @@
+import { createDatabase } from '@tidings/local'
+import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { afterAll, beforeEach, expect, inject, test } from 'vitest'
+import { openStack, type Stack } from './fixture/notify-api.ts'
+import { type Migration, migrate } from '../src/database/migration.ts'
+
+const name = 'notify_api_migration'
+let url: string
+const stacks: Stack[] = []
+
+beforeEach(async () => {
+  url = await createDatabase(inject('databaseServerUrl'), name)
+})
+afterAll(() => Promise.all(stacks.map((stack) => stack.close())))
+
+async function rows(sql: string): Promise<RowDataPacket[]> {
+  const connection = await createConnection(url)
+  const [found] = await connection.query<RowDataPacket[]>(sql)
+  await connection.end()
+  return found
+}
+
+const file = (fileName: string, sql: string, checksum = sql): Migration => ({ name: fileName, sql, checksum })
+
+test('three instances that start at once on an empty database apply everything once', async () => {
+  const stack = await openStack('migration_start')
+  stacks.push(stack)
+  await Promise.all([stack.start(), stack.start(), stack.start()])
+  const applied = await stack.rows<{ name: string }>('SELECT name FROM migration ORDER BY name')
+  expect(applied.map((row) => row.name).slice(0, 3)).toEqual([
+    '0001_notification.sql',
+    '0002_outbox.sql',
+    '0003_idempotency_key.sql',
+  ])
+})
+
+test('many at once share the work without a repeat', async () => {
+  const applied = await Promise.all(Array.from({ length: 8 }, () => migrate(url)))
+  const names = applied.flat()
+  expect(names).toEqual([...new Set(names)])
+  expect(await migrate(url)).toEqual([])
+})
+
+test('each bears being run again, as after a start that was cut off halfway', async () => {
+  const names = await migrate(url)
+  await rows('DELETE FROM migration')
+  expect(await migrate(url)).toEqual(names)
+})
+
+test('they are applied in the order of their names, each once, new ones later', async () => {
+  const first = [
+    file('0001_a.sql', 'CREATE TABLE a (x INT); INSERT INTO a VALUES (1)'),
+    file('0002_b.sql', 'ALTER TABLE a ADD y INT'),
+  ]
+  expect(await migrate(url, first)).toEqual(['0001_a.sql', '0002_b.sql'])
+  expect(await migrate(url, [...first, file('0003_c.sql', 'INSERT INTO a VALUES (2, 2)')])).toEqual(['0003_c.sql'])
+  expect(await rows('SELECT x, y FROM a ORDER BY x')).toEqual([
+    { x: 1, y: null },
+    { x: 2, y: 2 },
+  ])
+})
+
+test('one that was changed after it was applied stops the start', async () => {
+  await migrate(url, [file('0001_a.sql', 'CREATE TABLE a (x INT)')])
+  await expect(migrate(url, [file('0001_a.sql', 'CREATE TABLE b (x INT)')])).rejects.toThrow('0001_a.sql was changed')
+  expect(await rows("SHOW TABLES LIKE 'b'")).toEqual([])
+})
+
+test('one that failed is tried again; those before it are not', async () => {
+  const first = file('0001_a.sql', 'CREATE TABLE a (x INT)')
+  await expect(migrate(url, [first, file('0002_b.sql', 'CREATE TABLE IF NOT EXISTS b (x INT); BROKEN')])).rejects.toThrow()
+  expect(await migrate(url, [first, file('0002_b.sql', 'CREATE TABLE IF NOT EXISTS b (x INT)')])).toEqual(['0002_b.sql'])
+})
+
+test('a database that a newer version has migrated is left as it is', async () => {
+  await migrate(url, [file('0001_a.sql', 'CREATE TABLE a (x INT)'), file('0009_newer.sql', 'CREATE TABLE b (x INT)')])
+  expect(await migrate(url, [file('0001_a.sql', 'CREATE TABLE a (x INT)')])).toEqual([])
+})

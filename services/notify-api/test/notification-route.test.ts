@@ -1,0 +1,244 @@
+import { memberToken, serviceToken, waitFor } from '@tidings/local'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { call, hello, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+
+const invalid = (pointer: string) => ({ status: 400, type: 'invalid', pointer })
+const authorization = (token: string) => ({ authorization: `Bearer ${token}` })
+
+let stack: Stack
+let api: NotifyApi
+
+beforeAll(async () => {
+  stack = await openStack('notification_route')
+  api = await stack.start()
+})
+afterAll(() => stack.close())
+
+describe('POST /notification/send', () => {
+  test('stores the notification and publishes what the browser will get', async () => {
+    const gateway = await stack.listen('member:1:notification')
+    const { status, body } = await api.send({ ...hello, data: { orderId: 77, tags: ['a', null, { deep: true }] } })
+    expect(status).toBe(201)
+    expect(body).toEqual({ notificationId: expect.any(Number), memberId: 1, online: true })
+    await waitFor(() => gateway.publications.length === 1, { what: 'the publication' })
+    expect(gateway.publications[0]).toEqual({
+      channel: 'member:1:notification',
+      position: expect.stringMatching(/^\d{13}-1$/),
+      body: { ...hello, notificationId: body['notificationId'], data: { orderId: 77, tags: ['a', null, { deep: true }] } },
+    })
+    const { body: inbox } = await api.member(1).get('/notification')
+    expect(inbox['items']).toEqual([
+      {
+        ...hello,
+        notificationId: body['notificationId'],
+        data: { orderId: 77, tags: ['a', null, { deep: true }] },
+        createdAt: expect.any(String),
+        readAt: null,
+      },
+    ])
+    gateway.close()
+  })
+
+  test('says online: false when no gateway listens for the member', async () => {
+    const { body } = await api.send({ ...hello, memberId: 2 })
+    expect(body['online']).toBe(false)
+  })
+
+  test('goes to several members in their order, each with its own id and channel', async () => {
+    const gateway = await stack.listen('member:31:notification', 'member:32:notification')
+    const { memberId: _, ...content } = hello
+    const { status, body } = await api.send({ ...content, memberIds: [32, 31, 33, 32] })
+    expect(status).toBe(201)
+    const sent = body['notifications'] as { notificationId: number; memberId: number; online: boolean }[]
+    expect(sent.map(({ memberId, online }) => [memberId, online])).toEqual([
+      [32, true],
+      [31, true],
+      [33, false],
+      [32, true],
+    ])
+    expect(new Set(sent.map(({ notificationId }) => notificationId)).size).toBe(4)
+    await waitFor(() => gateway.publications.length === 3, { what: 'three publications' })
+    for (const { channel, body: published } of gateway.publications) {
+      expect(channel).toBe(`member:${String(published['memberId'])}:notification`)
+      expect(sent).toContainEqual({ notificationId: published['notificationId'], memberId: published['memberId'], online: true })
+    }
+    gateway.close()
+  })
+
+  test('takes a thousand members and the longest message in one transaction', async () => {
+    const memberIds = Array.from({ length: 1_000 }, (_, index) => 1_000_000 + index)
+    const message = '가'.repeat(4_000)
+    const { status, body } = await api.send({ memberIds, message, redirectPath: '/' })
+    expect(status).toBe(201)
+    expect((body['notifications'] as { memberId: number }[]).map(({ memberId }) => memberId)).toEqual(memberIds)
+    const rows = await stack.rows<{ member_id: number }>(
+      'SELECT member_id FROM notification WHERE message = ? ORDER BY notification_id',
+      [message],
+    )
+    expect(rows.map(({ member_id }) => member_id)).toEqual(memberIds)
+  })
+
+  test('keeps every character as it came', async () => {
+    const text = `'"\\ \0 \n \r \t % _ ; -- /* ? ?? :a \u{1F600} 가 \u2028 </script> \b \x1a`
+    const { body } = await api.send({ memberId: 41, message: text, redirectPath: `/'"?a=b;--`, data: { [text]: text } })
+    const { body: inbox } = await api.member(41).get('/notification')
+    expect(inbox['items']).toEqual([
+      expect.objectContaining({
+        notificationId: body['notificationId'],
+        message: text,
+        redirectPath: `/'"?a=b;--`,
+        data: { [text]: text },
+      }),
+    ])
+  })
+
+  test('refuses content that would be stored too often', async () => {
+    const { status, body } = await api.send({
+      memberIds: Array.from({ length: 1_000 }, (_, index) => index + 1),
+      message: 'a',
+      redirectPath: '/',
+      data: { text: 'x'.repeat(40_000) },
+    })
+    expect(status).toBe(413)
+    expect(body).toMatchObject({
+      type: 'https://tidings.dev/problem/too-large',
+      errors: [{ in: 'body', pointer: '#/memberIds' }],
+    })
+  })
+
+  test('answers 100 concurrent sends each with its own row', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => api.send({ ...hello, memberId: 51, message: `message ${index}` })),
+    )
+    const rows = await stack.rows<{ notification_id: number; message: string }>(
+      'SELECT notification_id, message FROM notification WHERE member_id = 51',
+    )
+    const messages = new Map(rows.map((row) => [row.notification_id, row.message]))
+    expect(answers.map(({ body }) => messages.get(body['notificationId'] as number))).toEqual(
+      answers.map((_, index) => `message ${index}`),
+    )
+    await waitFor(async () => (await stack.count('outbox')) === 0, { what: 'an empty outbox' })
+  })
+})
+
+describe('POST /notification/broadcast', () => {
+  test('stores one row, publishes it to all and shows it in every inbox', async () => {
+    const gateway = await stack.listen('broadcast:all')
+    const { status, body } = await api.post('/notification/broadcast', { message: '점검 안내', redirectPath: '/notice' })
+    expect(status).toBe(201)
+    expect(body).toEqual({ notificationId: expect.any(Number) })
+    await waitFor(() => gateway.publications.length === 1, { what: 'the broadcast' })
+    expect(gateway.publications[0]?.body).toEqual({ ...body, message: '점검 안내', redirectPath: '/notice' })
+    for (const memberId of [61, 62]) {
+      const { body: inbox } = await api.member(memberId).get('/notification')
+      expect(inbox['items']).toEqual([
+        { ...body, message: '점검 안내', redirectPath: '/notice', createdAt: expect.any(String), readAt: null },
+      ])
+    }
+    gateway.close()
+  })
+})
+
+describe('POST /session/revoke', () => {
+  test('orders all gateways to close the sessions of the member', async () => {
+    const gateway = await stack.listen('gateway:control')
+    const { status, body } = await api.post('/session/revoke', { memberId: 7 })
+    expect([status, body]).toEqual([202, { memberId: 7 }])
+    await waitFor(() => gateway.publications.length === 1, { what: 'the order' })
+    expect(gateway.publications[0]).toEqual({
+      channel: 'gateway:control',
+      position: expect.any(String),
+      body: { type: 'revoke', memberId: 7 },
+    })
+    gateway.close()
+  })
+})
+
+describe('a refusal says what is wrong and where', () => {
+  test.each([
+    ['memberId missing', { message: 'a', redirectPath: '/' }, invalid('#/memberId')],
+    ['memberId 0', { ...hello, memberId: 0 }, invalid('#/memberId')],
+    ['memberId of 2^53', { ...hello, memberId: 2 ** 53 }, invalid('#/memberId')],
+    ['memberId a string', { ...hello, memberId: '1' }, invalid('#/memberId')],
+    ['both kinds of recipient', { ...hello, memberIds: [1] }, invalid('#/memberId')],
+    ['one bad member of many', { message: 'a', redirectPath: '/', memberIds: [1, -1] }, invalid('#/memberIds/1')],
+    [
+      '1,001 members',
+      { message: 'a', redirectPath: '/', memberIds: Array.from({ length: 1_001 }, () => 1) },
+      invalid('#/memberIds'),
+    ],
+    ['an empty message', { ...hello, message: '' }, invalid('#/message')],
+    ['a long message', { ...hello, message: 'a'.repeat(4_001) }, invalid('#/message')],
+    ['half a character in a message', { ...hello, message: 'a\ud83d' }, invalid('#/message')],
+    ['half a character in a path', { ...hello, redirectPath: '/\ude00' }, invalid('#/redirectPath')],
+    ['another host', { ...hello, redirectPath: '//evil.example' }, invalid('#/redirectPath')],
+    ['data that is a list', { ...hello, data: [] }, invalid('#/data')],
+    [
+      'data nested too deep',
+      `{"memberId":1,"message":"a","redirectPath":"/","data":${'{"a":'.repeat(9_000)}1${'}'.repeat(9_001)}`,
+      invalid('#/data'),
+    ],
+    ['an unknown field', { ...hello, 'colour/~': 'red' }, invalid('#/colour~1~0')],
+    ['a list', [], invalid('#')],
+    ['no body', '', invalid('#')],
+    ['no JSON', '{"memberId":1', { status: 400, type: 'malformed', pointer: '#' }],
+    [
+      '__proto__',
+      '{"__proto__":{},"memberId":1,"message":"a","redirectPath":"/"}',
+      { status: 400, type: 'malformed', pointer: '#' },
+    ],
+    ['65 KiB', { ...hello, message: 'a'.repeat(66_000) }, { status: 413, type: 'too-large', pointer: '#' }],
+  ])('%s', async (_case, sent, { status, type, pointer }) => {
+    const answer = await api.send(sent as Record<string, unknown>)
+    expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
+    expect([answer.status, answer.body]).toEqual([
+      status,
+      {
+        type: `https://tidings.dev/problem/${type}`,
+        title: expect.any(String),
+        status,
+        detail: expect.any(String),
+        errors: [{ in: 'body', pointer, detail: expect.any(String) }],
+      },
+    ])
+  })
+
+  test.each([
+    ['no token', { authorization: '' }, 401, 'no token'],
+    ['no bearer token', { authorization: 'Basic YTpi' }, 401, 'no token'],
+    ['garbage', authorization('garbage'), 401, 'malformed'],
+    ['an expired token', authorization(serviceToken({ expiresInSeconds: -1 })), 401, 'expired'],
+    ['a member token', authorization(memberToken(1)), 401, 'signature'],
+    ['another secret', authorization(serviceToken({ secret: 'another-secret-of-at-least-32-bytes' })), 401, 'signature'],
+    [
+      'another scope',
+      authorization(serviceToken({ scopes: ['notification:broadcast', 'task:write'] })),
+      403,
+      'notification:send',
+    ],
+    ['no scope', authorization(serviceToken({ scopes: [] })), 403, 'notification:send'],
+    ['half a scope', authorization(serviceToken({ claims: { scope: 'notification:send:all x' } })), 403, 'notification:send'],
+  ])('%s', async (_case, headers, status, word) => {
+    const answer = await api.send(hello, headers)
+    expect(answer.status).toBe(status)
+    expect(answer.body).toMatchObject({
+      errors: [{ in: 'header', pointer: '#/authorization', detail: expect.stringContaining(word) }],
+    })
+    expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer realm="tidings"/)
+  })
+
+  test('another content type', async () => {
+    const answer = await api.send(hello, { 'content-type': 'text/plain' })
+    expect(answer).toMatchObject({ status: 415, body: { errors: [{ in: 'header', pointer: '#/content-type' }] } })
+  })
+
+  test('an unknown path, a known one with another method, a broken one', async () => {
+    const unknown = await api.post('/notification/sned', hello)
+    expect(unknown).toMatchObject({ status: 404, body: { type: 'https://tidings.dev/problem/not-found' } })
+    const method = await call(`${api.url}/notification/send`, { method: 'DELETE' })
+    expect(method).toMatchObject({ status: 405, body: { type: 'https://tidings.dev/problem/method-not-allowed' } })
+    expect(method.headers.get('allow')).toBe('POST')
+    const broken = await call(`${api.url}/%zz`, {})
+    expect(broken).toMatchObject({ status: 400, body: { errors: [{ in: 'path' }] } })
+  })
+})

@@ -1,0 +1,230 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { localOrigin, memberToken, serviceToken, startService, waitFor } from '@tidings/local'
+import { createSigner } from 'fast-jwt'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type Answer, call, hello, openStack, type Stack } from './fixture/notify-api.ts'
+
+const left = ({ status, headers }: Answer) => [status, headers.get('ratelimit-limit'), headers.get('ratelimit-remaining')]
+const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+let stack: Stack
+
+beforeAll(async () => {
+  stack = await openStack('operation')
+})
+// A test that fails while Redis stands still takes no other with it.
+afterEach(() => stack.redis.resume())
+afterAll(() => stack.close())
+
+test('live, ready and metrics are on the ops port and nowhere else', async () => {
+  const api = await stack.start()
+  await api.send(hello)
+  expect(await api.ops('/live')).toBe('{"live":true}')
+  await waitFor(async () => (await api.ops('/ready')) === '{"ready":true,"failing":[]}', { what: 'readiness' })
+  // A request is counted after its answer has gone out.
+  const counted = 'http_request_seconds_count{call="/notification/send",status="201"} 1'
+  const metrics = await waitFor(async () => [await api.ops('/metrics')].find((text) => text.includes(counted)), {
+    what: 'the request to be counted',
+  })
+  for (const name of [
+    counted,
+    'group_commit_commands_count 1',
+    'group_commit_seconds_sum',
+    'queued_writes 0',
+    'outbox_depth',
+    'outbox_oldest_age_seconds',
+    'circuit_open 0',
+    'redis_publish_seconds_count 1',
+    'redis_lag_seconds',
+    'swept_total 0',
+  ]) {
+    expect(metrics).toContain(`tidings_${name}`)
+  }
+  for (const path of ['/live', '/ready', '/metrics']) expect(await call(`${api.url}${path}`, {})).toMatchObject({ status: 404 })
+  await api.stop()
+})
+
+test('every answer carries the security headers', async () => {
+  const api = await stack.start()
+  for (const { headers } of [
+    await api.send(hello),
+    await api.send({}),
+    await call(`${api.url}/nothing`, {}),
+    await api.member(1).get('/notification'),
+  ]) {
+    expect(headers.get('content-security-policy')).toBe("default-src 'none';frame-ancestors 'none'")
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(headers.get('strict-transport-security')).toMatch(/max-age=\d{8}/)
+    expect(headers.get('referrer-policy')).toBe('no-referrer')
+    expect(headers.get('server')).toBeNull()
+  }
+  const page = await call(`${api.url}/docs/`, {})
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')])
+  await api.stop()
+})
+
+test('each caller has so many requests a minute, and is told how many are left', async () => {
+  const api = await stack.start({ MEMBER_REQUESTS_PER_MINUTE: '3', SERVICE_REQUESTS_PER_MINUTE: '2' })
+  const other = { authorization: `Bearer ${serviceToken({ claims: { sub: 'other' } })}` }
+  expect(left(await api.send(hello))).toEqual([201, '2', '1'])
+  expect(left(await api.post('/session/revoke', { memberId: 1 }))).toEqual([202, '2', '0'])
+  const refused = await api.send(hello)
+  expect(left(refused)).toEqual([429, '2', '0'])
+  expect(refused.body).toMatchObject({ type: 'https://tidings.dev/problem/rate-limited', status: 429 })
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(refused.headers.get('ratelimit-reset')).toBe(refused.headers.get('retry-after'))
+  expect(left(await api.send(hello, other))).toEqual([201, '2', '1'])
+  expect(left(await api.member(1).get('/notification'))).toEqual([200, '3', '2'])
+  expect(left(await api.member(2).get('/notification'))).toEqual([200, '3', '2'])
+  await api.stop()
+})
+
+test('keys rotate by JWKS without a restart', async () => {
+  const pairs = [0, 1].map(() => generateKeyPairSync('ed25519'))
+  const jwks = (indexes: number[]) =>
+    indexes.map((index) => ({ ...pairs[index]?.publicKey.export({ format: 'jwk' }), kid: `key-${index}` }))
+  let keys = jwks([0])
+  const issuer = createServer((_request, response) => response.end(JSON.stringify({ keys }))).listen(0, '127.0.0.1')
+  await waitFor(() => issuer.listening, { what: 'the issuer' })
+  const url = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks.json`
+  const api = await stack.start({ SERVICE_JWT_SECRET: '', SERVICE_JWKS_URL: url })
+  const sendWith = (index: number) =>
+    api.send(hello, { authorization: `Bearer ${signed(pairs[index]?.privateKey as KeyObject, `key-${index}`)}` })
+  expect(await sendWith(0)).toMatchObject({ status: 201 })
+  expect(await sendWith(1)).toMatchObject({ status: 401 })
+  keys = jwks([1])
+  await waitFor(async () => (await sendWith(1)).status === 201, { deadlineMs: 25_000, what: 'the new key to be taken' })
+  await waitFor(async () => (await sendWith(0)).status === 401, { deadlineMs: 25_000, what: 'the old key to be refused' })
+  issuer.close()
+  await api.stop()
+}, 120_000)
+
+function signed(key: KeyObject, kid: string): string {
+  const signer = createSigner({ algorithm: 'EdDSA', key: key.export({ type: 'pkcs8', format: 'pem' }).toString(), kid })
+  return signer({ sub: 'rotating', scope: 'notification:send', exp: Math.floor(Date.now() / 1_000) + 600 })
+}
+
+test('a token is never taken by another algorithm than ours, and an expired one not even once more', async () => {
+  const api = await stack.start()
+  const exp = Math.floor(Date.now() / 1_000) + 600
+  const none = `${part({ alg: 'none', typ: 'JWT' })}.${part({ sub: 'x', scope: 'notification:send', exp })}.`
+  expect(await api.send(hello, { authorization: `Bearer ${none}` })).toMatchObject({ status: 401 })
+  const brief = { authorization: `Bearer ${serviceToken({ expiresInSeconds: 8 })}` }
+  expect(await api.send(hello, brief)).toMatchObject({ status: 201 })
+  await waitFor(async () => (await api.send(hello, brief)).status === 401, {
+    deadlineMs: 20_000,
+    what: 'the token to expire',
+  })
+  await api.stop()
+})
+
+test('who posts as soon as it listens is told whether the member is online; a Redis that hangs is not waited for', async () => {
+  const early = await stack.start()
+  expect((await early.send(hello)).body['online']).toBe(false)
+  await early.stop()
+  stack.redis.pause()
+  const without = await stack.start({ PUBLISH_TIMEOUT_MS: '1000' })
+  expect((await without.send(hello)).body['online']).toBeNull()
+  stack.redis.resume()
+  await without.stop()
+})
+
+test('no log line holds a token, a cookie or a message, whatever goes wrong', async () => {
+  const lines: string[] = []
+  const api = await stack.start({ LOG_LEVEL: 'trace', PUBLISH_TIMEOUT_MS: '1000' }, { onLine: (line) => lines.push(line) })
+  const secret = 'the-secret-of-a-message'
+  const body = { ...hello, message: secret, data: { secret } }
+  await api.send(body)
+  await api.send({ ...body, extra: secret })
+  await api.post('/notification/send', `{"message":"${secret}"`)
+  await api.member(1).get('/notification')
+  await stack.rows('ALTER TABLE notification ADD CONSTRAINT no_member_99 CHECK (member_id <> 99)')
+  expect(await api.send({ ...body, memberId: 99 })).toMatchObject({
+    status: 422,
+    body: { type: 'https://tidings.dev/problem/refused' },
+  })
+  await stack.rows('ALTER TABLE notification DROP CONSTRAINT no_member_99, RENAME COLUMN redirect_path TO elsewhere')
+  expect(await api.send(body)).toMatchObject({ status: 500, body: { type: 'https://tidings.dev/problem/internal' } })
+  await stack.rows('ALTER TABLE notification RENAME COLUMN elsewhere TO redirect_path')
+  stack.redis.pause()
+  expect(await api.send(body)).toMatchObject({ status: 201 })
+  stack.redis.resume()
+  await api.stop()
+  const log = lines.join('\n')
+  expect(log).toContain('request failed')
+  expect(log).toContain('redis does not answer')
+  expect(log).not.toContain(secret)
+  expect(log).not.toMatch(/eyJ/)
+  expect(log).not.toContain(memberToken(1).slice(0, 20))
+})
+
+test('a row that the database refuses fails alone', async () => {
+  const api = await stack.start()
+  await stack.rows("ALTER TABLE notification ADD CONSTRAINT no_bad CHECK (message <> 'bad')")
+  const messages = Array.from({ length: 60 }, (_, index) => (index % 20 === 7 ? 'bad' : `good ${index}`))
+  const answers = await Promise.all(messages.map((message) => api.send({ ...hello, memberId: 77, message })))
+  expect(answers.map(({ status }) => status)).toEqual(messages.map((message) => (message === 'bad' ? 422 : 201)))
+  const stored = await stack.rows<{ message: string }>('SELECT message FROM notification WHERE member_id = 77')
+  expect(stored.map(({ message }) => message).toSorted()).toEqual(messages.filter((message) => message !== 'bad').toSorted())
+  await stack.rows('ALTER TABLE notification DROP CONSTRAINT no_bad')
+  await api.stop()
+})
+
+test('SIGTERM under load: what was accepted is stored and published, and the exit code is 0', async () => {
+  const api = await stack.start()
+  const gateway = await stack.listen('member:88:notification')
+  const accepted: number[] = []
+  let refused = 0
+  const senders = Array.from({ length: 16 }, async () => {
+    for (;;) {
+      const answer = await api.send({ ...hello, memberId: 88 }).catch(() => undefined)
+      if (answer?.status === 201) accepted.push(answer.body['notificationId'] as number)
+      else if (++refused > 0) return
+    }
+  })
+  await waitFor(() => accepted.length > 100, { deadlineMs: 20_000, what: 'a hundred posts' })
+  expect(await api.stop()).toEqual({ code: 0, signal: null })
+  await Promise.all(senders)
+  const stored = await stack.rows<{ id: number }>('SELECT notification_id AS id FROM notification WHERE member_id = 88')
+  const ids = new Set(stored.map(({ id }) => id))
+  expect(accepted.filter((id) => !ids.has(id))).toEqual([])
+  await waitFor(() => gateway.publications.length >= ids.size, { deadlineMs: 20_000, what: 'the publications' })
+  expect(await stack.rows('SELECT outbox_id FROM outbox JOIN notification USING (notification_id) WHERE member_id = 88')).toEqual(
+    [],
+  )
+})
+
+test('a wrong configuration is refused at the start, with every error at once and no value', async () => {
+  const started = startService('notify-api', {
+    MYSQL_URL: 'postgres://secret@x',
+    PORT: '99999',
+    RETENTION_DAYS: '0',
+    ALLOWED_ORIGINS: 'ftp://x',
+    MEMBER_JWT_SECRET: 'short',
+    SERVICE_JWT_SECRET: '',
+  })
+  const error = await started.then(
+    () => new Error('it started'),
+    (reason: Error) => reason,
+  )
+  for (const variable of ['MYSQL_URL', 'PORT', 'RETENTION_DAYS', 'ALLOWED_ORIGINS', 'MEMBER_JWT_SECRET'])
+    expect(error.message).toContain(variable)
+  expect(error.message).not.toMatch(/postgres|99999|short|ftp/)
+})
+
+test('an Origin pattern lets the hosts below it in', async () => {
+  const api = await stack.start({ ALLOWED_ORIGINS: 'https://*.example.com' })
+  const from = (origin: string) =>
+    call(`${api.url}/notification/read-all`, {
+      method: 'POST',
+      headers: { origin, cookie: `access_token=${memberToken(1)}`, 'content-type': 'application/json' },
+      body: '{"upTo":1}',
+    })
+  expect(await from('https://app.example.com')).toMatchObject({ status: 200 })
+  for (const origin of ['https://example.com', 'http://app.example.com', 'https://app.example.com.evil.example', localOrigin]) {
+    expect(await from(origin)).toMatchObject({ status: 403 })
+  }
+  await api.stop()
+})

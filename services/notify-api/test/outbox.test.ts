@@ -1,0 +1,238 @@
+import { waitFor } from '@tidings/local'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { type Answer, hello, type Listener, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { openRelay, type Relay } from './fixture/relay.ts'
+import { deleteRange } from '../src/outbox/store.ts'
+
+let stack: Stack
+
+beforeEach(async () => {
+  stack = await openStack('outbox')
+})
+afterEach(() => stack.close())
+
+const channel = 'member:1:notification'
+const sweepDeadlineMs = 20_000
+
+async function timed(answer: Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
+  const begin = performance.now()
+  return { answer: await answer, ms: performance.now() - begin }
+}
+
+/** An instance with a connection to Redis of its own, to be cut: it finds Redis again when a listener is there already. */
+async function startCuttable(): Promise<{ api: NotifyApi; relay: Relay }> {
+  const relay = await openRelay(stack.redis.port)
+  onTestFinished(() => relay.close())
+  return { api: await stack.start({ REDIS_URL: `redis://127.0.0.1:${relay.port}` }), relay }
+}
+
+/** Redis dies and comes back, empty, with a listener, before the instance finds it. */
+async function listenToRestarted(listened: string): Promise<Listener> {
+  await stack.redis.restart()
+  return stack.listen(listened)
+}
+
+const emptied = () =>
+  waitFor(async () => (await stack.count('outbox')) === 0, { deadlineMs: sweepDeadlineMs, what: 'an empty outbox' })
+
+test('what is published is deleted soon', async () => {
+  const api = await stack.start()
+  await api.send(hello)
+  await emptied()
+})
+
+test('what the sweep publishes is what would have been published at once', async () => {
+  const { api, relay } = await startCuttable()
+  const content = {
+    message: '따옴표 " \\ \u2028 🎉\n끝',
+    redirectPath: '/a?b=c&d="e"',
+    data: { text: "it's \\ 가", list: [1, 2.5, null], nested: { b: true, a: {} } },
+  }
+  const channels = ['member:1:notification', 'member:2:notification', 'broadcast:all']
+  const send = async () => {
+    const sent = await api.post('/notification/send', { memberIds: [1, 2], ...content })
+    const broadcast = await api.post('/notification/broadcast', content)
+    expect([sent.status, broadcast.status]).toEqual([201, 201])
+  }
+  const before = await stack.listen(...channels)
+  await send()
+  await waitFor(() => before.publications.length === 3, { what: 'the publications' })
+  await emptied()
+  before.close()
+  relay.target = undefined
+  await stack.redis.kill()
+  await send()
+  await stack.redis.restart()
+  const after = await stack.listen(...channels)
+  relay.target = stack.redis.port
+  await waitFor(() => after.publications.length === 3, { deadlineMs: sweepDeadlineMs, what: 'the swept publications' })
+  const expected = [
+    { channel: channels[0], body: { notificationId: expect.any(Number), memberId: 1, ...content } },
+    { channel: channels[1], body: { notificationId: expect.any(Number), memberId: 2, ...content } },
+    { channel: channels[2], body: { notificationId: expect.any(Number), ...content } },
+  ]
+  expect(before.publications).toMatchObject(expected)
+  expect(after.publications).toMatchObject(expected)
+  // Nothing besides.
+  for (const { publications } of [before, after]) {
+    expect(publications.map(({ body }) => Object.keys(body).length)).toEqual([5, 5, 4])
+  }
+})
+
+test('a notification that is gone before it is swept is not published, and holds up no other', async () => {
+  const first = await stack.start()
+  await first.stop()
+  await stack.rows("INSERT INTO notification (member_id, message, redirect_path) VALUES (1, 'kept', '/')")
+  await stack.rows('INSERT INTO outbox (notification_id) SELECT notification_id + 1000 FROM notification')
+  await stack.rows('INSERT INTO outbox (notification_id) SELECT notification_id FROM notification')
+  await stack.rows('UPDATE outbox SET created_at = created_at - INTERVAL 1 MINUTE')
+  const gateway = await stack.listen(channel)
+  await first.again()
+  await emptied()
+  await waitFor(() => gateway.publications.length > 0, { what: 'the publication' })
+  expect(gateway.publications.map(({ body }) => body['message'])).toEqual(['kept'])
+})
+
+test('only what was published is deleted: a row between two others stays for its own instance', async () => {
+  const api = await stack.start()
+  await api.send(hello)
+  // Younger than the grace period for as long as this takes.
+  await stack.rows("INSERT INTO outbox (channel, body, created_at) VALUES ('member:9:read', '{}', NOW(3) + INTERVAL 1 HOUR)")
+  const [between] = await stack.rows<{ id: number }>("SELECT outbox_id AS id FROM outbox WHERE channel = 'member:9:read'")
+  await api.send(hello)
+  const [last] = await stack.rows<{ id: number }>('SELECT MAX(outbox_id) AS id FROM outbox')
+  expect(last?.id).toBeGreaterThan(between?.id ?? Number.NaN)
+  await waitFor(async () => (await stack.count('outbox')) === 1, { what: 'both to be deleted' })
+  expect(await stack.rows('SELECT outbox_id AS id FROM outbox')).toEqual([between])
+})
+
+test.each([1, 3, 200])(
+  'rows are deleted along the primary key, also when the table holds nothing but those %i',
+  async (count) => {
+    await (await stack.start()).stop()
+    await stack.rows('INSERT INTO outbox (notification_id) VALUES ?', [Array.from({ length: count }, (_, index) => [index])])
+    const [ids] = await stack.rows<{ first: number; last: number }>(
+      'SELECT MIN(outbox_id) AS first, MAX(outbox_id) AS last FROM outbox',
+    )
+    const [plan] = await stack.rows<{ type: string; key: string }>(`EXPLAIN FORMAT=TRADITIONAL ${deleteRange}`, [
+      ids?.first,
+      ids?.last,
+    ])
+    expect(plan).toMatchObject({ type: 'range', key: 'PRIMARY' })
+  },
+)
+
+test('a service killed between commit and publish loses nothing: after its restart the sweep publishes', async () => {
+  // Longer than it takes to be killed: it must not answer before.
+  const api = await stack.start({ PUBLISH_TIMEOUT_MS: '20000' })
+  stack.redis.pause()
+  const unanswered = api.send(hello).catch(() => 'no answer')
+  await waitFor(async () => (await stack.count('outbox')) === 1, { what: 'the commit' })
+  await api.kill()
+  expect(await unanswered).toBe('no answer')
+  // What the dead service may have left in the socket goes with this Redis.
+  const gateway = await listenToRestarted(channel)
+  await api.again()
+  await waitFor(() => gateway.publications.length > 0, { deadlineMs: sweepDeadlineMs, what: 'the publication' })
+  await emptied()
+  expect(gateway.publications.map(({ body }) => body)).toEqual([{ ...hello, notificationId: expect.any(Number) }])
+})
+
+test('while Redis is gone, sends are accepted at once with online: null; when it is back, all is published once, in order', async () => {
+  const { api, relay } = await startCuttable()
+  expect((await api.send(hello)).body['online']).toBe(false)
+  // It is answered when it is committed: what was not published yet would be published to the next Redis.
+  await emptied()
+  relay.target = undefined
+  await stack.redis.kill()
+  const sent: number[] = []
+  for (let index = 0; index < 40; index++) {
+    const { answer, ms } = await timed(api.send({ ...hello, message: `message ${index}` }))
+    expect([answer.status, answer.body['online']]).toEqual([201, null])
+    // Far less than an answer of Redis is waited for.
+    expect(ms).toBeLessThan(5_000)
+    sent.push(answer.body['notificationId'] as number)
+  }
+  await waitFor(async () => (await api.ops('/ready')).includes('"failing":["redis"]'), { what: 'readiness to fail' })
+  const gateway = await listenToRestarted(channel)
+  relay.target = stack.redis.port
+  // The circuit closes behind what was left: nothing overtakes it.
+  const direct = await waitFor(
+    async () => {
+      const { body } = await api.send(hello)
+      sent.push(body['notificationId'] as number)
+      return body['online'] === true
+    },
+    { deadlineMs: sweepDeadlineMs, what: 'a gateway to be reached at once' },
+  )
+  expect(direct).toBe(true)
+  await waitFor(() => gateway.publications.length >= sent.length, { deadlineMs: sweepDeadlineMs, what: 'all publications' })
+  expect(gateway.publications.map(({ body }) => body['notificationId'])).toEqual(sent)
+  await emptied()
+})
+
+test('while Redis hangs, the first sends wait for the publish timeout only, and later ones not at all', async () => {
+  const publishTimeoutMs = 5_000
+  const api = await stack.start({ PUBLISH_TIMEOUT_MS: String(publishTimeoutMs) })
+  const gateway = await stack.listen(channel)
+  await api.send(hello)
+  stack.redis.pause()
+  const first = await timed(api.send(hello))
+  expect(first.answer.body['online']).toBeNull()
+  expect(first.ms).toBeLessThan(2 * publishTimeoutMs)
+  for (let index = 0; index < 10; index++) {
+    const { answer, ms } = await timed(api.send(hello))
+    expect([answer.status, answer.body['online']]).toEqual([201, null])
+    expect(ms).toBeLessThan(publishTimeoutMs)
+  }
+  await waitFor(async () => /tidings_circuit_open 1/.test(await api.ops('/metrics')), {
+    deadlineMs: sweepDeadlineMs,
+    what: 'the metric',
+  })
+  stack.redis.resume()
+  await waitFor(() => new Set(gateway.publications.map(({ body }) => body['notificationId'])).size === 12, {
+    deadlineMs: sweepDeadlineMs,
+    what: 'all publications',
+  })
+  await waitFor(async () => /tidings_circuit_open 0/.test(await api.ops('/metrics')), {
+    deadlineMs: sweepDeadlineMs,
+    what: 'the circuit to close',
+  })
+  await emptied()
+})
+
+test('an order to revoke sessions outlives an outage of Redis', async () => {
+  const { api, relay } = await startCuttable()
+  relay.target = undefined
+  await stack.redis.kill()
+  expect(await api.post('/session/revoke', { memberId: 7 })).toMatchObject({ status: 202 })
+  const gateway = await listenToRestarted('gateway:control')
+  relay.target = stack.redis.port
+  await waitFor(() => gateway.publications.length === 1, { deadlineMs: sweepDeadlineMs, what: 'the order' })
+  expect(gateway.publications[0]?.body).toEqual({ type: 'revoke', memberId: 7 })
+})
+
+test('three instances that sweep the same backlog publish each row once and skip none', async () => {
+  const first = await stack.start()
+  await first.stop()
+  const rows = 5_000
+  const values = Array.from({ length: rows }, (_, index) => [channel, JSON.stringify({ notificationId: index })])
+  await stack.rows('INSERT INTO outbox (channel, body) VALUES ?', [values])
+  await stack.rows('UPDATE outbox SET created_at = created_at - INTERVAL 1 MINUTE')
+  const gateway = await stack.listen(channel)
+  await Promise.all([stack.start(), stack.start(), stack.start()])
+  await emptied()
+  await waitFor(() => gateway.publications.length >= rows, { deadlineMs: sweepDeadlineMs, what: 'all publications' })
+  const ids = gateway.publications.map(({ body }) => body['notificationId'] as number)
+  expect(ids.toSorted((a, b) => a - b)).toEqual(values.map((_, index) => index))
+})
+
+test('a row in the hands of another instance is left alone while it is young', async () => {
+  const [one] = await Promise.all([stack.start(), stack.start()])
+  const gateway = await stack.listen(channel)
+  const sends = Array.from({ length: 200 }, () => one.send(hello))
+  await Promise.all(sends)
+  await emptied()
+  await waitFor(() => gateway.publications.length >= sends.length, { what: 'all publications' })
+  expect(gateway.publications).toHaveLength(sends.length)
+})

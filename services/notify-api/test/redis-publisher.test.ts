@@ -1,0 +1,241 @@
+import { openLog } from '@tidings/chassis'
+import { type RedisServer, startRedis, startRedisCluster, waitFor } from '@tidings/local'
+import { historyKey, historyLimits, type Position, parsePosition } from '@tidings/protocol'
+import { Cluster, Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { RedisPublisher } from '../src/outbox/redis-publisher.ts'
+import { openRelay } from './fixture/relay.ts'
+
+const channel = 'member:1:notification'
+const log = openLog('test', 'fatal')
+/** More than a busy machine holds Redis up. */
+const timeoutMs = 10_000
+
+let server: RedisServer
+let redis: Redis
+let publisher: RedisPublisher
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = new Redis(server.url, { maxRetriesPerRequest: null })
+  redis.on('error', () => {})
+})
+beforeEach(async () => {
+  await redis.flushall()
+  publisher = await connected(server.url)
+})
+afterEach(() => {
+  publisher.close()
+  // A test that fails while Redis stands still takes no other with it.
+  server.resume()
+})
+afterAll(async () => {
+  redis.disconnect()
+  await server.kill()
+})
+
+async function connected(url: string, options = { timeoutMs }): Promise<RedisPublisher> {
+  const one = new RedisPublisher(url, { ...options, log, onPublish: () => {} })
+  await waitFor(() => one.ping().then(() => true), { what: 'the connection' })
+  return one
+}
+
+const history = () => redis.lrange(historyKey(channel), 0, -1)
+
+/** Of each publication that the history of a channel holds. */
+async function positionsOf(connection: Redis, name = channel): Promise<(Position | undefined)[]> {
+  const publications = await connection.lrange(historyKey(name), 0, -1)
+  return publications.map((publication) => parsePosition(publication.slice(0, publication.indexOf('\n'))))
+}
+
+test('positions count from 1 in an epoch that is the time at which the history began', async () => {
+  const before = Date.now()
+  await Promise.all(['{"a":1}', '{"a":2}', '{"a":3}'].map((body) => publisher.publish(channel, body)))
+  const positions = await positionsOf(redis)
+  expect(positions.map((position) => position?.offset)).toEqual([1, 2, 3])
+  const [epoch] = new Set(positions.map((position) => position?.epoch))
+  expect(epoch).toBeGreaterThanOrEqual(before)
+  expect(epoch).toBeLessThanOrEqual(Date.now())
+  expect(await history()).toEqual([1, 2, 3].map((n) => `${epoch}-${n}\n{"a":${n}}`))
+  await publisher.publish('member:2:notification', '{}')
+  expect(await positionsOf(redis, 'member:2:notification')).toMatchObject([{ offset: 1 }])
+})
+
+test('what is published is what the history holds', async () => {
+  const listener = redis.duplicate()
+  const heard: string[] = []
+  listener.on('message', (_channel, payload: string) => heard.push(payload))
+  await listener.subscribe(channel)
+  await publisher.publish(channel, '{"text":"가\\n"}')
+  await waitFor(() => heard.length === 1, { what: 'the message' })
+  expect(heard).toEqual(await history())
+  listener.disconnect()
+})
+
+test('a user who may not ask who listens is told so, and publishes all the same', async () => {
+  await redis.acl('SETUSER', 'poor', 'on', '>secret', '~*', '&*', '+@all', '-pubsub')
+  const url = new URL(server.url)
+  url.username = 'poor'
+  url.password = 'secret'
+  const poor = await connected(url.href)
+  onTestFinished(() => poor.close())
+  expect(await poor.listening([channel, 'member:2:notification'])).toEqual([null, null])
+  await poor.publish(channel, '{}')
+  expect(await history()).toHaveLength(1)
+})
+
+test('says for each channel whether somebody listens, for more channels than go into one command', async () => {
+  const listener = redis.duplicate()
+  onTestFinished(() => listener.disconnect())
+  const channels = Array.from({ length: 250 }, (_, index) => `member:${index + 1}:notification`)
+  const listened = channels.filter((_, index) => index % 3 === 0)
+  await listener.subscribe(...listened)
+  const [all, one, nobody] = await Promise.all([
+    publisher.listening(channels),
+    publisher.listening([channel]),
+    publisher.listening(['member:2:notification']),
+  ])
+  expect(all).toEqual(channels.map((name) => listened.includes(name)))
+  expect([one, nobody]).toEqual([[true], [false]])
+})
+
+test('a history is capped in length and age, and its positions go on', async () => {
+  const { length, seconds } = historyLimits.notification
+  const count = length + 250
+  await Promise.all(Array.from({ length: count }, (_, index) => publisher.publish(channel, `${index}`)))
+  const kept = await history()
+  expect(kept.map((publication) => publication.split('\n')[1])).toEqual(
+    Array.from({ length }, (_, index) => `${count - length + index}`),
+  )
+  const [epoch] = kept[0]?.split('-') ?? []
+  expect(kept.at(-1)).toBe(`${epoch}-${count}\n${count - 1}`)
+  expect(await redis.ttl(historyKey(channel))).toBeGreaterThan(seconds - 10)
+})
+
+test('a history that is gone begins anew, in a later epoch', async () => {
+  await publisher.publish(channel, 'a')
+  const [first] = await positionsOf(redis)
+  await redis.del(historyKey(channel))
+  await waitFor(() => Date.now() > (first?.epoch ?? Number.NaN), { what: 'the next millisecond' })
+  await publisher.publish(channel, 'b')
+  const [next] = await positionsOf(redis)
+  expect(next?.offset).toBe(1)
+  expect(next?.epoch).toBeGreaterThan(first?.epoch ?? Number.NaN)
+})
+
+test.each([
+  ['a string', () => redis.set(historyKey(channel), 'x')],
+  ['a list of something else', () => redis.rpush(historyKey(channel), 'x')],
+])('%s in the place of the history does not stop the channel', async (_case, spoil) => {
+  await spoil()
+  await publisher.publish(channel, 'a')
+  expect(await positionsOf(redis)).toMatchObject([{ offset: 1 }])
+})
+
+test('a Redis that has forgotten the script is sent it again', async () => {
+  await publisher.publish(channel, 'a')
+  await redis.script('FLUSH')
+  await publisher.publish(channel, 'b')
+  expect(await positionsOf(redis)).toMatchObject([{ offset: 1 }, { offset: 2 }])
+})
+
+test('a Redis that hangs is given up after the timeout, and one that is gone at once', async () => {
+  const impatient = await connected(server.url, { timeoutMs: 3_000 })
+  onTestFinished(() => impatient.close())
+  server.pause()
+  const begin = performance.now()
+  await expect(impatient.publish(channel, 'a')).rejects.toThrow('timed out')
+  // Before the connection is given up.
+  expect(performance.now() - begin).toBeLessThan(15_000)
+  server.resume()
+  await server.kill()
+  await waitFor(
+    () =>
+      impatient.ping().then(
+        () => false,
+        () => true,
+      ),
+    { what: 'the connection to break' },
+  )
+  const refused = performance.now()
+  await expect(impatient.publish(channel, 'a')).rejects.toThrow()
+  expect(performance.now() - refused).toBeLessThan(3_000)
+  await server.restart()
+  await waitFor(() => impatient.publish(channel, 'b').then(() => true), {
+    deadlineMs: 20_000,
+    what: 'the connection to come back',
+  })
+})
+
+test('on a cluster, channel and history share a node and publications are sharded', async () => {
+  const nodes = await startRedisCluster()
+  onTestFinished(() => nodes.close())
+  const cluster = await connected(nodes.url)
+  const channels = Array.from({ length: 20 }, (_, index) => `member:${index + 1}:notification`)
+  await Promise.all([...channels, ...channels].map((name) => cluster.publish(name, '{}')))
+  const held = await Promise.all(
+    nodes.url.split(',').map(async (url) => {
+      const node = new Redis(url)
+      const keys = await node.keys('*:history')
+      const offsets = await Promise.all(
+        keys.map(async (key) => (await positionsOf(node, key.slice(1, key.indexOf('}')))).map((position) => position?.offset)),
+      )
+      node.disconnect()
+      return offsets
+    }),
+  )
+  expect(held.flat()).toEqual(channels.map(() => [1, 2]))
+  expect(Math.min(...held.map((offsets) => offsets.length))).toBeGreaterThan(0)
+  const listener = new Cluster(nodes.url.split(','), { shardedSubscribers: true })
+  onTestFinished(() => listener.disconnect())
+  for (const name of channels.slice(0, 10)) await listener.ssubscribe(name)
+  expect(await cluster.listening(channels)).toEqual(channels.map((_, index) => index < 10))
+  cluster.close()
+})
+
+test('a replica that takes over with less than was published begins anew, so that no position comes twice', async () => {
+  const replica = await startRedis()
+  const admin = new Redis(replica.url)
+  await redis.config('SET', 'repl-diskless-sync-delay', 0)
+  await admin.replicaof('127.0.0.1', Number(new URL(server.url).port))
+  await publisher.publish(channel, '1')
+  await publisher.publish('member:2:notification', '1')
+  await publisher.publish(channel, '2')
+  await waitFor(async () => (await admin.llen(historyKey(channel))) === 2, {
+    what: 'the replica',
+    deadlineMs: 20_000,
+  })
+  expect(await admin.replicaof('NO', 'ONE')).toBe('OK')
+  await publisher.publish(channel, '3')
+  const [, before, lost] = await positionsOf(redis)
+  expect(lost).toEqual({ ...before, offset: 3 })
+  const promoted = await connected(replica.url)
+  for (const name of [channel, channel, 'member:2:notification']) await promoted.publish(name, 'new')
+  const positions = await positionsOf(admin)
+  expect(positions.map((position) => position?.offset)).toEqual([1, 2])
+  expect(await positionsOf(admin, 'member:2:notification')).toMatchObject([{ offset: 1 }])
+  expect(positions[0]?.epoch).toBeGreaterThan(lost?.epoch ?? Number.NaN)
+  promoted.close()
+  admin.disconnect()
+  await replica.kill()
+})
+
+test('a master that was made a replica is left for the one that its address leads to now', async () => {
+  const successor = await startRedis()
+  onTestFinished(async () => {
+    await redis.replicaof('NO', 'ONE')
+    await successor.kill()
+  })
+  const relay = await openRelay(Number(new URL(server.url).port))
+  onTestFinished(() => relay.close())
+  const follows = await connected(`redis://127.0.0.1:${relay.port}`)
+  onTestFinished(() => follows.close())
+  await follows.publish(channel, 'a')
+  relay.target = Number(new URL(successor.url).port)
+  await redis.replicaof('127.0.0.1', relay.target)
+  await expect(follows.publish(channel, 'b')).rejects.toThrow('READONLY')
+  await waitFor(() => follows.publish(channel, 'c').then(() => true), { deadlineMs: 20_000, what: 'the successor' })
+  const reader = new Redis(successor.url)
+  onTestFinished(() => reader.disconnect())
+  expect(await positionsOf(reader)).toMatchObject([{ offset: 1 }])
+})

@@ -1,0 +1,140 @@
+import { waitFor } from '@tidings/local'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { createTask, listenToTask, newTaskId, readTask, upload } from './fixture/task.ts'
+
+/** Longer than a busy machine holds up a producer that is not silent. */
+const leaseMs = 6_000
+const env = { TASK_LEASE_SECONDS: String(leaseMs / 1_000), PUBLISH_TIMEOUT_MS: '3000' }
+const redisDeadlineMs = 20_000
+
+let stack: Stack
+let api: NotifyApi
+let other: NotifyApi
+const lines: string[] = []
+
+beforeAll(async () => {
+  stack = await openStack('task_lease')
+  const start = () => stack.start(env, { onLine: (line) => lines.push(line) })
+  ;[api, other] = await Promise.all([start(), start()])
+})
+// A test that fails while Redis stands still takes no other with it.
+afterEach(() => stack.redis.resume())
+afterAll(() => stack.close())
+
+const event = (taskId: string, body: unknown, query = '') => api.post(`/task/${taskId}/event${query}`, body)
+const looks = () => lines.filter((line) => line.includes('sweep of tasks failed')).length
+const read = (taskId: string) => readTask(other, taskId)
+const interrupted = (taskId: string) =>
+  waitFor(async () => (await read(taskId))['status'] === 'interrupted', { deadlineMs: leaseMs + 20_000, what: 'interrupted' })
+
+test('silent tasks are ended once each, with their text, though two instances look for them', async () => {
+  const announcements = await stack.listen('member:1:task')
+  const ids = await Promise.all(Array.from({ length: 10 }, () => createTask(api, 1)))
+  const channels = await Promise.all(ids.map((taskId) => listenToTask(stack, 1, taskId)))
+  // One never begins, one loses its upload, one says something now and then until it does not; the others say something once.
+  const broken = upload(api, ids[1] as string)
+  broken.request.write('broken')
+  await waitFor(async () => (await read(ids[1] as string))['text'] === 'broken', { what: 'the upload' })
+  broken.request.destroy()
+  const answers = await Promise.all(ids.slice(2).map((taskId) => event(taskId, { type: 'append', text: taskId })))
+  expect(answers.map(({ status }) => status)).toEqual(Array.from(answers, () => 202))
+  await Promise.all(ids.map(interrupted))
+  expect((await read(ids[1] as string))['text']).toBe('broken')
+  expect((await read(ids[2] as string))['text']).toBe(ids[2])
+  expect(await event(ids[2] as string, { type: 'append', text: 'back again' })).toMatchObject({
+    status: 409,
+    body: { taskStatus: 'interrupted' },
+  })
+  const ends = () => announcements.publications.filter(({ body }) => body['type'] === 'finished')
+  await waitFor(() => ends().length >= ids.length, { what: 'all ends' })
+  expect(ends().map(({ body }) => body['taskId'] as string)).toHaveLength(ids.length)
+  for (const { publications } of channels) {
+    const finished = () => publications.filter(({ body }) => body['type'] === 'finished')
+    await waitFor(() => finished().length > 0, { what: 'the end on its own channel' })
+    expect(finished()).toHaveLength(1)
+  }
+})
+
+test('an open upload and an empty progress are life; nothing of it is published', { timeout: 120_000 }, async () => {
+  const taskId = await createTask(api, 1)
+  const touched = await createTask(api, 1)
+  const channel = await listenToTask(stack, 1, touched)
+  const { request, answer } = upload(api, taskId)
+  request.write('thinking')
+  const touching = setInterval(() => void event(touched, { type: 'progress' }), leaseMs / 8)
+  // Two that began later come to their ends, one after the other: both leases would have ended long ago.
+  await interrupted(await createTask(api, 1))
+  await interrupted(await createTask(api, 1))
+  expect(await read(taskId)).toMatchObject({ status: 'running', text: 'thinking' })
+  expect(await read(touched)).toMatchObject({ status: 'running' })
+  expect(channel.publications.map(({ body }) => body)).toEqual([{ type: 'progress' }])
+  clearInterval(touching)
+  request.end(' done')
+  expect((await answer).status).toBe(202)
+  await Promise.all([interrupted(taskId), interrupted(touched)])
+})
+
+test('a task whose history Redis has lost goes on when its producer sends the text again', async () => {
+  const taskId = newTaskId()
+  await createTask(api, 1, { taskId })
+  await event(taskId, { type: 'append', text: '처음부터 ' })
+  await stack.redis.restart()
+  const channel = await listenToTask(stack, 1, taskId)
+  const goOn = () => event(taskId, { type: 'append', text: '끝까지' })
+  const refused = await waitFor(async () => [await goOn()].find(({ status }) => status !== 503), {
+    deadlineMs: redisDeadlineMs,
+    what: 'Redis',
+  })
+  const lost = { status: 409, body: { type: 'https://tidings.dev/problem/text-offset', textBytes: 0 } }
+  expect(refused).toMatchObject(lost)
+  expect(await event(taskId, { type: 'append', text: '끝까지' }, '?offset=13')).toMatchObject(lost)
+  const sendAgain = async () => {
+    const again = upload(other, taskId, { offset: 0 })
+    again.request.end('처음부터 끝까지')
+    return (await again.answer).status
+  }
+  // The other instance may find Redis again later than the first.
+  const sentAgain = await waitFor(async () => [await sendAgain()].find((status) => status !== 503), {
+    deadlineMs: redisDeadlineMs,
+    what: 'Redis of the other',
+  })
+  expect(sentAgain).toBe(202)
+  expect((await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).status).toBe(200)
+  expect(await read(taskId)).toMatchObject({ status: 'succeeded', text: '처음부터 끝까지' })
+  // A new epoch, which begins with the task's name: readers begin anew as well.
+  expect(channel.publications[0]).toMatchObject({ position: expect.stringMatching(/-1$/), body: { type: 'created', taskId } })
+})
+
+test('a task whose history Redis has lost is ended by its lease', async () => {
+  const taskId = await createTask(api, 1)
+  await event(taskId, { type: 'append', text: 'lost' })
+  await stack.redis.restart()
+  await interrupted(taskId)
+})
+
+test('while Redis is away the producer is asked to repeat, and nobody is ended', { timeout: 120_000 }, async () => {
+  const taskId = await createTask(api, 1)
+  await event(taskId, { type: 'append', text: 'a' })
+  stack.redis.pause()
+  const before = looks()
+  const away = await event(taskId, { type: 'append', text: 'b' }, '?offset=1')
+  expect(away).toMatchObject({ status: 503, body: { type: 'https://tidings.dev/problem/unavailable' } })
+  expect(away.headers.get('retry-after')).toBe('1')
+  // Its lease ends meanwhile, and nobody can tell whether it is silent.
+  await waitFor(() => looks() > before, { deadlineMs: leaseMs + 20_000, what: 'a look at the silent task' })
+  expect((await api.post('/task', { memberId: 1, kind: 'chat' })).status).toBe(201)
+  stack.redis.resume()
+  await waitFor(async () => (await event(taskId, { type: 'append', text: 'b' }, '?offset=1')).status === 202, {
+    deadlineMs: redisDeadlineMs,
+    what: 'the repetition',
+  })
+  stack.redis.pause()
+  expect((await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).status).toBe(503)
+  stack.redis.resume()
+  await waitFor(async () => (await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).status === 200, {
+    deadlineMs: redisDeadlineMs,
+    what: 'the end',
+  })
+  expect(await read(taskId)).toMatchObject({ status: 'succeeded', text: 'ab' })
+})

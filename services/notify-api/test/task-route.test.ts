@@ -1,0 +1,279 @@
+import { serviceToken, waitFor } from '@tidings/local'
+import { maxAppendLength } from '@tidings/protocol'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { call, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { createTask, folded, listenToTask, newTaskId } from './fixture/task.ts'
+
+let stack: Stack
+let api: NotifyApi
+let other: NotifyApi
+
+beforeAll(async () => {
+  stack = await openStack('task_route')
+  const env = { MAX_TASK_TEXT_BYTES: '20000', MAX_TASK_DATA_BYTES: '2000', MAX_TASK_EVENTS: '50' }
+  ;[api, other] = await Promise.all([stack.start(env), stack.start(env)])
+})
+afterAll(() => stack.close())
+
+const event = (taskId: string, body: unknown, query = '') => api.post(`/task/${taskId}/event${query}`, body)
+const finish = (taskId: string, body: unknown, at = api) => at.post(`/task/${taskId}/finish`, body)
+const read = async (taskId: string) => (await api.member(1).get(`/task/${taskId}`)).body
+
+describe('a task', () => {
+  test('runs from created to finished, with a notification, told on its channel and to all devices', async () => {
+    const gateway = await stack.listen('member:1:task', 'member:1:notification')
+    const taskId = newTaskId()
+    const channel = await listenToTask(stack, 1, taskId)
+    const created = await api.post('/task', { taskId, memberId: 1, kind: 'chat', title: '질문' })
+    expect([created.status, created.body]).toEqual([
+      201,
+      { taskId, memberId: 1, kind: 'chat', title: '질문', status: 'queued', leaseSeconds: 30 },
+    ])
+    expect(await read(taskId)).toMatchObject({ status: 'queued', text: '', data: [], textBytes: 0 })
+    const answers = [
+      await event(taskId, { type: 'progress', stage: '검색', percent: 10 }),
+      await event(taskId, { type: 'append', text: '안녕' }),
+      await event(taskId, { type: 'data', data: { sources: [1] } }),
+      await event(taskId, { type: 'append', text: ' 👋' }),
+    ]
+    expect(answers.map(({ status, body }) => [status, body['textBytes']])).toEqual([
+      [202, 0],
+      [202, 6],
+      [202, 6],
+      [202, 11],
+    ])
+    expect(await read(taskId)).toMatchObject({ status: 'running', stage: '검색', percent: 10, text: '안녕 👋', textBytes: 11 })
+
+    const end = { status: 'succeeded', result: { answer: 42 }, notify: { message: '답이 왔습니다', redirectPath: '/chat' } }
+    expect(await finish(taskId, end)).toMatchObject({ status: 200, body: { taskId, status: 'succeeded' } })
+    // Its answer may be here before what it published.
+    await waitFor(() => channel.publications.length === 6, { what: 'the publications of the task' })
+    expect(folded(channel)).toEqual({
+      taskId,
+      kind: 'chat',
+      title: '질문',
+      status: 'succeeded',
+      stage: '검색',
+      percent: 10,
+      text: '안녕 👋',
+      data: [{ sources: [1] }],
+      result: { answer: 42 },
+    })
+    expect(channel.publications.map(({ position }) => position?.split('-')[1])).toEqual(['1', '2', '3', '4', '5', '6'])
+    await waitFor(() => gateway.publications.length === 3, { what: 'started, finished and the notification' })
+    expect(gateway.publications.map(({ body }) => body)).toEqual(
+      expect.arrayContaining([
+        { type: 'started', taskId, kind: 'chat', title: '질문', status: 'queued' },
+        { type: 'finished', taskId, kind: 'chat', title: '질문', status: 'succeeded' },
+        { memberId: 1, notificationId: expect.any(Number), message: '답이 왔습니다', redirectPath: '/chat' },
+      ]),
+    )
+    expect(await read(taskId)).toEqual({
+      taskId,
+      memberId: 1,
+      kind: 'chat',
+      title: '질문',
+      status: 'succeeded',
+      stage: '검색',
+      percent: 10,
+      text: '안녕 👋',
+      textBytes: 11,
+      data: [{ sources: [1] }],
+      result: { answer: 42 },
+      createdAt: expect.any(String),
+      finishedAt: expect.any(String),
+    })
+    expect((await api.member(1).get('/notification')).body['items']).toMatchObject([{ message: '답이 왔습니다' }])
+  })
+
+  test('made twice with the same id is one task; for another member or of another kind it is refused', async () => {
+    const taskId = newTaskId()
+    const make = (more: object) => api.post('/task', { taskId, memberId: 2, kind: 'chat', ...more })
+    expect((await Promise.all([make({}), make({}), make({})])).filter(({ status }) => status === 201)).toHaveLength(1)
+    const refused = { status: 409, body: { type: 'https://tidings.dev/problem/task-exists' } }
+    expect(await make({ memberId: 3 })).toMatchObject(refused)
+    expect(await make({ kind: 'export' })).toMatchObject(refused)
+  })
+
+  test('is finished once: the same again gets the same answer, another end and events 409 with the status', async () => {
+    const taskId = await createTask(api, 1)
+    const channel = await listenToTask(stack, 1, taskId)
+    const end = { status: 'failed', error: '모델이 응답하지 않습니다', result: { a: 1, b: [2] } }
+    const answers = await Promise.all([finish(taskId, end), finish(taskId, end, other), finish(taskId, end)])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
+    const over = { status: 409, body: { type: 'https://tidings.dev/problem/task-over', status: 409, taskStatus: 'failed' } }
+    expect(await finish(taskId, { status: 'succeeded' })).toMatchObject(over)
+    expect(await finish(taskId, { ...end, result: { a: 2 } })).toMatchObject(over)
+    expect(await event(taskId, { type: 'append', text: 'late' })).toMatchObject(over)
+    expect(await api.member(1).post(`/task/${taskId}/cancel`)).toMatchObject(over)
+    await waitFor(() => channel.publications.length > 0, { what: 'the end' })
+    expect(channel.publications.map(({ body }) => body['type'])).toEqual(['finished'])
+  })
+
+  test('appends that race with the end are before it or refused, and what is stored is what was published', async () => {
+    for (let round = 0; round < 10; round++) {
+      const taskId = newTaskId()
+      const channel = await listenToTask(stack, 1, taskId)
+      await createTask(api, 1, { taskId })
+      const appends = Array.from({ length: 8 }, (_, index) =>
+        (index % 2 === 0 ? api : other).post(`/task/${taskId}/event`, { type: 'append', text: `${index}` }),
+      )
+      const [ended, ...answers] = await Promise.all([finish(taskId, { status: 'succeeded' }, other), ...appends])
+      expect(ended?.status).toBe(200)
+      await waitFor(() => channel.publications.some(({ body }) => body['type'] === 'finished'), { what: 'the end' })
+      expect(channel.publications.at(-1)?.body['type']).toBe('finished')
+      expect((await read(taskId))['text']).toBe(folded(channel)?.text)
+      expect(folded(channel)?.text.length).toBe(answers.filter(({ status }) => status === 202).length)
+      channel.close()
+    }
+  })
+})
+
+describe('text', () => {
+  test('with an offset is appended once, however often it is sent', async () => {
+    const taskId = await createTask(api, 1)
+    const append = (text: string, offset: number) => event(taskId, { type: 'append', text }, `?offset=${offset}`)
+    expect(await append('가나', 0)).toMatchObject({ status: 202, body: { textBytes: 6 } })
+    expect(await append('가나', 0)).toMatchObject({ status: 202, body: { textBytes: 6 } })
+    const elsewhere = { status: 409, body: { type: 'https://tidings.dev/problem/text-offset', textBytes: 6 } }
+    expect(await append('나', 3)).toMatchObject({ status: 202, body: { textBytes: 6 } })
+    expect(await append('다', 0)).toMatchObject(elsewhere)
+    expect(await append('다', 9)).toMatchObject(elsewhere)
+    expect(await append('다', 6)).toMatchObject({ status: 202, body: { textBytes: 9 } })
+    expect((await read(taskId))['text']).toBe('가나다')
+  })
+
+  test.each([
+    ['MAX_TASK_TEXT_BYTES', { type: 'append', text: '가'.repeat(4_000) }, 2],
+    ['MAX_TASK_DATA_BYTES', { type: 'data', data: 'x'.repeat(900) }, 3],
+    ['MAX_TASK_EVENTS', { type: 'progress', percent: 1 }, 49],
+  ])('past %s is refused, and the task can still be ended', async (limit, body, allowed) => {
+    const taskId = await createTask(api, 1)
+    for (let sent = 1; sent < allowed; sent++) expect((await event(taskId, body)).status).toBe(202)
+    expect(await event(taskId, body)).toMatchObject({
+      status: 413,
+      body: { type: 'https://tidings.dev/problem/task-limit', limit, textBytes: expect.any(Number) },
+    })
+    expect((await event(taskId, { type: 'progress' })).status).toBe(202)
+    expect((await finish(taskId, { status: 'failed' })).status).toBe(200)
+  })
+})
+
+describe('a cancel', () => {
+  test('ends the task for good and is told like any end; again it is no other', async () => {
+    const taskId = await createTask(api, 1)
+    await event(taskId, { type: 'append', text: 'so far' })
+    const channel = await listenToTask(stack, 1, taskId)
+    const answers = await Promise.all([api, other, api].map((at) => at.member(1).post(`/task/${taskId}/cancel`)))
+    for (const answer of answers) expect(answer).toMatchObject({ status: 200, body: { taskId, status: 'cancelled' } })
+    expect(await event(taskId, { type: 'progress' })).toMatchObject({ status: 409, body: { taskStatus: 'cancelled' } })
+    expect(await finish(taskId, { status: 'succeeded' })).toMatchObject({ status: 409, body: { taskStatus: 'cancelled' } })
+    expect(await read(taskId)).toMatchObject({ status: 'cancelled', text: 'so far' })
+    await waitFor(() => channel.publications.length > 0, { what: 'the end' })
+    expect(channel.publications.map(({ body }) => body)).toEqual([{ type: 'finished', status: 'cancelled' }])
+  })
+
+  test('that comes before its task is remembered', async () => {
+    const taskId = newTaskId()
+    const channel = await listenToTask(stack, 1, taskId)
+    for (const at of [api, other]) {
+      expect(await at.member(1).post(`/task/${taskId}/cancel`)).toMatchObject({ status: 200, body: { status: 'cancelled' } })
+    }
+    expect((await api.member(1).get(`/task/${taskId}`)).status).toBe(404)
+    expect(await api.post('/task', { taskId, memberId: 1, kind: 'chat' })).toMatchObject({
+      status: 201,
+      body: { status: 'cancelled' },
+    })
+    expect(await event(taskId, { type: 'append', text: 'a' })).toMatchObject({ status: 409, body: { taskStatus: 'cancelled' } })
+    expect(await read(taskId)).toMatchObject({ status: 'cancelled', kind: 'chat', text: '' })
+    await waitFor(() => channel.publications.length === 2, { what: 'created and finished' })
+    expect(folded(channel)).toMatchObject({ status: 'cancelled' })
+    expect((await api.post('/task', { taskId, memberId: 1, kind: 'chat' })).status).toBe(200)
+  })
+
+  test('races with the creation and is never lost', async () => {
+    for (let round = 0; round < 20; round++) {
+      const taskId = newTaskId()
+      const [, cancelled] = await Promise.all([
+        api.post('/task', { taskId, memberId: 1, kind: 'chat' }),
+        other.member(1).post(`/task/${taskId}/cancel`),
+      ])
+      expect(cancelled.status).toBe(200)
+      expect(await read(taskId)).toMatchObject({ status: 'cancelled' })
+    }
+  })
+
+  test('of another member is not found, and changes nothing', async () => {
+    const taskId = await createTask(api, 1)
+    expect(await api.member(2).post(`/task/${taskId}/cancel`)).toMatchObject({ status: 404 })
+    expect(await read(taskId)).toMatchObject({ status: 'queued' })
+  })
+})
+
+describe('what is refused', () => {
+  test('an unknown task, and one of another member', async () => {
+    const taskId = await createTask(api, 1)
+    const notFound = { status: 404, body: { errors: [{ in: 'path', pointer: '#/id' }] } }
+    expect(await api.member(2).get(`/task/${taskId}`)).toMatchObject(notFound)
+    expect(await api.member(1).get(`/task/${newTaskId()}`)).toMatchObject(notFound)
+    expect(await event(newTaskId(), { type: 'progress' })).toMatchObject(notFound)
+    expect(await finish(newTaskId(), { status: 'failed' })).toMatchObject(notFound)
+    expect(await event('x', { type: 'progress' })).toMatchObject({ status: 400, body: { errors: [{ pointer: '#/id' }] } })
+  })
+
+  test.each([
+    [{ type: 'append' }, '#/text'],
+    [{ type: 'append', text: '' }, '#/text'],
+    [{ type: 'append', text: 'half \ud83d' }, '#/text'],
+    [{ type: 'progress', percent: 101 }, '#/percent'],
+    [{ type: 'progress', note: 1 }, '#/note'],
+    [{ type: 'data' }, '#/data'],
+    [{ type: 'data', data: JSON.parse('['.repeat(17) + ']'.repeat(17)) as unknown }, '#/data'],
+    [{ type: 'finished', status: 'succeeded' }, '#/type'],
+  ])('the event %j', async (body, pointer) => {
+    const taskId = await createTask(api, 1)
+    expect(await event(taskId, body)).toMatchObject({ status: 400, body: { errors: [{ in: 'body', pointer }] } })
+  })
+
+  test('more text than one event takes', async () => {
+    const taskId = await createTask(api, 1)
+    const body = { type: 'append', text: 'a'.repeat(maxAppendLength + 1) }
+    expect(await event(taskId, body)).toMatchObject({ status: 400, body: { errors: [{ pointer: '#/text' }] } })
+  })
+
+  test('a caller without scope, or without token', async () => {
+    const taskId = await createTask(api, 1)
+    const headers = { authorization: `Bearer ${serviceToken({ scopes: ['notification:send'] })}` }
+    expect(await call(`${api.url}/task/${taskId}`, { headers })).toMatchObject({ status: 403 })
+    expect(await call(`${api.url}/task/${taskId}`, {})).toMatchObject({ status: 401 })
+    expect(await api.post('/task', { memberId: 1, kind: 'a' }, headers)).toMatchObject({ status: 403 })
+    const backend = { headers: { authorization: `Bearer ${serviceToken()}` } }
+    expect(await call(`${api.url}/task/${taskId}`, backend)).toMatchObject({ status: 200, body: { textBytes: 0 } })
+  })
+})
+
+test('GET /task pages from the newest to the oldest with progress, and shows nothing of others', async () => {
+  const ids: string[] = []
+  for (let index = 0; index < 5; index++) ids.unshift(await createTask(api, 41))
+  await createTask(api, 42)
+  await event(ids[0] as string, { type: 'progress', percent: 30, stage: '읽기' })
+  await finish(ids[1] as string, { status: 'succeeded' })
+  const seen: Record<string, unknown>[] = []
+  for (let before = ''; ; ) {
+    const { body } = await api.member(41).get(`/task?limit=2${before}`)
+    seen.push(...(body['items'] as Record<string, unknown>[]))
+    if (body['nextCursor'] === null) break
+    before = `&before=${body['nextCursor'] as number}`
+  }
+  expect(seen.map(({ taskId }) => taskId)).toEqual(ids)
+  expect(seen[0]).toMatchObject({ status: 'running', percent: 30, stage: '읽기', finishedAt: null })
+  expect(seen[1]).toMatchObject({ status: 'succeeded', finishedAt: expect.any(String) })
+  expect(seen[2]).toEqual({
+    taskId: ids[2],
+    kind: 'chat',
+    title: '질문',
+    status: 'queued',
+    createdAt: expect.any(String),
+    finishedAt: null,
+  })
+})

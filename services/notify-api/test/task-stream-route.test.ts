@@ -1,0 +1,238 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text as textOf } from 'node:stream/consumers'
+import { setTimeout as delay } from 'node:timers/promises'
+import { serviceToken, waitFor } from '@tidings/local'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { createTask, folded, listenToTask, newTaskId, readTask, upload } from './fixture/task.ts'
+
+let stack: Stack
+let api: NotifyApi
+let other: NotifyApi
+
+beforeAll(async () => {
+  stack = await openStack('task_stream')
+  ;[api, other] = await Promise.all([stack.start({ MAX_TASK_TEXT_BYTES: '300000' }), stack.start()])
+})
+afterAll(() => stack.close())
+
+const read = (taskId: string) => readTask(api, taskId)
+const textIs = (taskId: string, text: string) =>
+  waitFor(async () => (await read(taskId))['text'] === text, { what: `the text ${text.slice(0, 20)}` })
+const cancelled = { status: 409, body: { type: 'https://tidings.dev/problem/task-over', taskStatus: 'cancelled' } }
+
+describe('text', () => {
+  test('arrives exactly, cut at every byte, rolled up into few publications', async () => {
+    const text = '서울의 밤 🌃 and “quotes” — é'.repeat(20)
+    const bytes = Buffer.from(text)
+    const taskId = newTaskId()
+    const channel = await listenToTask(stack, 1, taskId)
+    await createTask(api, 1, { taskId })
+    const begin = performance.now()
+    const { request, answer } = upload(api, taskId, { contentType: 'text/plain; charset=utf-8' })
+    for (const byte of bytes) {
+      request.write(Buffer.of(byte))
+      if (byte % 16 === 0) await delay(1)
+    }
+    request.end()
+    expect(await answer).toMatchObject({ status: 202, body: { textBytes: bytes.length, position: expect.any(String) } })
+    const tookMs = performance.now() - begin
+    // The answer may be here before what was published.
+    await waitFor(() => folded(channel)?.text === text, { what: 'the text' })
+    // One append for each 40 ms, besides the first, the last, and the two publications with which a task begins and runs.
+    expect(channel.publications.length).toBeLessThanOrEqual(tookMs / 40 + 4)
+    expect((await read(taskId))['textBytes']).toBe(bytes.length)
+  })
+
+  test('goes on after a broken upload from where it ends, and a stale upload cannot write any more', async () => {
+    const taskId = await createTask(api, 1)
+    const first = upload(api, taskId)
+    first.request.write('one ')
+    await textIs(taskId, 'one ')
+    first.request.write(Buffer.from('half a character: 가').subarray(0, -1))
+    await textIs(taskId, 'one half a character: ')
+    first.request.destroy()
+    const second = upload(other, taskId, { offset: 22 })
+    second.request.write('가')
+    await textIs(taskId, 'one half a character: 가')
+    const stale = upload(api, taskId, { offset: 4 })
+    expect(await stale.answer).toMatchObject({ status: 409, body: { textBytes: 25 } })
+    const third = upload(api, taskId, { offset: 25 })
+    third.request.end(' and the rest')
+    expect(await third.answer).toMatchObject({ status: 202 })
+    second.request.write('too late')
+    expect(await second.answer).toMatchObject({ status: 409, body: { type: 'https://tidings.dev/problem/text-offset' } })
+    await textIs(taskId, 'one half a character: 가 and the rest')
+  })
+
+  test('that is no UTF-8 is refused, and what came before it is there', async () => {
+    const taskId = await createTask(api, 1)
+    const { request, answer } = upload(api, taskId)
+    request.write('good ')
+    await textIs(taskId, 'good ')
+    request.end(Buffer.of(0xea, 0xb0, 0x41))
+    expect(await answer).toMatchObject({ status: 400, body: { type: 'https://tidings.dev/problem/not-utf-8' } })
+    const half = upload(api, taskId)
+    half.request.end(Buffer.of(0xea, 0xb0))
+    expect(await half.answer).toMatchObject({ status: 400, body: { type: 'https://tidings.dev/problem/not-utf-8' } })
+    await textIs(taskId, 'good ')
+  })
+
+  test('of 10 MB ends at the limit, which is named', async () => {
+    const taskId = await createTask(api, 1)
+    const { request, answer } = upload(api, taskId)
+    request.on('error', () => {})
+    const megabyte = '가나다라마바사아자차'.repeat(35_000)
+    for (let sent = 0; sent < 10; sent++) request.write(megabyte)
+    request.end()
+    expect(await answer).toMatchObject({ status: 413, body: { limit: 'MAX_TASK_TEXT_BYTES', textBytes: expect.any(Number) } })
+    const { text, textBytes } = (await read(taskId)) as { text: string; textBytes: number }
+    expect(textBytes).toBeLessThanOrEqual(300_000)
+    expect(textBytes).toBeGreaterThan(200_000)
+    expect(megabyte.startsWith(text)).toBe(true)
+  })
+
+  test('is taken from Redis alone: a reader that stands still slows nobody', async () => {
+    const taskId = newTaskId()
+    const stuck = await stack.listen(`member:1:task.${taskId}`)
+    await createTask(api, 1, { taskId })
+    const { request, answer } = upload(api, taskId)
+    request.end('x'.repeat(200_000))
+    expect(await answer).toMatchObject({ status: 202, body: { textBytes: 200_000 } })
+    stuck.close()
+  })
+})
+
+describe('NDJSON', () => {
+  const ndjson = { contentType: 'application/x-ndjson' }
+
+  test('carries events, text rolled up between the others', async () => {
+    const taskId = newTaskId()
+    const channel = await listenToTask(stack, 1, taskId)
+    await createTask(api, 1, { taskId })
+    const { request, answer } = upload(api, taskId, ndjson)
+    const events = [
+      { type: 'progress', stage: '검색', percent: 5 },
+      { type: 'append', text: 'a' },
+      { type: 'append', text: '나\n' },
+      { type: 'data', data: { sources: ['s'] } },
+      { type: 'append', text: 'c' },
+    ]
+    const bytes = Buffer.from(`${events.map((event) => JSON.stringify(event)).join('\n')}\r\n\n`)
+    for (let at = 0; at < bytes.length; at += 7) request.write(bytes.subarray(at, at + 7))
+    request.end()
+    expect(await answer).toMatchObject({ status: 202, body: { textBytes: 6 } })
+    await waitFor(() => folded(channel)?.text === 'a나\nc', { what: 'the last event' })
+    expect(folded(channel)).toMatchObject({ text: 'a나\nc', stage: '검색', percent: 5, data: [{ sources: ['s'] }] })
+  })
+
+  test.each([
+    ['no JSON', '{"type":"append","text":"a"}\n{oops\n', { status: 400, body: { detail: 'Line 2 is not JSON.' } }],
+    ['no event', '{"type":"append"}\n', { status: 400, body: { errors: [{ in: 'body', pointer: '#/text' }] } }],
+    ['too long', `{"type":"data","data":"${'x'.repeat(70_000)}"}\n`, { status: 413, body: { type: /too-large/ } }],
+  ])('with a line that is %s is refused', async (_case, lines, refusal) => {
+    const { request, answer } = upload(api, await createTask(api, 1), ndjson)
+    request.on('error', () => {})
+    request.end(lines)
+    const { status, body } = await answer
+    const { type: _, ...rest } = refusal.body as Record<string, unknown>
+    expect([status, body]).toMatchObject([refusal.status, rest])
+  })
+})
+
+describe('a cancel', () => {
+  test.each(['this', 'another'])('made at %s instance reaches a silent producer', async (where) => {
+    const taskId = await createTask(api, 1)
+    const { request, answer } = upload(api, taskId)
+    request.write('thinking')
+    await textIs(taskId, 'thinking')
+    expect((await (where === 'this' ? api : other).member(1).post(`/task/${taskId}/cancel`)).status).toBe(200)
+    expect(await answer).toMatchObject(cancelled)
+    request.destroy()
+  })
+
+  test('ends fetch while it is still sending', async () => {
+    const taskId = await createTask(api, 1)
+    let open = true
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await delay(5)
+        if (open) controller.enqueue(Buffer.from('token '))
+      },
+      cancel() {
+        open = false
+      },
+    })
+    const sending = fetch(`${api.url}/task/${taskId}/stream`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${serviceToken()}`, 'content-type': 'text/plain' },
+      body,
+      duplex: 'half',
+    })
+    await waitFor(async () => Number((await read(taskId))['textBytes']) > 100, { what: 'some text' })
+    await other.member(1).post(`/task/${taskId}/cancel`)
+    const response = await sending
+    expect({ status: response.status, body: await response.json() }).toMatchObject(cancelled)
+    open = false
+  })
+
+  test('ends Node http while it is still sending', async () => {
+    const taskId = await createTask(api, 1)
+    const { request, answer } = upload(api, taskId)
+    request.on('error', () => {})
+    const sending = setInterval(() => request.write('token '), 5)
+    await waitFor(async () => Number((await read(taskId))['textBytes']) > 100, { what: 'some text' })
+    await other.member(1).post(`/task/${taskId}/cancel`)
+    expect(await answer).toMatchObject(cancelled)
+    clearInterval(sending)
+    request.destroy()
+  })
+
+  test('ends curl while it is still sending', async () => {
+    const taskId = await createTask(api, 1)
+    const headers = [`authorization: Bearer ${serviceToken()}`, 'content-type: text/plain'].flatMap((header) => ['-H', header])
+    const curl = spawn('curl', ['-sS', '-T', '-', '-X', 'POST', ...headers, `${api.url}/task/${taskId}/stream`])
+    curl.stdin.on('error', () => {})
+    const sending = setInterval(() => curl.stdin.write('token '), 5)
+    const output = textOf(curl.stdout)
+    await waitFor(async () => Number((await read(taskId))['textBytes']) > 100, { what: 'some text' })
+    // Listened to before it is cancelled: curl may end before that is answered.
+    const exited = once(curl, 'exit')
+    await other.member(1).post(`/task/${taskId}/cancel`)
+    await exited
+    clearInterval(sending)
+    expect(JSON.parse(await output)).toMatchObject(cancelled.body)
+  })
+
+  test('is met at once by an upload that begins after it', async () => {
+    const taskId = await createTask(api, 1)
+    await api.member(1).post(`/task/${taskId}/cancel`)
+    const { answer } = upload(api, taskId)
+    expect(await answer).toMatchObject(cancelled)
+  })
+})
+
+test.each(['application/json', 'text/plain; charset=euc-kr', 'text/html'])('%s is not taken', async (contentType) => {
+  const { request, answer } = upload(api, await createTask(api, 1), { contentType })
+  request.end('{}')
+  expect(await answer).toMatchObject({ status: 415, body: { errors: [{ pointer: '#/content-type' }] } })
+})
+
+test('an instance that stops asks the producer to go on elsewhere, with all it had received', async () => {
+  const stopping = await stack.start()
+  const taskId = await createTask(stopping, 1)
+  const { request, answer } = upload(stopping, taskId)
+  request.write('before')
+  await textIs(taskId, 'before')
+  request.write(' and after')
+  await textIs(taskId, 'before and after')
+  const stopped = stopping.stop()
+  expect(await answer).toMatchObject({ status: 503 })
+  request.destroy()
+  expect(await stopped).toEqual({ code: 0, signal: null })
+  const next = upload(api, taskId, { offset: 16 })
+  next.request.end('!')
+  expect((await next.answer).status).toBe(202)
+  await textIs(taskId, 'before and after!')
+})

@@ -1,0 +1,29 @@
+import type { Log } from '@tidings/chassis'
+import { ControlMessage, type Publication } from '@tidings/protocol'
+import type { FollowerSink } from '../channel/cursor.ts'
+import { parseJson } from '../backend/parse-json.ts'
+import type { Sessions } from '../session/sessions.ts'
+
+/** Obeys the orders to all gateways on `gateway:control` (PROTOCOL.md §3). */
+export class Control implements FollowerSink {
+  readonly ended = false
+  readonly #sessions: Sessions
+  readonly #log: Log
+
+  constructor(sessions: Sessions, log: Log) {
+    this.#sessions = sessions
+    this.#log = log
+  }
+
+  deliver({ body }: Publication): void {
+    const order = ControlMessage.safeParse(parseJson(body))
+    if (!order.success) return this.#log.warn({ reason: order.error.message }, 'order not understood')
+    this.#log.info({ order: order.data }, 'order')
+    this.#sessions.revoke(order.data.memberId)
+    return undefined
+  }
+
+  gap(): void {
+    this.#log.error('orders to the gateways were lost while Redis was away')
+  }
+}

@@ -1,0 +1,229 @@
+import { createRequire } from 'node:module'
+import { RxStomp } from '@stomp/rx-stomp'
+import { Client, Versions } from '@stomp/stompjs'
+import { localOrigin, memberToken, type ServiceProcess, waitFor } from '@tidings/local'
+import { firstValueFrom } from 'rxjs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { over as webstompOver } from 'webstomp-client'
+import { WebSocket } from 'ws'
+import { type Bed, openBed, ops } from './fixture/gateway.ts'
+
+/** The little of stompjs 2.3.3 that is used here; it brings no types. */
+interface Stompjs {
+  setInterval: (periodMs: number, beat: () => void) => NodeJS.Timeout
+  clearInterval: (timer: NodeJS.Timeout) => void
+  over(socket: WebSocket): {
+    debug: unknown
+    onreceipt: (frame: { headers: Record<string, string> }) => void
+    connect(
+      headers: object,
+      connected: (frame: { headers: Record<string, string> }) => void,
+      failed: (error: unknown) => void,
+    ): void
+    subscribe(
+      destination: string,
+      callback: (message: { headers: Record<string, string>; body: string; ack(): void }) => void,
+      headers?: object,
+    ): { unsubscribe(): void }
+    send(destination: string, headers: object, body: string): void
+    disconnect(callback: () => void, headers?: object): void
+  }
+}
+const require = createRequire(import.meta.url)
+// What it finds in a browser's `window`.
+const { Stomp } = require('stompjs/lib/stomp.js') as { Stomp: Stompjs }
+Stomp.setInterval = (periodMs, beat) => setInterval(beat, periodMs)
+Stomp.clearInterval = (timer) => clearInterval(timer)
+
+let bed: Bed
+let gateway: ServiceProcess
+
+beforeAll(async () => {
+  bed = await openBed()
+  gateway = await bed.gateway()
+})
+afterAll(() => bed.close())
+
+const destination = '/member/queue/notification'
+
+function socket(memberId: number, protocols: string[]): WebSocket {
+  const headers = { cookie: `access_token=${memberToken(memberId)}`, origin: localOrigin }
+  return new WebSocket(`${gateway.url.replace('http', 'ws')}/ws`, protocols, { headers })
+}
+
+async function subscriptionsOf(memberId: number) {
+  const { sessions } = JSON.parse((await ops(gateway, `/session?memberId=${memberId}`)).text) as {
+    sessions: { version: string; subscriptions: { unackedMessages: number }[] }[]
+  }
+  return sessions
+}
+
+/** There is no receipt for SUBSCRIBE in the older clients' own words. */
+async function untilSubscribed(memberId: number): Promise<void> {
+  const what = `the subscription of member ${memberId}`
+  await waitFor(async () => Number(await listeners(memberId)) > 0 && (await subscriptionsOf(memberId))[0]?.subscriptions.length, {
+    what,
+    deadlineMs: 20_000,
+  })
+}
+
+async function listeners(memberId: number): Promise<unknown> {
+  return ((await bed.publisher.redis.pubsub('NUMSUB', `member:${memberId}:notification`)) as [string, number])[1]
+}
+
+async function expectAcknowledged(memberId: number): Promise<void> {
+  await waitFor(async () => (await subscriptionsOf(memberId))[0]?.subscriptions[0]?.unackedMessages === 0, {
+    what: 'the ACK',
+    deadlineMs: 20_000,
+  })
+}
+
+test('@stomp/stompjs 7: CONNECT with a cookie, SUBSCRIBE with receipts, ACK, resume, DISCONNECT with receipt', async () => {
+  const bodies: string[] = []
+  const receipts: Record<string, string>[] = []
+  const client = new Client({
+    webSocketFactory: () => socket(1, ['v12.stomp', 'v11.stomp', 'v10.stomp']),
+    heartbeatIncoming: 10_000,
+    heartbeatOutgoing: 10_000,
+    reconnectDelay: 0,
+  })
+  await new Promise<void>((resolve, reject) => {
+    client.onConnect = () => resolve()
+    client.onStompError = (frame) => reject(new Error(frame.body))
+    client.onWebSocketError = () => reject(new Error('no connection'))
+    client.activate()
+  })
+  expect(client.connectedVersion).toBe('1.2')
+  client.watchForReceipt('subscribed', ({ headers }) => receipts.push(headers))
+  client.subscribe(
+    destination,
+    (message) => {
+      bodies.push(message.body)
+      message.ack({ receipt: 'acked' })
+    },
+    { ack: 'client-individual', receipt: 'subscribed' },
+  )
+  await waitFor(() => receipts.length, { what: 'the RECEIPT', deadlineMs: 20_000 })
+  expect(receipts[0]).toMatchObject({ position: expect.stringMatching(/^\d{13}-0$/) })
+  const acked = new Promise<void>((resolve) => client.watchForReceipt('acked', () => resolve()))
+  await bed.publisher.publish('member:1:notification', '{"message":"새로운 알림"}')
+  await acked
+  expect(bodies).toEqual(['{"message":"새로운 알림"}'])
+  await expectAcknowledged(1)
+  const resumed = new Promise<string>((resolve) =>
+    client.watchForReceipt('resumed', (frame) => resolve(frame.headers['recovered'] ?? '')),
+  )
+  client.subscribe(destination, ({ body }) => bodies.push(`again ${body}`), {
+    'last-message-id': receipts[0]?.['position'] ?? '',
+    receipt: 'resumed',
+  })
+  expect(await resumed).toBe('true')
+  await waitFor(() => bodies.length === 2, { what: 'the resumed message', deadlineMs: 20_000 })
+  client.disconnectHeaders = { receipt: 'bye' }
+  const closed = new Promise<number>((resolve) => (client.onWebSocketClose = (event: { code: number }) => resolve(event.code)))
+  await client.deactivate()
+  expect(await closed).toBe(1000)
+})
+
+test('@stomp/stompjs 7 in STOMP 1.0 and 1.1', async () => {
+  for (const [memberId, version] of [
+    [11, '1.1'],
+    [12, '1.0'],
+  ] as const) {
+    const bodies: string[] = []
+    const client = new Client({
+      webSocketFactory: () => socket(memberId, ['v11.stomp', 'v10.stomp']),
+      stompVersions: new Versions([version]),
+    })
+    await new Promise<void>((resolve) => {
+      client.onConnect = () => resolve()
+      client.activate()
+    })
+    expect(client.connectedVersion).toBe(version)
+    client.subscribe(destination, (message) => {
+      bodies.push(message.body)
+      message.ack()
+    })
+    await untilSubscribed(memberId)
+    await bed.publisher.publish(`member:${memberId}:notification`, '{}')
+    await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
+    await client.deactivate()
+  }
+})
+
+test('stompjs 2.3.3: Stomp.over(ws), connect({}, …)', async () => {
+  const client = Stomp.over(socket(2, ['v10.stomp', 'v11.stomp', 'v12.stomp']))
+  client.debug = null
+  const connected = await new Promise<{ headers: Record<string, string> }>((resolve, reject) =>
+    client.connect({}, resolve, reject),
+  )
+  expect(connected.headers).toMatchObject({ 'user-name': '2', 'heart-beat': '10000,10000' })
+  const bodies: string[] = []
+  const subscription = client.subscribe(
+    destination,
+    (message) => {
+      bodies.push(message.body)
+      message.ack()
+    },
+    { ack: 'client-individual' },
+  )
+  await untilSubscribed(2)
+  await bed.publisher.publish('member:2:notification', '{"message":"새로운 알림이 도착했습니다."}')
+  await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
+  expect(bodies).toEqual(['{"message":"새로운 알림이 도착했습니다."}'])
+  await expectAcknowledged(2)
+  subscription.unsubscribe()
+  await waitFor(async () => (await subscriptionsOf(2))[0]?.subscriptions.length === 0, {
+    what: 'UNSUBSCRIBE',
+    deadlineMs: 20_000,
+  })
+  const receipt = new Promise<string>((resolve) => (client.onreceipt = ({ headers }) => resolve(headers['receipt-id'] ?? '')))
+  client.send('/publish/notification/read', { receipt: 'sent' }, '{"notificationId":1}')
+  expect(await receipt).toBe('sent')
+  await new Promise<void>((resolve) => client.disconnect(resolve, { receipt: 'bye' }))
+  await waitFor(async () => (await subscriptionsOf(2)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
+})
+
+test('webstomp-client', async () => {
+  const client = webstompOver(socket(3, ['v10.stomp', 'v11.stomp', 'v12.stomp']), {
+    debug: false,
+    heartbeat: { outgoing: 10_000, incoming: 10_000 },
+  })
+  await new Promise<void>((resolve, reject) => client.connect({}, () => resolve(), reject))
+  const bodies: string[] = []
+  client.subscribe(
+    destination,
+    (message) => {
+      bodies.push(message.body)
+      message.ack()
+    },
+    { ack: 'client' },
+  )
+  await untilSubscribed(3)
+  await bed.publisher.publish('member:3:notification', '{"message":"새로운 알림"}')
+  await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
+  expect(bodies).toEqual(['{"message":"새로운 알림"}'])
+  await expectAcknowledged(3)
+  const receipt = new Promise<string>((resolve) => (client.onreceipt = (frame) => resolve(String(frame.headers['receipt-id']))))
+  client.disconnect(() => {}, { receipt: 'bye' })
+  expect(await receipt).toBe('bye')
+  await waitFor(async () => (await subscriptionsOf(3)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
+})
+
+test('@stomp/rx-stomp', async () => {
+  const client = new RxStomp()
+  client.configure({ webSocketFactory: () => socket(4, ['v12.stomp']), reconnectDelay: 0 })
+  client.activate()
+  await firstValueFrom(client.connected$)
+  const subscribed = new Promise<void>((resolve) => client.watchForReceipt('subscribed', () => resolve()))
+  const first = firstValueFrom(client.watch(destination, { ack: 'client', receipt: 'subscribed' }))
+  await subscribed
+  await bed.publisher.publish('member:4:notification', '{"message":"새로운 알림"}')
+  const message = await first
+  expect(message.body).toBe('{"message":"새로운 알림"}')
+  const acked = new Promise<void>((resolve) => client.watchForReceipt('acked', () => resolve()))
+  message.ack({ receipt: 'acked' })
+  await acked
+  await client.deactivate()
+  await waitFor(async () => (await subscriptionsOf(4)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
+})
