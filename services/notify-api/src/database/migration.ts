@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Log } from '@tidings/chassis'
+import { type Log, loggable } from '@tidings/chassis'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
-import { loggable } from '../loggable.ts'
 import { isAway } from './error.ts'
 
 /** Found from src and from dist alike. */

@@ -1,3 +1,4 @@
+import { version } from '@tidings/chassis'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
@@ -51,7 +52,7 @@ export async function openDocument(app: FastifyInstance, cookie: string): Promis
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Tidings notify-api', version: '0.1.0', description },
+      info: { title: 'Tidings notify-api', version, description },
       components: {
         securitySchemes: {
           serviceToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },

@@ -1,8 +1,7 @@
-import type { Log } from '@tidings/chassis'
+import { type Log, loggable } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { Overload } from '../database/group-commit.ts'
-import { loggable } from '../loggable.ts'
 import { contentType, type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
 import { isAway, isRefusal } from '../database/error.ts'
 

@@ -1,5 +1,4 @@
-import type { Log } from '@tidings/chassis'
-import { loggable } from '../loggable.ts'
+import { type Log, loggable } from '@tidings/chassis'
 import { Problem, stillRunning } from '../http/problem.ts'
 import { type IdempotencyStore, KeyTaken, type Once, onceOf } from './idempotency-store.ts'
 

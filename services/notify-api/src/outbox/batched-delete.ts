@@ -1,5 +1,4 @@
-import type { Log } from '@tidings/chassis'
-import { loggable } from '../loggable.ts'
+import { type Log, loggable } from '@tidings/chassis'
 
 const intervalMs = 50
 const intervalAfterFailureMs = 1_000

@@ -1,6 +1,5 @@
-import type { Log } from '@tidings/chassis'
+import { type Log, loggable } from '@tidings/chassis'
 import { BatchedDelete } from './batched-delete.ts'
-import { loggable } from '../loggable.ts'
 import type { Publisher } from './redis-publisher.ts'
 import type { OutboxBacklog, OutboxStore } from './store.ts'
 

@@ -1,6 +1,5 @@
-import { connectRedis, isCluster, type Log, opened, type RedisConnection } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, loggable, opened, type RedisConnection } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
-import { loggable } from '../loggable.ts'
 import { listeningScript, publishScript, runIdOf, runNote } from './publish-script.ts'
 
 /** Carries messages to the gateways. */

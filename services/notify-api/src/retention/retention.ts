@@ -1,5 +1,4 @@
-import type { Log } from '@tidings/chassis'
-import { loggable } from '../loggable.ts'
+import { type Log, loggable } from '@tidings/chassis'
 import type { Retired, RetentionStore } from './store.ts'
 
 export interface RetentionOptions {

@@ -1,6 +1,5 @@
-import { connectRedis, isCluster, type Log, opened, type RedisConnection } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, loggable, opened, type RedisConnection } from '@tidings/chassis'
 import { historyKey, historyLimits, type TaskEvent, type TaskProducerEvent, type TaskStatus } from '@tidings/protocol'
-import { loggable } from '../loggable.ts'
 import { unavailable } from '../http/problem.ts'
 import { runIdOf, runNote } from '../outbox/publish-script.ts'
 import { taskChannel } from './store.ts'

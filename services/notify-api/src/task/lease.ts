@@ -1,5 +1,4 @@
-import type { Log } from '@tidings/chassis'
-import { loggable } from '../loggable.ts'
+import { type Log, loggable } from '@tidings/chassis'
 import { nameOf, type TaskRow } from './row.ts'
 import type { TaskStore } from './store.ts'
 import type { TaskEnding } from './ending.ts'

@@ -1,6 +1,5 @@
-import type { Log } from '@tidings/chassis'
+import { type Log, loggable } from '@tidings/chassis'
 import type { StoredTask, TaskItem, TaskPage } from '@tidings/protocol'
-import { loggable } from '../loggable.ts'
 import { itemOf, nameOf, storedTaskOf, type TaskRow } from './row.ts'
 import { isOpen, type TaskStore } from './store.ts'
 import { foldTask } from './fold.ts'

@@ -1,5 +1,4 @@
-import type { Log } from '@tidings/chassis'
-import { loggable } from '../loggable.ts'
+import { type Log, loggable } from '@tidings/chassis'
 import { Problem, unavailable } from '../http/problem.ts'
 import { isTerminal, type TaskName } from './row.ts'
 import type { TaskHistory } from './history.ts'

@@ -1,6 +1,5 @@
-import type { Log } from '@tidings/chassis'
+import { type Log, loggable } from '@tidings/chassis'
 import type { TaskStatus } from '@tidings/protocol'
-import { loggable } from '../loggable.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { Database } from '../database/database.ts'
 import type { TaskName, TerminalStatus } from './row.ts'

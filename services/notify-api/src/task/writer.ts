@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Log } from '@tidings/chassis'
+import { type Log, loggable } from '@tidings/chassis'
 import type { AcceptedTaskEvent, TaskProducerEvent } from '@tidings/protocol'
-import { loggable } from '../loggable.ts'
 import { unavailable } from '../http/problem.ts'
 import { isTerminal, type TaskName } from './row.ts'
 import { isOpen, type TaskStore } from './store.ts'

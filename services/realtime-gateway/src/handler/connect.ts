@@ -1,7 +1,8 @@
+import { version as productVersion } from '@tidings/chassis'
 import { Close, negotiateHeartBeat, negotiateVersion, stompVersions } from '@tidings/protocol'
 import type { FrameHandler } from '../session/session.ts'
 
-const server = 'tidings/0.1.0'
+const server = `tidings/${productVersion}`
 
 /** CONNECT or STOMP → CONNECTED (PROTOCOL.md §5). Who the member is was settled before the upgrade: login and passcode mean nothing. */
 export const connect: FrameHandler = (session, frame) => {

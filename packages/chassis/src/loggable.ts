@@ -1,4 +1,4 @@
-interface Known {
+interface ErrorFields {
   readonly name?: string
   readonly code?: string
   readonly errno?: number
@@ -10,6 +10,7 @@ interface Known {
   readonly command?: unknown
 }
 
+/** The fields of an error that may appear in a log. */
 export interface Loggable {
   readonly name: string | undefined
   readonly code?: string | undefined
@@ -19,17 +20,17 @@ export interface Loggable {
 }
 
 /**
- * An error as it may be logged. Those of the database carry the SQL, and quote values in their message; those of Redis carry the
- * command: in both are message bodies, which must never reach a log.
+ * Returns what may be logged of an error. Database errors carry the SQL and quote values in their message, and Redis errors carry the
+ * command: both contain message bodies, which must never reach a log.
  */
 export function loggable(error: unknown): Loggable {
-  const { name, code, errno, message, stack, cause, sql, sqlMessage, command } = error as Known
-  const quotes = sql !== undefined || sqlMessage !== undefined
+  const { name, code, errno, message, stack, cause, sql, sqlMessage, command } = error as ErrorFields
+  const quotesValues = sql !== undefined || sqlMessage !== undefined
   const frames = stack?.slice(stack.indexOf('\n    at '))
   return {
     name,
     ...((code ?? errno) !== undefined && { code: code ?? String(errno) }),
-    ...(!quotes && { message }),
+    ...(!quotesValues && { message }),
     ...(command === undefined && { stack: frames }),
     ...(cause !== undefined && { cause: loggable(cause) }),
   }
