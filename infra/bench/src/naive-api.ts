@@ -10,7 +10,7 @@ import { InboxStore } from '@tidings/notify-api/notification/inbox-store'
 import { migrateWhenReachable } from '@tidings/notify-api/database/migration'
 import { OutboxStore } from '@tidings/notify-api/outbox/store'
 import { ReadStore } from '@tidings/notify-api/notification/read-store'
-import { Tasks } from '@tidings/notify-api/task/tasks'
+import { openTasks } from '@tidings/notify-api/task/tasks'
 import { createPool, type ResultSetHeader } from 'mysql2/promise'
 
 /**
@@ -32,8 +32,9 @@ await run(async () => {
     },
     listening: async (channels) => channels.map(() => null),
   }
-  const { redisUrl, publishTimeoutMs, task } = config
-  const tasks = new Tasks({ database, outbox, redisUrl, publishTimeoutMs, ...task, log, onEnd: () => {} })
+  const { redisUrl, publishTimeoutMs, task, taskStream } = config
+  const { rollUpMs } = taskStream
+  const tasks = openTasks({ database, outbox, redisUrl, publishTimeoutMs, ...task, rollUpMs, log, onEnd: () => {} })
   const app = await buildApp({
     config,
     log,

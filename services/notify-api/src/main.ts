@@ -15,7 +15,7 @@ import { NotificationStore } from './notification/store.ts'
 import { OutboxStore } from './outbox/store.ts'
 import { ReadStore } from './notification/read-store.ts'
 import { RetentionStore } from './retention/store.ts'
-import { Tasks } from './task/tasks.ts'
+import { openTasks } from './task/tasks.ts'
 
 await run(async (): Promise<RunningService> => {
   const config = configFrom(process.env)
@@ -40,13 +40,22 @@ await run(async (): Promise<RunningService> => {
   const idempotency = new Idempotency(answers, log)
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
-  const { redisUrl, publishTimeoutMs, task } = config
-  const tasks = new Tasks({ database, outbox, redisUrl, publishTimeoutMs, ...task, log, onEnd: metrics.onTaskEnd })
+  const { redisUrl, publishTimeoutMs, task, taskStream } = config
+  const tasks = openTasks({
+    database,
+    outbox,
+    redisUrl,
+    publishTimeoutMs,
+    ...task,
+    rollUpMs: taskStream.rollUpMs,
+    log,
+    onEnd: metrics.onTaskEnd,
+  })
   const parts = { notifications, inbox, reads, outboxStore, outbox, idempotency, tasks }
   const app = await buildApp({ config, log, metrics, parts })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
   // Who posts once we say that we listen is told whether the member is online. While Redis is away, posts are taken all the same.
-  await Promise.all([publisher.opened(), tasks.opened()])
+  await Promise.all([publisher.opened(), tasks.untilConnected()])
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
 
   return {

@@ -1,8 +1,10 @@
+import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import { type Log, openTokenVerifier, originMatcher } from '@tidings/chassis'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
 import { backend, type Caller, callerDecorator, eitherCaller, member } from './caller.ts'
+import { clientErrorHandler } from './client-error.ts'
 import type { Config } from '../config.ts'
 import { openDocument } from './document.ts'
 import { endIdleConnections } from './idle-connection.ts'
@@ -15,7 +17,7 @@ import type { Api, Doors } from '../route/api.ts'
 import { type InboxParts, inboxRoutes } from '../route/inbox.ts'
 import { type NotificationParts, notificationRoutes } from '../route/notification.ts'
 import { type SessionParts, sessionRoutes } from '../route/session.ts'
-import { memberTaskRoutes, type TaskParts, taskRoutes } from '../route/task.ts'
+import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
 import { addSecurityHeaders } from './security-header.ts'
 import { validatorCompiler } from './validation.ts'
@@ -24,7 +26,7 @@ export interface AppOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly parts: NotificationParts & InboxParts & SessionParts & TaskParts
+  readonly parts: NotificationParts & InboxParts & SessionParts & TaskDeps
 }
 
 const requestTimeoutMs = 30_000
@@ -33,6 +35,7 @@ const tokenCacheSize = 10_000
 
 /** The public port: everything over HTTP but the ops routes. */
 export async function buildApp({ config, log, metrics, parts }: AppOptions): Promise<FastifyInstance> {
+  const untimed = new WeakSet<Socket>()
   const app = fastify({
     loggerInstance: log,
     // Lines for each request, and a logger to write them, would cost more than the request. The problem handler logs refusals.
@@ -40,6 +43,7 @@ export async function buildApp({ config, log, metrics, parts }: AppOptions): Pro
     childLoggerFactory: (logger) => logger,
     bodyLimit: config.maxBodyBytes,
     requestTimeout: requestTimeoutMs,
+    clientErrorHandler: clientErrorHandler(log, untimed),
     frameworkErrors: (error, _request, reply) => answer(reply, problemOf(error)),
   }) as unknown as Api
   app.setValidatorCompiler(validatorCompiler)
@@ -73,7 +77,9 @@ export async function buildApp({ config, log, metrics, parts }: AppOptions): Pro
   notificationRoutes(app, doors, parts, config.maxSendBytes)
   sessionRoutes(app, doors, parts)
   taskRoutes(app, doors, parts)
-  await app.register(async (uploads: FastifyInstance) => taskStreamRoute(uploads, doors, parts, config.taskStream))
+  await app.register(async (uploads: FastifyInstance) =>
+    taskStreamRoute(uploads, doors, parts, { ...config.taskStream, untimed }),
+  )
   // Pages on other Origins call these with the member's cookie.
   await app.register(async (browsers: FastifyInstance) => {
     await browsers.register(cors, {

@@ -2,95 +2,116 @@ import type { RedisConnection } from '@tidings/chassis'
 import { Cluster } from 'ioredis'
 
 /**
- * `clock()`: ms. `since(run, note, keep)`: the ms since which this Redis writes, as noted in the key `note` under its `run_id`; the note
- * is kept for `keep` seconds, 0 for ever. `run`: the `run_id`, if the caller knows it; empty to ask INFO, which takes longer than all the
- * rest. After a failover or a restart it is another one that writes: it may lack what the last one acknowledged, and the positions of
- * histories that began before would be given twice. 0 when there has been no other, and where INFO is forbidden.
+ * Lua functions that scripts share.
+ *
+ * `clock()` returns the time of Redis in ms.
+ *
+ * `writingSince(runId, key, keepSeconds)` returns the time in ms since which this Redis process writes, or 0 when no other process
+ * wrote before it. `runId` is the `run_id` of the process, or nil to read it with INFO, which costs more than the rest of a script.
+ * `key` records the `run_id` of the process that wrote last; it expires after `keepSeconds`, or never when that is 0.
+ *
+ * After a failover or a restart another process writes. It may lack publications that the previous one acknowledged, so that it would
+ * use their positions a second time: histories that began before this time must not be continued. Where INFO is forbidden, all
+ * processes look alike.
  */
-export const sinceFunction = `
+export const luaFunctions = `
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function since(run, note, keep)
-  if run == '' then
+local function writingSince(runId, key, keepSeconds)
+  if not runId then
     local info = redis.pcall('INFO', 'server')
-    run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+    runId = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
   end
-  local noted = redis.pcall('GET', note)
-  local last, at
-  if type(noted) == 'string' then last, at = string.match(noted, '^(%w*) (%d+)$') end
-  if last ~= run then
-    at = last and clock() or 0
-    redis.call('SET', note, string.format('%s %.0f', run, at))
+  local record = redis.pcall('GET', key)
+  local lastRunId, since
+  if type(record) == 'string' then lastRunId, since = string.match(record, '^(%w*) (%d+)$') end
+  if lastRunId ~= runId then
+    since = lastRunId and clock() or 0
+    redis.call('SET', key, string.format('%s %.0f', runId, since))
   end
-  if tonumber(keep) > 0 then redis.call('EXPIRE', note, keep) end
-  return tonumber(at)
+  if keepSeconds > 0 then redis.call('EXPIRE', key, keepSeconds) end
+  return tonumber(since)
 end
 `
 
 /**
- * Answers the `run_id` of the server that a connection leads to, for `since`: a connection does not outlive the process at its other end.
- * Empty while it is not known, and on a cluster, where a command may reach another node than the caller thinks.
+ * Returns a function that returns the `run_id` of the server at the other end of a connection, for `writingSince`. A connection does
+ * not outlive that server process. The result is undefined while the `run_id` is not known, and always on a cluster, where a redirect
+ * may lead a command to another node.
  */
-export function runIdOf(redis: RedisConnection): () => string {
-  let runId = ''
+export function runIdOf(redis: RedisConnection): () => string | undefined {
+  let runId: string | undefined
   if (!(redis instanceof Cluster)) {
     redis.on('ready', () => {
       redis.info('server').then(
-        (info) => (runId = /^run_id:(\w+)/m.exec(info)?.[1] ?? ''),
+        (info) => (runId = /^run_id:(\w+)/m.exec(info)?.[1]),
         () => {}, // stays unknown
       )
     })
     redis.on('close', () => {
-      runId = ''
+      runId = undefined
     })
   }
   return () => runId
 }
 
-/** Where it is noted who writes: once for a server; of a cluster's many, on the slot of each channel. */
-export function runNote(cluster: boolean, channel: string): string {
+/** Returns the key that records which Redis process wrote last: one for a whole server, one in the slot of each channel on a cluster. */
+export function runIdKey(cluster: boolean, channel: string): string {
   return cluster ? `{${channel}}:run` : 'tidings:run'
 }
 
 /**
- * Appends publications to their channels' histories and publishes them, atomically (PROTOCOL.md §3).
- * KEYS: the history of each, then the note of who writes. ARGV: longest history of these channels, and seconds it outlives its last
- * publication; the `run_id` of this Redis, or empty; seconds to keep the note, 0 for ever; then the body of each.
+ * Appends publications to the histories of their channels and publishes them, atomically (PROTOCOL.md §3).
  *
- * The last publication says which position is next, so there is no counter that could part from the history: a history that is gone,
- * is something else than a list, or was begun by another Redis, begins anew with a new epoch.
+ * KEYS: the history of each publication's channel, then the `run_id` key. ARGV[1]: JSON of {@link PublishCall}. ARGV[2…]: the bodies.
+ *
+ * The last publication of a history determines the next position, so no separate counter can disagree with the history. A history that
+ * is missing, is not a list of publications, or was begun by another Redis process starts again with a new epoch.
  */
-export const publishScript = (publish: 'PUBLISH' | 'SPUBLISH') => `${sinceFunction}
+export const publishScript = (publish: 'PUBLISH' | 'SPUBLISH') => `${luaFunctions}
+local call = cjson.decode(ARGV[1])
 local count = #KEYS - 1
-local length, seconds = tonumber(ARGV[1]), ARGV[2]
-local begun = since(ARGV[3], KEYS[count + 1], ARGV[4])
+local maxLength = call.maxLength
+local since = writingSince(call.runId, KEYS[count + 1], call.runIdSeconds)
 for i = 1, count do
   local history = KEYS[i]
   local channel = string.match(history, '^{(.+)}:history$')
   local last = redis.pcall('LINDEX', history, -1)
   local epoch, offset
   if type(last) == 'string' then epoch, offset = string.match(last, '^(%d+)-(%d+)\\n') end
-  if not epoch or tonumber(epoch) < begun then
+  if not epoch or tonumber(epoch) < since then
     redis.call('DEL', history)
     epoch, offset = string.format('%.0f', clock()), 0
   end
-  local publication = string.format('%s-%.0f\\n', epoch, offset + 1) .. ARGV[i + 4]
-  if redis.call('RPUSH', history, publication) > length then redis.call('LTRIM', history, -length, -1) end
-  redis.call('EXPIRE', history, seconds)
+  local publication = string.format('%s-%.0f\\n', epoch, offset + 1) .. ARGV[i + 1]
+  if redis.call('RPUSH', history, publication) > maxLength then redis.call('LTRIM', history, -maxLength, -1) end
+  redis.call('EXPIRE', history, call.seconds)
   redis.call('${publish}', channel, publication)
 end
 `
 
+/** Named arguments of {@link publishScript}. A field that is undefined is absent from the JSON, and nil in Lua. */
+export interface PublishCall {
+  /** Publications that each history keeps. */
+  readonly maxLength: number
+  /** Time after its last publication for which a history is kept. As text: Redis would format a number for each publication. */
+  readonly seconds: string
+  /** The `run_id` of this Redis process, when known. */
+  readonly runId: string | undefined
+  /** Time for which the `run_id` key is kept; 0: for ever. */
+  readonly runIdSeconds: number
+}
+
 /**
- * Answers how many connections listen on each channel. KEYS: the history of one of them, which leads to its node on a cluster. ARGV: the
- * channels.
+ * Returns how many connections are subscribed to each channel. KEYS: the history of one of the channels, which routes the call to its
+ * node on a cluster. ARGV: the channels.
  */
 export const listeningScript = (count: 'NUMSUB' | 'SHARDNUMSUB') => `
-local told = redis.call('PUBSUB', '${count}', unpack(ARGV))
+local counts = redis.call('PUBSUB', '${count}', unpack(ARGV))
 local receivers = {}
-for i = 1, #ARGV do receivers[i] = told[2 * i] end
+for i = 1, #ARGV do receivers[i] = counts[2 * i] end
 return receivers
 `

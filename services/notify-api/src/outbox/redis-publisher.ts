@@ -1,6 +1,6 @@
 import { connectRedis, isCluster, type Log, loggable, opened, type RedisConnection } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
-import { listeningScript, publishScript, runIdOf, runNote } from './publish-script.ts'
+import { listeningScript, type PublishCall, publishScript, runIdKey, runIdOf } from './publish-script.ts'
 
 /** Carries messages to the gateways. */
 export interface Publisher {
@@ -43,7 +43,7 @@ export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
   readonly #commands: Commands
   readonly #cluster: boolean
-  readonly #runId: () => string
+  readonly #runId: () => string | undefined
   readonly #log: Log
   readonly #onPublish: (seconds: number) => void
   /** Of the question who listens; said once. */
@@ -149,14 +149,16 @@ export class RedisPublisher implements Publisher {
   /** All with the same limit. */
   #appendAndPublish(together: readonly Publication[]): Promise<void> {
     const [first] = together
-    const { length = 0, seconds = 0 } = first?.limit ?? {}
-    const keys = together.map(({ channel }) => historyKey(channel))
-    const note = runNote(this.#cluster, first?.channel ?? '')
-    const noteSeconds = this.#cluster ? seconds : 0
+    const { length: maxLength = 0, seconds = 0 } = first?.limit ?? {}
+    const call: PublishCall = {
+      maxLength,
+      seconds: String(seconds),
+      runId: this.#runId(),
+      runIdSeconds: this.#cluster ? seconds : 0,
+    }
+    const keys = [...together.map(({ channel }) => historyKey(channel)), runIdKey(this.#cluster, first?.channel ?? '')]
     const bodies = together.map(({ body }) => body)
-    return this.#timed(together, () =>
-      this.#commands.appendAndPublish(keys.length + 1, ...keys, note, length, seconds, this.#runId(), noteSeconds, ...bodies),
-    )
+    return this.#timed(together, () => this.#commands.appendAndPublish(keys.length, ...keys, JSON.stringify(call), ...bodies))
   }
 
   #publishPlainly(one: Publication): Promise<void> {

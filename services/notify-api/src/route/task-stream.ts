@@ -3,38 +3,32 @@ import type { Socket } from 'node:net'
 import { AcceptedTaskEvent } from '@tidings/protocol'
 import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
-import { BodyReader } from '../task/body-reader.ts'
 import { problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem } from '../http/problem.ts'
-import { spareRequestTimeout } from '../http/spare-request-timeout.ts'
-import { LineDecoding, TextDecoding } from '../task/decoder.ts'
-import { TaskIntake } from '../task/intake.ts'
-import type { TaskStream } from '../task/streams.ts'
+import { BodyReader } from '../task/body-reader.ts'
+import { NdjsonDecoder, PlainTextDecoder } from '../task/upload-decoder.ts'
 import type { Api, Doors } from './api.ts'
-import { offsetQuery, TaskParams, type TaskParts } from './task.ts'
+import { offsetQuery, type TaskDeps, TaskParams } from './task.ts'
 
 export interface TaskStreamOptions {
-  readonly rollUpMs: number
   readonly maxLineBytes: number
+  /** Sockets whose requests may take longer than the server's `requestTimeout`. The route adds those of its uploads. */
+  readonly untimed: WeakSet<Socket>
 }
 
-/** After the answer what a producer still sends is let pass for so long: closing at once could take the answer from it. */
+/** How long the rest of an upload is discarded after the response. Closing the connection at once could lose the response. */
 const lingerMs = 5_000
 
-/** Read as it comes, and not before it is asked for. */
-const Upload = z.any().meta({ description: 'Text, or an event on each line, in UTF-8' })
+/** The body is not parsed: the handler reads it while it arrives. */
+const Upload = z.any().meta({ description: 'Text, or one event per line, in UTF-8' })
 const StreamQuery = z.strictObject({ offset: offsetQuery })
 
-/** An upload as long as the work takes. To be registered, so that its content types are taken here alone. */
-export function taskStreamRoute(
-  app: Api,
-  doors: Doors,
-  { tasks }: TaskParts,
-  { rollUpMs, maxLineBytes }: TaskStreamOptions,
-): void {
-  const uploading = new WeakSet<Socket>()
-  spareRequestTimeout(app.server, uploading)
-  app.addHook('preClose', async () => tasks.streams.stopAll())
+/**
+ * An upload that takes as long as the work of its producer. Must be added in a Fastify plugin of its own: it replaces the content type
+ * parsers.
+ */
+export function taskStreamRoute(app: Api, doors: Doors, { tasks }: TaskDeps, { maxLineBytes, untimed }: TaskStreamOptions): void {
+  app.addHook('preClose', async () => tasks.uploads.stopAll())
 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(/^(?:text\/plain|application\/x-ndjson)(?: *; *charset="?utf-8"?)? *$/i, (_request, body, done) =>
@@ -47,7 +41,8 @@ export function taskStreamRoute(
     {
       onRequest: doors.backend('task:write'),
       schema: {
-        summary: 'Text of a running task as it comes, chunked: text/plain, or application/x-ndjson with an event on each line',
+        summary:
+          'Append text to a running task while it is produced, chunked: text/plain, or application/x-ndjson with one event per line',
         security: serviceSecurity('task:write'),
         params: TaskParams,
         querystring: StreamQuery,
@@ -66,33 +61,20 @@ export function taskStreamRoute(
     async ({ raw, headers, params, query }, reply) => {
       if (!headers['content-type']) throw unknownMediaType()
       const body = new BodyReader(raw)
-      letRestPass(raw, reply, body)
-      const name = await tasks.writer.nameOf(params.id)
-      const now = performance.now()
-      const stream: TaskStream = { name, readAt: now, acceptedAt: now, stop: (reason) => body.stop(reason) }
-      const intake = await TaskIntake.open(name, query.offset, {
-        writer: tasks.writer,
-        decoder: /^text/i.test(headers['content-type']) ? new TextDecoding() : new LineDecoding(maxLineBytes),
-        rollUpMs,
-        onAccepted: () => {
-          stream.readAt = performance.now()
-          stream.acceptedAt = stream.readAt
-        },
-      })
-      uploading.add(raw.socket)
-      const remove = tasks.streams.add(stream)
+      discardAfterResponse(raw, reply, body)
+      const decoder = /^text/i.test(headers['content-type']) ? new PlainTextDecoder() : new NdjsonDecoder(maxLineBytes)
+      untimed.add(raw.socket)
       try {
-        return await reply.code(202).send(await intake.takeIn(body))
+        return await reply.code(202).send(await tasks.uploads.receive(params.id, { body, decoder, offset: query.offset }))
       } finally {
-        remove()
-        uploading.delete(raw.socket)
+        untimed.delete(raw.socket)
       }
     },
   )
 }
 
-/** An answer may come before the end of the upload. */
-function letRestPass(raw: IncomingMessage, reply: FastifyReply, body: BodyReader): void {
+/** Discards what the producer still sends when the response comes before the end of the upload. */
+function discardAfterResponse(raw: IncomingMessage, reply: FastifyReply, body: BodyReader): void {
   reply.raw.once('finish', () => {
     if (raw.complete) return
     body.discard()

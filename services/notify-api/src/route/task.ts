@@ -13,11 +13,10 @@ import {
 import { z } from 'zod'
 import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
-import type { TaskName } from '../task/row.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { Api, Doors } from './api.ts'
 
-export interface TaskParts {
+export interface TaskDeps {
   readonly tasks: Tasks
 }
 
@@ -27,7 +26,7 @@ export const offsetQuery = z.coerce
   .int()
   .nonnegative()
   .optional()
-  .meta({ description: 'Bytes of text that are there already. Text goes on exactly there, or not at all.' })
+  .meta({ description: 'Bytes of text that the task has already. Text is appended exactly there, or refused.' })
 const EventQuery = z.strictObject({ offset: offsetQuery })
 const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
@@ -36,18 +35,18 @@ const PageQuery = z.strictObject({
 const NoBody = z.strictObject({}).nullish()
 const security = serviceSecurity('task:write')
 
-/** What backends say of their long-running work. */
-export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
+/** Calls of backends about their long-running work. */
+export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): void {
   app.post(
     '/task',
     {
       onRequest: doors.backend('task:write'),
       schema: {
-        summary: 'A member waits for something; the same taskId again is the same task',
+        summary: 'Create a task for a member; repeating the call with the same taskId is safe',
         security,
         body: CreateTask,
         response: {
-          200: CreatedTask.meta({ description: 'It was there already' }),
+          200: CreatedTask.meta({ description: 'The task existed already' }),
           201: CreatedTask,
           ...problemResponses('missing-scope', 'task-exists', 'too-large', 'unsupported-media-type'),
         },
@@ -55,9 +54,8 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
     },
     async (request, reply) => {
       const { taskId = randomUUID(), memberId, kind, title } = request.body
-      const name: TaskName = { taskId, memberId, kind, ...(title !== undefined && { title }) }
-      const { status, isNew } = await tasks.create(name)
-      return reply.code(isNew ? 201 : 200).send({ ...name, status, leaseSeconds: tasks.leaseSeconds })
+      const { task, isNew } = await tasks.creation.create({ taskId, memberId, kind, ...(title !== undefined && { title }) })
+      return reply.code(isNew ? 201 : 200).send(task)
     },
   )
 
@@ -66,7 +64,7 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
     {
       onRequest: doors.backend('task:write'),
       schema: {
-        summary: 'Progress, text or data of a running task; an empty progress only says that the producer is alive',
+        summary: 'Append progress, text or data to a running task; an empty progress only renews the lease',
         security,
         params: TaskParams,
         querystring: EventQuery,
@@ -80,9 +78,8 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
       },
     },
     async (request, reply) => {
-      const name = await tasks.writer.nameOf(request.params.id)
-      const place = { offset: request.query.offset, repeated: true }
-      return reply.code(202).send(await tasks.writer.write(name, request.body, place))
+      const at = { offset: request.query.offset, allowRepeat: true }
+      return reply.code(202).send(await tasks.writer.writeById(request.params.id, request.body, at))
     },
   )
 
@@ -91,7 +88,7 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
     {
       onRequest: doors.backend('task:write'),
       schema: {
-        summary: 'Store how a task ended, and tell; the same again is no other end',
+        summary: 'End a task, store its result and publish the end; repeating the same call is safe',
         security,
         params: TaskParams,
         body: FinishTask,
@@ -109,8 +106,8 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
   )
 }
 
-/** What members see of tasks, and their only word to a producer. */
-export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
+/** Calls of members about their tasks. */
+export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): void {
   app.get(
     '/task',
     {
@@ -144,7 +141,7 @@ export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): 
     {
       onRequest: doors.memberChanges,
       schema: {
-        summary: 'Ask the producer to stop, also before it has begun',
+        summary: 'Cancel a task, also before it is created',
         security: memberSecurity,
         params: TaskParams,
         body: NoBody,

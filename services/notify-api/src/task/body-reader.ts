@@ -1,62 +1,67 @@
 import type { Readable } from 'node:stream'
 
+const brokenOff = 'the upload broke off'
+
 /**
- * Reads a request's body as it comes, and only when asked: what is not asked for stays with the sender. Unlike an async iterator it
- * can give up waiting, and be stopped, without losing the connection, over which the answer still has to go.
+ * Reads the body of a request on demand: bytes that are not read stay with the sender. Unlike an async iterator, a read can time out or
+ * be stopped without destroying the connection, which the response still needs.
  */
 export class BodyReader {
   readonly #body: Readable
   #ended = false
-  #broken: Error | undefined
-  #stopped: Error | undefined
+  #error: Error | undefined
+  #stopReason: Error | undefined
   #wake: (() => void) | undefined
 
   constructor(body: Readable) {
     this.#body = body
-    if (body.destroyed) this.#broken = new Error('the upload broke off')
+    if (body.destroyed) this.#error = new Error(brokenOff)
     body.on('readable', this.#onReadable)
     body.on('end', () => {
       this.#ended = true
       this.#wake?.()
     })
-    body.on('error', (error) => this.#breakOff(error))
-    body.on('close', () => this.#breakOff(new Error('the upload broke off')))
+    body.on('error', (error) => this.#fail(error))
+    body.on('close', () => this.#fail(new Error(brokenOff)))
   }
 
-  /** What has come since; undefined at the end; `late` when nothing did for `waitMs`. Rejects when the body broke off or was stopped. */
+  /**
+   * Resolves to the bytes received since the last read, to undefined at the end of the body, or to `late` when none arrive within
+   * `waitMs`. Rejects when the body broke off or the reader was stopped.
+   */
   async read(waitMs?: number): Promise<Buffer | 'late' | undefined> {
     const deadline = waitMs === undefined ? undefined : performance.now() + waitMs
     for (;;) {
-      if (this.#stopped) throw this.#stopped
+      if (this.#stopReason) throw this.#stopReason
       const chunk = this.#body.read() as Buffer | null
       if (chunk) return chunk
       if (this.#ended) return undefined
-      if (this.#broken) throw this.#broken
+      if (this.#error) throw this.#error
       if (deadline !== undefined && performance.now() >= deadline) return 'late'
-      await this.#awake(deadline)
+      await this.#untilWoken(deadline)
     }
   }
 
-  /** From now on `read` rejects with this, whatever has come. */
+  /** Makes the current read and all later ones reject with `reason`, whatever has been received. */
   stop(reason: Error): void {
-    this.#stopped ??= reason
+    this.#stopReason ??= reason
     this.#wake?.()
   }
 
-  /** Lets what still comes pass by unread. */
+  /** Discards the rest of the body. */
   discard(): void {
     this.#body.off('readable', this.#onReadable)
     this.#body.resume()
   }
 
-  #breakOff(error: Error): void {
-    this.#broken ??= error
+  #fail(error: Error): void {
+    this.#error ??= error
     this.#wake?.()
   }
 
   readonly #onReadable = (): void => this.#wake?.()
 
-  #awake(deadline: number | undefined): Promise<void> {
+  #untilWoken(deadline: number | undefined): Promise<void> {
     return new Promise((resolve) => {
       const timer = deadline === undefined ? undefined : setTimeout(resolve, deadline - performance.now())
       this.#wake = () => {

@@ -3,25 +3,29 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Log, loggable } from '@tidings/chassis'
 import type { TaskState, TaskStatus } from '@tidings/protocol'
-import type { Outbox } from '../outbox/outbox.ts'
 import { unavailable } from '../http/problem.ts'
-import { isTerminal, nameOf, type TaskName, type TaskRow, type TerminalStatus } from './row.ts'
-import type { TaskEnd, TaskStore } from './store.ts'
-import { foldTask } from './fold.ts'
-import { closingMs, type TaskHistory } from './history.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import type { TaskHistory } from './history.ts'
 import { noSuchTask, taskOver } from './problem.ts'
+import { identityOf, isTerminal, type TaskIdentity, type TaskRow, type TerminalStatus } from './row.ts'
+import { closeTimeoutMs } from './script.ts'
+import type { TaskEnd, TaskStore } from './store.ts'
 
 export interface TaskEndingOptions {
   readonly store: TaskStore
   readonly history: TaskHistory
   readonly outbox: Pick<Outbox, 'publish'>
   readonly log: Log
+  /** Called once for each task that this instance ends. */
   readonly onEnd: (status: TerminalStatus) => void
 }
 
-const letInRetryMs = 250
+const reopenRetryMs = 250
 
-/** Ends tasks: the first end holds, is stored with all text and data, and published after that. */
+/**
+ * Ends tasks. Only the first end of a task counts. The channel is closed first, so that nothing is appended after the end; then the end
+ * is stored with all text and data; then it is published.
+ */
 export class TaskEnding {
   readonly #options: TaskEndingOptions
 
@@ -30,25 +34,25 @@ export class TaskEnding {
   }
 
   /**
-   * The same end again is no other.
+   * Ends a task. Resolves also when the task ended in the same way before.
    *
-   * @throws Problem `not-found`, `unavailable`, or `task-over` when it has ended otherwise before.
+   * @throws Problem `not-found`, `unavailable`, or `task-over` when the task ended in another way before.
    */
   async end(taskId: string, end: TaskEnd): Promise<void> {
     const { store } = this.#options
     const row = await store.find(taskId)
     if (!row) throw noSuchTask()
-    if (isTerminal(row.status)) return refuseOther(row, end)
+    if (isTerminal(row.status)) return refuseDifferentEnd(row, end)
     if (await this.endFirst(row, end)) return
     const ended = await store.find(taskId)
     if (!ended || !isTerminal(ended.status)) throw unavailable('The task is being ended: repeat.')
-    refuseOther(ended, end)
+    refuseDifferentEnd(ended, end)
   }
 
   /**
-   * A member's cancel. One that comes before the task is remembered: the task is cancelled from its beginning.
+   * Cancels a task for its member. When there is no such task yet, the cancel is stored, and the task will be created as cancelled.
    *
-   * @throws Problem as `end`.
+   * @throws Problem as {@link end}.
    */
   async cancel(taskId: string, memberId: number): Promise<void> {
     const { store } = this.#options
@@ -57,76 +61,85 @@ export class TaskEnding {
     await this.end(taskId, { status: 'cancelled' })
   }
 
-  /** Answers whether this end was the first. */
+  /** Ends a task unless it is over already. Resolves to whether this was its end. */
   async endFirst(row: TaskRow, end: TaskEnd): Promise<boolean> {
     const { store, outbox, onEnd } = this.#options
-    const name = nameOf(row)
+    const task = identityOf(row)
     const closer = randomUUID()
-    const state = await this.#close(name, row.status, closer)
+    const state = await this.#close(task, row.status, closer)
     if (!state) return false
-    const rows = await store.end(name, state, end).catch((error: unknown) => this.#reopen(name, closer, error))
+    const rows = await store.end(task, state, end).catch((error: unknown) => this.#recover(task, closer, error))
     if (!rows) return false
     onEnd(end.status)
-    await Promise.all([this.#settle(name, end.status), outbox.publish(rows)])
+    await Promise.all([this.#markEnded(task, end.status), outbox.publish(rows)])
     return true
   }
 
-  /** Lets no event in any more, and answers what the task came to; undefined when it has ended before. */
-  async #close(name: TaskName, status: TaskStatus, closer: string): Promise<TaskState | undefined> {
+  /** Refuses events from now on. Resolves to the state of the task, or to undefined when it ended before. */
+  async #close(task: TaskIdentity, status: TaskStatus, closer: string): Promise<TaskState | undefined> {
     const { history } = this.#options
     try {
-      // Closed before it is read: what is appended after this would come behind `finished`, and be missing from what is stored.
-      let answer = await history.close(name, closer)
-      if (answer === null) {
-        await history.open(name, status)
-        answer = await history.close(name, closer)
+      // Closed before it is read: what is appended after reading would follow `finished`, and be missing from what is stored.
+      let closed = await history.close(task, closer)
+      if (closed === null) {
+        await history.open(task, status)
+        closed = await history.close(task, closer)
       }
-      return answer === 'closing' ? foldTask(name, await history.read(name)) : undefined
+      return closed === 'closing' ? await history.state(task) : undefined
     } catch (error) {
-      void this.#letIn(name, closer)
+      void this.#reopenWhenReachable(task, closer)
       throw error
     }
   }
 
-  /** Redis may have closed the task, or may do so when it goes on. Nothing of the end is written: the producer is not to wait for it. */
-  async #letIn(name: TaskName, closer: string): Promise<void> {
+  /**
+   * Accepts events again after Redis did not respond to a close. The close may have been applied, or may still be queued in Redis.
+   * Nothing of the end is stored, so the producer must not have to wait for it.
+   */
+  async #reopenWhenReachable(task: TaskIdentity, closer: string): Promise<void> {
     const { history } = this.#options
-    for (const deadline = performance.now() + closingMs; performance.now() < deadline; ) {
+    for (const deadline = performance.now() + closeTimeoutMs; performance.now() < deadline; ) {
       try {
-        return await history.reopen(name, closer)
+        return await history.reopen(task, closer)
       } catch {
-        await delay(letInRetryMs, undefined, { ref: false })
+        await delay(reopenRetryMs, undefined, { ref: false })
       }
     }
   }
 
-  /** The end could not be written, or it is not known whether it was. As long as that is so, nothing more may come. */
-  async #reopen(name: TaskName, closer: string, error: unknown): Promise<never> {
+  /**
+   * Handles an end whose transaction failed, after which it may be stored or not. Marks the task as ended when an end is stored, and
+   * accepts events again otherwise. While neither can be done, the task stays closed. Always throws `error`.
+   */
+  async #recover(task: TaskIdentity, closer: string, error: unknown): Promise<never> {
     const { store, history, log } = this.#options
     try {
-      const row = await store.find(name.taskId)
-      if (row && isTerminal(row.status)) await history.settle(name, row.status)
-      else await history.reopen(name, closer)
+      const row = await store.find(task.taskId)
+      if (row && isTerminal(row.status)) await history.markEnded(task, row.status)
+      else await history.reopen(task, closer)
     } catch (second) {
-      log.warn({ err: loggable(second), taskId: name.taskId }, 'a task stays closed until its end is repeated or its lease ends')
+      log.warn(
+        { err: loggable(second), taskId: task.taskId },
+        'a task stays closed until its end is repeated or its lease expires',
+      )
     }
     throw error
   }
 
-  async #settle(name: TaskName, status: TerminalStatus): Promise<void> {
+  async #markEnded(task: TaskIdentity, status: TerminalStatus): Promise<void> {
     const { history, log } = this.#options
     try {
-      await history.settle(name, status)
+      await history.markEnded(task, status)
     } catch (error) {
       log.warn(
-        { err: loggable(error), taskId: name.taskId },
-        'redis was not told how a task ended: it asks MySQL at the next event',
+        { err: loggable(error), taskId: task.taskId },
+        'the end of a task could not be recorded in redis: the next event reads it from MySQL',
       )
     }
   }
 }
 
-function refuseOther(row: TaskRow, { status, result, error }: TaskEnd): void {
+function refuseDifferentEnd(row: TaskRow, { status, result, error }: TaskEnd): void {
   const stored = row.result === null ? undefined : (JSON.parse(row.result) as unknown)
   const same = row.status === status && row.error === (error ?? null) && isDeepStrictEqual(stored, result)
   if (!same) throw taskOver(row.status)

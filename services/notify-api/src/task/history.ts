@@ -1,10 +1,26 @@
-import { connectRedis, isCluster, type Log, loggable, opened, type RedisConnection } from '@tidings/chassis'
-import { historyKey, historyLimits, type TaskEvent, type TaskProducerEvent, type TaskStatus } from '@tidings/protocol'
+import { connectRedis, isCluster, type Log, opened, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
+import {
+  historyKey,
+  nextTaskState,
+  type TaskEvent,
+  type TaskProducerEvent,
+  type TaskState,
+  type TaskStatus,
+} from '@tidings/protocol'
 import { unavailable } from '../http/problem.ts'
-import { runIdOf, runNote } from '../outbox/publish-script.ts'
-import { taskChannel } from './store.ts'
-import type { TaskName } from './row.ts'
-import { closeScript, eventScript, markScript, openScript, silenceScript } from './script.ts'
+import { runIdKey, runIdOf } from '../outbox/publish-script.ts'
+import { type TaskIdentity, taskChannel } from './row.ts'
+import {
+  type CloseCall,
+  closeScript,
+  type EventCall,
+  eventScript,
+  type MarkCall,
+  markScript,
+  type OpenCall,
+  openScript,
+  silenceScript,
+} from './script.ts'
 
 export interface TaskLimits {
   readonly maxTextBytes: number
@@ -13,137 +29,120 @@ export interface TaskLimits {
   readonly leaseMs: number
 }
 
-/** Where text goes. */
-export interface Place {
-  /** In bytes: only if the text ends there. Without it, wherever that is. */
+/** Where the text of an event is appended. */
+export interface AppendAt {
+  /** Byte offset at which the text must end now. Without it, text is appended wherever it ends. */
   readonly offset?: number | undefined
-  /** The same may have been appended there just before, when only the answer was lost; then it is not appended again. */
-  readonly repeated?: boolean
+  /**
+   * Text that already ends at `offset` plus its own length is accepted without being appended: the caller may be repeating an append
+   * whose response was lost.
+   */
+  readonly allowRepeat?: boolean
 }
 
-/** What became of an event. `renew`: MySQL has not been told for a while that the producer is alive. */
-export type Accepted =
+/** Result of appending an event. `renew`: the lease in MySQL is due for renewal. `over`: the task is closing, or over. */
+export type AppendResult =
   | { readonly outcome: 'ok'; readonly position: string; readonly textBytes: number; readonly renew: boolean }
   | { readonly outcome: 'unknown' }
   | { readonly outcome: 'over'; readonly status: string }
   | { readonly outcome: 'offset'; readonly textBytes: number }
   | { readonly outcome: 'limit'; readonly limit: string; readonly textBytes: number }
 
-/** What is known of a running task without reading its history. */
-export interface TaskPulse {
+/** What Redis knows about a running task without its history being read. `status` is null when Redis does not have the task. */
+export interface TaskProgress {
   readonly status: string | null
   readonly percent: number | undefined
   readonly stage: string | undefined
 }
 
-type Keys = [history: string, task: string, note: string]
+type ScriptKeys = [history: string, task: string, runId: string]
 
-interface Commands {
-  taskEvent(...args: [...Keys, ...(string | number)[]]): Promise<[string, ...(string | number)[]]>
-  taskOpen(...args: [...Keys, ...(string | number)[]]): Promise<string>
-  taskClose(...args: [...Keys, string]): Promise<string | null>
-  taskMark(...args: [...Keys, string, string]): Promise<number>
-  taskSilence(...args: Keys): Promise<number | null>
+/** Commands that the scripts add to the connection. */
+interface TaskScripts {
+  taskEvent(...args: [...ScriptKeys, call: string, body: string]): Promise<[string, ...(string | number)[]]>
+  taskOpen(...args: [...ScriptKeys, call: string, body: string]): Promise<string>
+  taskClose(...args: [...ScriptKeys, call: string]): Promise<string | null>
+  taskMark(...args: [...ScriptKeys, call: string]): Promise<number>
+  taskSilence(...args: ScriptKeys): Promise<number | null>
 }
 
-const { seconds } = historyLimits.taskEvents
-/** An end that is not written so long after its close was given up: events are let in again. Longer than an end may take. */
-export const closingMs = 15_000
+/** The connection is replaced when Redis has sent nothing for this many command timeouts. */
+const commandTimeoutsUntilReconnect = 5
+/** A lease is renewed in MySQL this many times before it would expire: each event does so once the last renewal is old enough. */
+const renewalsPerLease = 3
 
 /**
- * The channel of each running task with its history, which is the truth about it until its end is written. Every call rejects with
- * the problem `unavailable` when Redis does not answer in time; what was asked may have happened then.
+ * The channel of each running task in Redis, with its history. Until the end of a task is stored in MySQL, this is the only place that
+ * has its text and data.
+ *
+ * Every method rejects with the problem `unavailable` when Redis does not respond in time; the command may have been executed.
  */
 export class TaskHistory {
   readonly #redis: RedisConnection
-  readonly #commands: Commands
-  readonly #limits: TaskLimits
+  readonly #scripts: TaskScripts
+  readonly #limits: Omit<TaskLimits, 'leaseMs'>
+  readonly #renewAfterMs: number
   readonly #cluster: boolean
-  readonly #runId: () => string
+  readonly #runId: () => string | undefined
 
   constructor(url: string, { timeoutMs, limits, log }: { timeoutMs: number; limits: TaskLimits; log: Log }) {
+    const { leaseMs, ...sizes } = limits
+    this.#limits = sizes
+    this.#renewAfterMs = Math.floor(leaseMs / renewalsPerLease)
     this.#cluster = isCluster(url)
-    const publish = this.#cluster ? 'SPUBLISH' : 'PUBLISH'
-    this.#limits = limits
     this.#redis = connectRedis(url, {
       connectionName: 'notify-api:task',
       enableOfflineQueue: false,
       enableAutoPipelining: true,
       maxRetriesPerRequest: 0,
       commandTimeout: timeoutMs,
-      socketTimeout: timeoutMs * 5,
+      socketTimeout: timeoutMs * commandTimeoutsUntilReconnect,
       scripts: {
-        taskEvent: { numberOfKeys: 3, lua: eventScript(publish) },
-        taskOpen: { numberOfKeys: 3, lua: openScript(publish) },
+        taskEvent: { numberOfKeys: 3, lua: eventScript(this.#cluster) },
+        taskOpen: { numberOfKeys: 3, lua: openScript(this.#cluster) },
         taskClose: { numberOfKeys: 3, lua: closeScript },
         taskMark: { numberOfKeys: 3, lua: markScript },
         taskSilence: { numberOfKeys: 3, lua: silenceScript },
       },
     })
-    this.#commands = this.#redis as unknown as Commands
+    this.#scripts = this.#redis as unknown as TaskScripts
     this.#runId = runIdOf(this.#redis)
-    let lastError = ''
-    this.#redis.on('error', (error: Error) => {
-      if (error.message !== lastError) log.warn({ err: loggable(error) }, 'redis connection of tasks failed')
-      lastError = error.message
-    })
-    this.#redis.on('ready', () => {
-      lastError = ''
-    })
+    const failure = new RepeatedFailure(log, 'redis connection of tasks failed')
+    this.#redis.on('error', (error: Error) => failure.failed(error))
+    this.#redis.on('ready', () => failure.succeeded())
   }
 
-  /** Resolves when there is a connection to Redis, or none could be had. */
-  opened(): Promise<void> {
+  /** Resolves when the connection is ready, or when the first attempt to connect has failed. */
+  untilConnected(): Promise<void> {
     return opened(this.#redis)
   }
 
-  /** Begins the channel, or finds out anew how it stands; answers the task's status. */
-  open(name: TaskName, status: TaskStatus): Promise<string> {
-    const { memberId: _, ...rest } = name
+  /** Begins the channel, or restores what Redis has lost of the task. Returns the task's status. */
+  open(task: TaskIdentity, status: TaskStatus): Promise<string> {
+    const { memberId: _, ...rest } = task
     const created: TaskEvent = { type: 'created', ...rest }
-    return answered(
-      this.#commands.taskOpen(
-        ...this.#keysOf(name),
-        taskChannel(name),
-        JSON.stringify(created),
-        status,
-        seconds,
-        this.#runId(),
-        this.#keepSeconds,
-      ),
-    )
+    const call: OpenCall = { status, runId: this.#runId() }
+    return orUnavailable(this.#scripts.taskOpen(...this.#keysOf(task), JSON.stringify(call), JSON.stringify(created)))
   }
 
-  /** Appends one event. Nothing is published for an empty `progress` of a running task. */
-  async event(name: TaskName, event: TaskProducerEvent, { offset, repeated = false }: Place): Promise<Accepted> {
+  /** Appends one event. An empty `progress` of a running task is not published. */
+  async append(task: TaskIdentity, event: TaskProducerEvent, { offset, allowRepeat = false }: AppendAt): Promise<AppendResult> {
     const body = JSON.stringify(event)
-    const textBytes = event.type === 'append' ? Buffer.byteLength(event.text) : 0
-    const dataBytes = event.type === 'data' ? Buffer.byteLength(body) : 0
-    const { percent = '', stage = '' } = event.type === 'progress' ? event : {}
-    const quiet = event.type === 'progress' && percent === '' && stage === ''
-    const { maxTextBytes, maxDataBytes, maxEvents, leaseMs } = this.#limits
-    const [outcome, first, second, third] = await answered(
-      this.#commands.taskEvent(
-        ...this.#keysOf(name),
-        taskChannel(name),
-        body,
-        textBytes,
-        dataBytes,
-        offset ?? '',
-        percent,
-        stage,
-        quiet ? 1 : 0,
-        maxTextBytes,
-        maxDataBytes,
-        maxEvents,
-        seconds,
-        Math.floor(leaseMs / 3),
-        repeated ? 1 : 0,
-        closingMs,
-        this.#runId(),
-        this.#keepSeconds,
-      ),
-    )
+    const { percent, stage } = event.type === 'progress' ? event : {}
+    const call: EventCall = {
+      textBytes: event.type === 'append' ? Buffer.byteLength(event.text) : 0,
+      dataBytes: event.type === 'data' ? Buffer.byteLength(body) : 0,
+      offset,
+      allowRepeat,
+      percent,
+      stage,
+      quiet: event.type === 'progress' && percent === undefined && stage === undefined,
+      ...this.#limits,
+      renewAfterMs: this.#renewAfterMs,
+      runId: this.#runId(),
+    }
+    const reply = await orUnavailable(this.#scripts.taskEvent(...this.#keysOf(task), JSON.stringify(call), body))
+    const [outcome, first, second, third] = reply
     if (outcome === 'ok') return { outcome, position: String(first), textBytes: Number(second), renew: third === 1 }
     if (outcome === 'over') return { outcome, status: String(first) }
     if (outcome === 'offset') return { outcome, textBytes: Number(first) }
@@ -151,59 +150,71 @@ export class TaskHistory {
     return { outcome: 'unknown' }
   }
 
-  /** Lets no event in any more. Answers `closing`, how the task has ended before, or null when it is not known here. */
-  close(name: TaskName, closer: string): Promise<string | null> {
-    return answered(this.#commands.taskClose(...this.#keysOf(name), closer))
+  /**
+   * Refuses events from now on. `closer` identifies this attempt to end the task. Returns `closing`, the status with which the task
+   * ended before, or null when Redis does not have the task.
+   */
+  close(task: TaskIdentity, closer: string): Promise<string | null> {
+    const call: CloseCall = { closer }
+    return orUnavailable(this.#scripts.taskClose(...this.#keysOf(task), JSON.stringify(call)))
   }
 
-  /** Lets events in again, unless somebody else has closed since. */
-  async reopen(name: TaskName, closer: string): Promise<void> {
-    await answered(this.#commands.taskMark(...this.#keysOf(name), 'running', closer))
+  /** Accepts events again. If another attempt has closed the task since, this does nothing. */
+  async reopen(task: TaskIdentity, closer: string): Promise<void> {
+    await this.#mark(task, { status: 'running', closer })
   }
 
-  /** Its end is written. */
-  async settle(name: TaskName, status: TaskStatus): Promise<void> {
-    await answered(this.#commands.taskMark(...this.#keysOf(name), status, ''))
+  /** Records the status of a task whose end is stored in MySQL. */
+  async markEnded(task: TaskIdentity, status: TaskStatus): Promise<void> {
+    await this.#mark(task, { status, closer: undefined })
   }
 
-  /** Bodies of all publications, oldest first. */
-  async read(name: TaskName): Promise<string[]> {
-    const publications = await answered(this.#redis.lrange(this.#keysOf(name)[0], 0, -1))
-    return publications.map((publication) => publication.slice(publication.indexOf('\n') + 1))
+  /** Returns the task as its publications leave it. */
+  async state(task: TaskIdentity): Promise<TaskState> {
+    const publications = await orUnavailable(this.#redis.lrange(this.#keysOf(task)[0], 0, -1))
+    const { memberId: _, ...name } = task
+    const queued: TaskState = { ...name, status: 'queued', text: '', data: [] }
+    return publications.reduce((state, publication) => {
+      const event = JSON.parse(publication.slice(publication.indexOf('\n') + 1)) as TaskEvent
+      return nextTaskState(state, event) ?? state
+    }, queued)
   }
 
-  async pulse(name: TaskName): Promise<TaskPulse> {
-    const [status = null, percent, stage] = await answered(this.#redis.hmget(this.#keysOf(name)[1], 'status', 'percent', 'stage'))
+  async progress(task: TaskIdentity): Promise<TaskProgress> {
+    const [status = null, percent, stage] = await orUnavailable(
+      this.#redis.hmget(this.#keysOf(task)[1], 'status', 'percent', 'stage'),
+    )
     return { status, percent: percent ? Number(percent) : undefined, stage: stage ?? undefined }
   }
 
-  /** How long the producer has not been heard of; null when it is not known here. */
-  silenceMs(name: TaskName): Promise<number | null> {
-    return answered(this.#commands.taskSilence(...this.#keysOf(name)))
+  /** Returns the time since the producer's last event, or null when Redis does not have the task. */
+  silenceMs(task: TaskIdentity): Promise<number | null> {
+    return orUnavailable(this.#scripts.taskSilence(...this.#keysOf(task)))
   }
 
   disconnect(): void {
     this.#redis.disconnect()
   }
 
-  /** The note of a whole server is kept for ever. */
-  get #keepSeconds(): number {
-    return this.#cluster ? seconds : 0
+  async #mark(task: TaskIdentity, call: MarkCall): Promise<void> {
+    await orUnavailable(this.#scripts.taskMark(...this.#keysOf(task), JSON.stringify(call)))
   }
 
-  /** On a cluster all on the channel's slot. */
-  #keysOf(name: TaskName): Keys {
-    const channel = taskChannel(name)
-    return [historyKey(channel), `{${channel}}:task`, runNote(this.#cluster, channel)]
+  /** All keys hash to the slot of the channel on a cluster. */
+  #keysOf(task: TaskIdentity): ScriptKeys {
+    const channel = taskChannel(task)
+    return [historyKey(channel), `{${channel}}:task`, runIdKey(this.#cluster, channel)]
   }
 }
 
-async function answered<T>(reply: Promise<T>): Promise<T> {
+/** Error replies that a defect of a script causes, rather than an outage. */
+const scriptDefect = /^(?:ERR|WRONGTYPE) /
+
+async function orUnavailable<T>(reply: Promise<T>): Promise<T> {
   try {
     return await reply
   } catch (error) {
-    // A defect of a script, not an outage.
-    if (/^(?:ERR|WRONGTYPE) /.test((error as Error).message)) throw error
+    if (scriptDefect.test((error as Error).message)) throw error
     throw unavailable('Redis does not answer: repeat.', { cause: error })
   }
 }

@@ -1,12 +1,11 @@
 import { type Log, loggable } from '@tidings/chassis'
 import type { StoredTask, TaskItem, TaskPage } from '@tidings/protocol'
-import { itemOf, nameOf, storedTaskOf, type TaskRow } from './row.ts'
-import { isOpen, type TaskStore } from './store.ts'
-import { foldTask } from './fold.ts'
 import type { TaskHistory } from './history.ts'
 import { noSuchTask } from './problem.ts'
+import { identityOf, isOpen, itemOf, storedTaskOf, type TaskRow } from './row.ts'
+import type { TaskStore } from './store.ts'
 
-/** Tasks as they stand: from Redis while they run, from MySQL after that. */
+/** Reads tasks: from Redis while they run, from MySQL after that. */
 export class TaskReader {
   readonly #store: TaskStore
   readonly #history: TaskHistory
@@ -19,7 +18,7 @@ export class TaskReader {
   }
 
   /**
-   * For one member: only the member's own.
+   * Returns a task with its text and data. `memberId`: only when it is a task of this member.
    *
    * @throws Problem `not-found` or `unavailable`.
    */
@@ -27,10 +26,10 @@ export class TaskReader {
     const row = await this.#store.find(taskId)
     if (!row || row.kind === null || (memberId !== undefined && row.memberId !== memberId)) throw noSuchTask()
     if (!isOpen(row)) return storedTaskOf(row)
-    const name = nameOf(row)
-    return storedTaskOf(row, foldTask(name, await this.#history.read(name)))
+    return storedTaskOf(row, await this.#history.state(identityOf(row)))
   }
 
+  /** Returns a page of a member's tasks, newest first, without text and data. `before`: the `nextCursor` of the page before. */
   async page(memberId: number, limit: number, before: number | undefined): Promise<TaskPage> {
     const rows = await this.#store.page(memberId, limit, before)
     const page = rows.slice(0, limit)
@@ -40,12 +39,12 @@ export class TaskReader {
     }
   }
 
-  /** Without progress, rather than no page at all, when Redis does not answer. */
+  /** When Redis does not respond, the item has no progress, rather than the page failing. */
   async #item(row: TaskRow): Promise<TaskItem> {
     const item = itemOf(row)
     if (!isOpen(row)) return item
     try {
-      const { status, percent, stage } = await this.#history.pulse(nameOf(row))
+      const { status, percent, stage } = await this.#history.progress(identityOf(row))
       return {
         ...item,
         ...(status === 'running' && { status }),

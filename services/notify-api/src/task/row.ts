@@ -1,19 +1,19 @@
-import { type StoredTask, type TaskItem, type TaskState, type TaskStatus, terminalStates } from '@tidings/protocol'
+import { memberChannel, type StoredTask, type TaskItem, type TaskState, type TaskStatus, terminalStates } from '@tidings/protocol'
 
-/** What never changes about a task. */
-export interface TaskName {
+/** The fields of a task that never change. */
+export interface TaskIdentity {
   readonly taskId: string
   readonly memberId: number
   readonly kind: string
   readonly title?: string
 }
 
-/** A task as MySQL has it: with its text and data only once it is over. */
+/** A task as stored in MySQL, which has its text and data only once it is over. */
 export interface TaskRow {
   readonly taskNumber: number
   readonly taskId: string
   readonly memberId: number
-  /** Null when there is only the member's cancel, which came before the task. */
+  /** Null in the row of a cancel that came before its task was created. */
   readonly kind: string | null
   readonly title: string | null
   readonly status: TaskStatus
@@ -34,21 +34,30 @@ export type TerminalStatus = (typeof terminalStates)[number]
 const shortColumns = `task_number AS taskNumber, task_id AS taskId, member_id AS memberId, kind, title, status, percent, stage,
   created_at AS createdAt, finished_at AS finishedAt`
 
-/** For a page: text is long. */
+/** Columns of a {@link TaskRow} without the long ones, for queries that return many rows. */
 export const itemColumns = `${shortColumns}, NULL AS text, NULL AS data, NULL AS result, NULL AS error`
 export const rowColumns = `${shortColumns}, text, data, result, error`
+
+export function taskChannel({ memberId, taskId }: TaskIdentity): string {
+  return memberChannel(memberId, `task.${taskId}`)
+}
 
 export function isTerminal(status: string): status is TerminalStatus {
   return (terminalStates as readonly string[]).includes(status)
 }
 
-export function nameOf({ taskId, memberId, kind, title }: TaskRow): TaskName {
+/** Returns whether a task accepts events: it was created, and is not over. */
+export function isOpen({ kind, status }: TaskRow): boolean {
+  return kind !== null && !isTerminal(status)
+}
+
+export function identityOf({ taskId, memberId, kind, title }: TaskRow): TaskIdentity {
   return { taskId, memberId, kind: kind ?? '', ...(title !== null && { title }) }
 }
 
 export function itemOf(row: TaskRow): TaskItem {
   const { percent, stage, status, createdAt, finishedAt } = row
-  const { memberId: _, ...name } = nameOf(row)
+  const { memberId: _, ...name } = identityOf(row)
   return {
     ...name,
     status,
@@ -59,7 +68,7 @@ export function itemOf(row: TaskRow): TaskItem {
   }
 }
 
-/** The task as it stands; `state` is what its events come to, when it is not over. */
+/** Returns a task as `GET /task/{id}` sends it. `state`: the state that its events lead to, of a task that is not over. */
 export function storedTaskOf(row: TaskRow, state?: TaskState): StoredTask {
   const { text = row.text ?? '' } = state ?? {}
   return {

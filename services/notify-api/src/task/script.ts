@@ -1,111 +1,160 @@
-import { sinceFunction } from '../outbox/publish-script.ts'
+import { historyLimits } from '@tidings/protocol'
+import { luaFunctions } from '../outbox/publish-script.ts'
 
 /**
- * What keeps a task's channel in order while it runs, atomically. KEYS of each script: the channel's history, beside it a hash with what
- * the checks need, so that nothing is counted twice, and the note of who writes (publish-script.ts). The hash:
+ * Lua scripts that keep a running task consistent in Redis, each of them atomic.
  *
- *   status   queued, running, closing (its end is being written), or how it ended
- *   text     bytes of all appends        data     bytes of all data, as JSON
- *   percent, stage                       of the last progress that had them
- *   seen     ms at which the producer was heard of        leased   ms at which MySQL was told so
- *   lost     set when the history was lost in mid-task: whoever appends must say that it begins anew
- *   closer   who writes the end      closed   ms at which it began to
+ * KEYS of each: the history of the task's channel, the task's hash, the `run_id` key (publish-script.ts). ARGV[1] is JSON of the
+ * script's named arguments: a field that is undefined is absent from it, and nil in Lua. A body is an argument of its own.
+ *
+ * The hash holds what the checks need, so that no event has to read the history:
+ *
+ *   status          queued, running, closing (its end is being stored), or a terminal status
+ *   text, data      bytes of all appended text, and of all data as JSON
+ *   percent, stage  from the last progress that had them
+ *   seen            time in ms of the producer's last event
+ *   leased          time in ms at which the lease was last due for renewal in MySQL
+ *   lost            set when the history of a running task was lost: an append must then have an offset
+ *   closer, closed  id of the attempt to end the task, and the time in ms at which it began
  */
 
-const shared = (publish: string) => `${sinceFunction}
+const { seconds } = historyLimits.taskEvents
+
+/** After this time an end that was begun and not stored counts as abandoned: events are accepted again. Longer than an end may take. */
+export const closeTimeoutMs = 15_000
+
+/** Functions of the scripts that publish. On a cluster every slot has its own `run_id` key, which expires with the history. */
+const publishing = (cluster: boolean) => `${luaFunctions}
+local historyKey, taskKey, runIdKey = KEYS[1], KEYS[2], KEYS[3]
+local call = cjson.decode(ARGV[1])
 local now = clock()
 
-local function newest()
-  local last = redis.pcall('LINDEX', KEYS[1], -1)
+-- Returns epoch and offset of the last publication, or nil.
+local function lastPosition()
+  local last = redis.pcall('LINDEX', historyKey, -1)
   if type(last) == 'string' then return string.match(last, '^(%d+)-(%d+)\\n') end
 end
 
--- What another Redis began counts as lost.
-local function forget(run, seconds)
-  local begun, epoch = since(run, KEYS[3], seconds), newest()
-  if epoch and tonumber(epoch) < begun then redis.call('DEL', KEYS[1], KEYS[2]) end
+-- A history that another Redis process began counts as lost: positions in it could be used twice.
+local function deleteForeignHistory()
+  local since, epoch = writingSince(call.runId, runIdKey, ${cluster ? seconds : 0}), lastPosition()
+  if epoch and tonumber(epoch) < since then redis.call('DEL', historyKey, taskKey) end
 end
 
-local function append(channel, epoch, offset, body)
+local function append(epoch, offset, body)
+  local channel = string.match(historyKey, '^{(.+)}:history$')
   local position = epoch .. '-' .. string.format('%.0f', offset)
-  redis.call('RPUSH', KEYS[1], position .. '\\n' .. body)
-  redis.call('${publish}', channel, position .. '\\n' .. body)
+  local publication = position .. '\\n' .. body
+  redis.call('RPUSH', historyKey, publication)
+  redis.call('${cluster ? 'SPUBLISH' : 'PUBLISH'}', channel, publication)
   return position
+end
+
+local function expireLater()
+  redis.call('EXPIRE', historyKey, '${seconds}')
+  redis.call('EXPIRE', taskKey, '${seconds}')
 end
 `
 
+/** Named arguments of {@link eventScript}. */
+export interface EventCall {
+  /** Bytes that the event adds to the text. */
+  readonly textBytes: number
+  /** Bytes that the event adds to the data. */
+  readonly dataBytes: number
+  /** Where the text must end, in bytes; undefined: anywhere. */
+  readonly offset: number | undefined
+  /** Text that already ends at `offset + textBytes` counts as appended. */
+  readonly allowRepeat: boolean
+  readonly percent: number | undefined
+  readonly stage: string | undefined
+  /** Publishes nothing when the task is already running. */
+  readonly quiet: boolean
+  readonly maxTextBytes: number
+  readonly maxDataBytes: number
+  /** Publications on the channel, including the last one, which ends the task. */
+  readonly maxEvents: number
+  /** Time after which the lease is due for renewal in MySQL. */
+  readonly renewAfterMs: number
+  readonly runId: string | undefined
+}
+
 /**
- * One event. ARGV: channel, body, bytes of text, bytes of data, byte offset of the text (empty: wherever it ends), percent, stage
- * (empty: as it is), quiet (1: no publication when the task is running), most bytes of text, of data, most publications, seconds the
- * history outlives this, ms after which MySQL is to be told again, 1 when this may be a repetition of the last append, ms after which an
- * end that was not written is given up, the `run_id` of this Redis, or empty, seconds to keep the note of who writes.
+ * Appends one event. ARGV[1]: {@link EventCall}. ARGV[2]: the body.
  *
- * Answers {ok, position, bytes of text, 1 when MySQL is to be told}, {unknown}, {over, status}, {offset, bytes of text}, or
- * {limit, name of the limit, bytes of text}.
+ * Returns {'ok', position, bytes of text, 1 when the lease in MySQL is due for renewal}, {'unknown'} when Redis has lost the task,
+ * {'over', status} when the task is closing or over, {'offset', bytes of text} when the text ends elsewhere, or
+ * {'limit', name of the setting, bytes of text}.
  */
-export const eventScript = (publish: string) => `${shared(publish)}
-forget(ARGV[16], ARGV[17])
-local task = redis.call('HMGET', KEYS[2], 'status', 'text', 'data', 'leased', 'lost', 'closed')
-local status = task[1]
+export const eventScript = (cluster: boolean) => `${publishing(cluster)}
+deleteForeignHistory()
+local task = redis.call('HMGET', taskKey, 'status', 'text', 'data', 'leased', 'lost', 'closed')
+local status, lost = task[1], task[5]
 if not status then return {'unknown'} end
-if status == 'closing' and now - tonumber(task[6]) > tonumber(ARGV[15]) then
-  redis.call('HDEL', KEYS[2], 'closer', 'closed')
+if status == 'closing' and now - tonumber(task[6]) > ${closeTimeoutMs} then
+  redis.call('HDEL', taskKey, 'closer', 'closed')
   status = 'running'
 end
 if status ~= 'queued' and status ~= 'running' then return {'over', status} end
-local epoch, last = newest()
+local epoch, last = lastPosition()
 if not epoch then
-  redis.call('DEL', KEYS[2])
+  redis.call('DEL', taskKey)
   return {'unknown'}
 end
 
-local text, data = tonumber(task[2]), tonumber(task[3])
-local moreText, moreData, offset = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local body = ARGV[2]
-if ARGV[8] == '1' and status == 'running' then body = '' end
-if moreText > 0 then
-  if ARGV[14] == '1' and offset and offset + moreText == text then
-    body = '' -- it was appended before, and only the answer was lost
-    moreText = 0
-  elseif offset and offset ~= text or task[5] and not offset then
+local text, data, body = tonumber(task[2]), tonumber(task[3]), ARGV[2]
+local textBytes, offset = call.textBytes, call.offset
+local publishes = not (call.quiet and status == 'running')
+if textBytes > 0 then
+  if call.allowRepeat and offset and offset + textBytes == text then
+    -- The same text was appended before, and only the response was lost.
+    publishes = false
+    textBytes = 0
+  elseif offset and offset ~= text or lost and not offset then
     return {'offset', text}
   end
 end
-if text + moreText > tonumber(ARGV[9]) then return {'limit', 'MAX_TASK_TEXT_BYTES', text} end
-if data + moreData > tonumber(ARGV[10]) then return {'limit', 'MAX_TASK_DATA_BYTES', text} end
--- One place is left for the last event.
-if body ~= '' and redis.call('LLEN', KEYS[1]) + 2 > tonumber(ARGV[11]) then return {'limit', 'MAX_TASK_EVENTS', text} end
+if text + textBytes > call.maxTextBytes then return {'limit', 'MAX_TASK_TEXT_BYTES', text} end
+if data + call.dataBytes > call.maxDataBytes then return {'limit', 'MAX_TASK_DATA_BYTES', text} end
+-- One publication is reserved for the end.
+if publishes and redis.call('LLEN', historyKey) + 2 > call.maxEvents then return {'limit', 'MAX_TASK_EVENTS', text} end
 
-local position = epoch .. '-' .. last
-if body ~= '' then position = append(ARGV[1], epoch, last + 1, body) end
-local fields = {'status', 'running', 'text', text + moreText, 'data', data + moreData, 'seen', string.format('%.0f', now)}
+local position = publishes and append(epoch, last + 1, body) or epoch .. '-' .. last
+local seen = string.format('%.0f', now)
+local fields = {'status', 'running', 'text', text + textBytes, 'data', data + call.dataBytes, 'seen', seen}
 local function set(name, value)
   fields[#fields + 1] = name
   fields[#fields + 1] = value
 end
-if ARGV[6] ~= '' then set('percent', ARGV[6]) end
-if ARGV[7] ~= '' then set('stage', ARGV[7]) end
-local renew = now - tonumber(task[4] or 0) > tonumber(ARGV[13])
-if renew then set('leased', string.format('%.0f', now)) end
-redis.call('HSET', KEYS[2], unpack(fields))
-if moreText > 0 and task[5] then redis.call('HDEL', KEYS[2], 'lost') end
-redis.call('EXPIRE', KEYS[1], ARGV[12])
-redis.call('EXPIRE', KEYS[2], ARGV[12])
-return {'ok', position, text + moreText, renew and 1 or 0}
+if call.percent then set('percent', call.percent) end
+if call.stage then set('stage', call.stage) end
+local renew = now - tonumber(task[4] or 0) > call.renewAfterMs
+if renew then set('leased', seen) end
+redis.call('HSET', taskKey, unpack(fields))
+if textBytes > 0 and lost then redis.call('HDEL', taskKey, 'lost') end
+expireLater()
+return {'ok', position, text + textBytes, renew and 1 or 0}
 `
 
+/** Named arguments of {@link openScript}. */
+export interface OpenCall {
+  /** The task's status in MySQL. */
+  readonly status: string
+  readonly runId: string | undefined
+}
+
 /**
- * Begins the channel with its first event, once; or finds out again what the hash says when that was lost. ARGV: channel, body of the
- * first event, status, seconds, the `run_id` of this Redis, or empty, seconds to keep the note of who writes. Answers the status.
+ * Begins the channel with its first event, once. When only the hash is lost, restores it from the history. ARGV[1]: {@link OpenCall}.
+ * ARGV[2]: body of the first event. Returns the task's status.
  */
-export const openScript = (publish: string) => `${shared(publish)}
-forget(ARGV[5], ARGV[6])
-local status = redis.call('HGET', KEYS[2], 'status')
-if status and newest() then return status end
-status = ARGV[3]
-local text, data, lost = 0, 0, ''
-if newest() then
-  for _, publication in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+export const openScript = (cluster: boolean) => `${publishing(cluster)}
+deleteForeignHistory()
+local status = redis.call('HGET', taskKey, 'status')
+if status and lastPosition() then return status end
+status = call.status
+local text, data, lost = 0, 0, false
+if lastPosition() then
+  for _, publication in ipairs(redis.call('LRANGE', historyKey, 0, -1)) do
     local body = string.match(publication, '^%d+%-%d+\\n(.*)$')
     local ok, event = pcall(cjson.decode, body)
     if ok and event.type == 'append' then text = text + #event.text end
@@ -113,42 +162,58 @@ if newest() then
     if ok and event.type == 'finished' then status = event.status end
   end
 else
-  redis.call('DEL', KEYS[1])
-  append(ARGV[1], string.format('%.0f', now), 1, ARGV[2])
-  if status == 'running' then lost = '1' end
+  redis.call('DEL', historyKey)
+  append(string.format('%.0f', now), 1, ARGV[2])
+  lost = status == 'running'
 end
-redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[2], 'status', status, 'text', text, 'data', data, 'seen', string.format('%.0f', now))
-if lost ~= '' then redis.call('HSET', KEYS[2], 'lost', lost) end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call('DEL', taskKey)
+redis.call('HSET', taskKey, 'status', status, 'text', text, 'data', data, 'seen', string.format('%.0f', now))
+if lost then redis.call('HSET', taskKey, 'lost', '1') end
+expireLater()
 return status
 `
 
-/** No event comes from now on. ARGV: who closes. Answers `closing`, how the task ended before, or nothing when it is not known. */
-export const closeScript = `
-local status = redis.call('HGET', KEYS[2], 'status')
-if not status or redis.call('EXISTS', KEYS[1]) == 0 then return false end
+/** Named arguments of {@link closeScript}. */
+export interface CloseCall {
+  /** Id of this attempt to end the task. */
+  readonly closer: string
+}
+
+/**
+ * Refuses events from now on. ARGV[1]: {@link CloseCall}. Returns 'closing', the status with which the task ended before, or nil when
+ * Redis does not have the task.
+ */
+export const closeScript = `${luaFunctions}
+local historyKey, taskKey = KEYS[1], KEYS[2]
+local call = cjson.decode(ARGV[1])
+local status = redis.call('HGET', taskKey, 'status')
+if not status or redis.call('EXISTS', historyKey) == 0 then return false end
 if status ~= 'queued' and status ~= 'running' and status ~= 'closing' then return status end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[2], 'status', 'closing', 'closer', ARGV[1], 'closed', string.format('%.0f', now))
+redis.call('HSET', taskKey, 'status', 'closing', 'closer', call.closer, 'closed', string.format('%.0f', clock()))
 return 'closing'
 `
 
-/** Says how it stands after a close. ARGV: status, who closed (empty: whoever did). Another who closed since has the word. */
+/** Named arguments of {@link markScript}. */
+export interface MarkCall {
+  readonly status: string
+  /** Only when this attempt closed the task last; undefined: in any case. */
+  readonly closer: string | undefined
+}
+
+/** Sets the status after a close, unless a later attempt has closed the task since. ARGV[1]: {@link MarkCall}. */
 export const markScript = `
-local task = redis.call('HMGET', KEYS[2], 'status', 'closer')
-if not task[1] or ARGV[2] ~= '' and task[2] ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[2], 'status', ARGV[1])
-redis.call('HDEL', KEYS[2], 'closer', 'closed')
+local taskKey = KEYS[2]
+local call = cjson.decode(ARGV[1])
+local task = redis.call('HMGET', taskKey, 'status', 'closer')
+if not task[1] or call.closer and task[2] ~= call.closer then return 0 end
+redis.call('HSET', taskKey, 'status', call.status)
+redis.call('HDEL', taskKey, 'closer', 'closed')
 return 1
 `
 
-/** Answers how many ms ago the producer was heard of; nothing when it is not known. */
-export const silenceScript = `
+/** Returns the ms since the producer's last event, or nil when Redis does not have the task. */
+export const silenceScript = `${luaFunctions}
 local seen = redis.call('HGET', KEYS[2], 'seen')
 if not seen then return false end
-local time = redis.call('TIME')
-return time[1] * 1000 + math.floor(time[2] / 1000) - seen
+return clock() - seen
 `

@@ -1,10 +1,10 @@
 import { memberChannel, type TaskAnnouncement, type TaskEvent, type TaskState } from '@tidings/protocol'
-import type { OutboxRow } from '../outbox/outbox.ts'
 import type { Connection, Database } from '../database/database.ts'
 import { DatabaseAway, isDuplicate } from '../database/error.ts'
-import { insertOutboxRow } from '../outbox/store.ts'
-import { isTerminal, itemColumns, nameOf, rowColumns, type TaskName, type TaskRow, type TerminalStatus } from './row.ts'
 import { bodyEndOf, bodyOf, channelOf } from '../notification/write-group.ts'
+import type { OutboxRow } from '../outbox/outbox.ts'
+import { insertOutboxRow } from '../outbox/store.ts'
+import { itemColumns, rowColumns, type TaskIdentity, type TaskRow, taskChannel, type TerminalStatus } from './row.ts'
 
 export interface TaskEnd {
   readonly status: TerminalStatus
@@ -14,48 +14,45 @@ export interface TaskEnd {
   readonly notify?: { readonly message: string; readonly redirectPath: string } | undefined
 }
 
-/** `isNew` is false when there was such a task already. */
-export interface Created {
+/** `isNew` is false when the task existed before. */
+export interface StoredCreation {
   readonly row: TaskRow
   readonly isNew: boolean
   readonly outboxRows: readonly OutboxRow[]
 }
 
-const maxRemembered = 10_000
-/** An end is committed so soon after it began, or not at all: after that others may go on as if there were none. */
-const endMs = 5_000
-/** An instance that is at a task whose lease has ended keeps the others from it for so long. */
+/** An end that is not committed within this time is rolled back. Shorter than the time after which it counts as abandoned in Redis. */
+const endTimeoutMs = 5_000
+/** How long a claimed task is hidden from other instances. */
 const claimMs = 5_000
 
-/** The tasks and how they ended. Each end is written once, with all that tells of it. */
+/** Tasks and their ends in MySQL. An end is written once, in one transaction with the outbox rows that publish it. */
 export class TaskStore {
   readonly #database: Database
   readonly #leaseMs: number
-  /** Names of tasks, so that an event need not ask MySQL whose it is. */
-  readonly #names = new Map<string, TaskName>()
 
   constructor(database: Database, leaseMs: number) {
     this.#database = database
     this.#leaseMs = leaseMs
   }
 
-  /** A second task with the same id is the first one again, which may be another's. */
-  async create(name: TaskName): Promise<Created> {
+  /** When a task with this id exists, returns that one, which may be of another member or kind. */
+  async create(task: TaskIdentity): Promise<StoredCreation> {
     try {
       const outboxRows = await this.#database.transaction(async (connection) => {
         await connection.write(
           `INSERT INTO task (task_id, member_id, kind, title, status, lease_until)
            VALUES (?, ?, ?, ?, 'queued', NOW(3) + INTERVAL ? MICROSECOND)`,
-          [name.taskId, name.memberId, name.kind, name.title ?? null, this.#leaseMs * 1_000],
+          [task.taskId, task.memberId, task.kind, task.title ?? null, this.#leaseMs * 1_000],
         )
-        return [await announce(connection, name, 'started', 'queued')]
+        return [await insertAnnouncement(connection, task, 'started', 'queued')]
       })
-      return { row: await this.#created(name.taskId), isNew: true, outboxRows }
+      return { row: await this.#findExisting(task.taskId), isNew: true, outboxRows }
     } catch (error) {
       if (!isDuplicate(error)) throw error
-      const row = await this.#created(name.taskId)
-      return row.kind === null && row.memberId === name.memberId
-        ? this.#createCancelled(name)
+      const row = await this.#findExisting(task.taskId)
+      return row.kind === null && row.memberId === task.memberId
+        ? this.#createCancelled(task)
         : { row, isNew: false, outboxRows: [] }
     }
   }
@@ -67,19 +64,7 @@ export class TaskStore {
     return row
   }
 
-  /** Remembered for the tasks seen last. Undefined when there is none. */
-  async name(taskId: string): Promise<TaskName | undefined> {
-    const remembered = this.#names.get(taskId)
-    if (remembered) return remembered
-    const row = await this.find(taskId)
-    if (!row || row.kind === null) return undefined
-    const name = nameOf(row)
-    this.#names.set(taskId, name)
-    if (this.#names.size > maxRemembered) this.#names.delete(this.#names.keys().next().value as string)
-    return name
-  }
-
-  /** Newest first; one more than `limit` when there are more. */
+  /** Returns tasks of a member, newest first; one more than `limit` when there are more. */
   page(memberId: number, limit: number, before: number | undefined): Promise<TaskRow[]> {
     return this.#database.run((connection) =>
       connection.rows<TaskRow>(
@@ -90,7 +75,7 @@ export class TaskStore {
     )
   }
 
-  /** The producer was heard of `ageMs` ago. */
+  /** Renews the lease of a task whose producer was last active `ageMs` ago. */
   async renew(taskId: string, ageMs = 0): Promise<void> {
     await this.#database.run((connection) =>
       connection.write(
@@ -101,8 +86,8 @@ export class TaskStore {
     )
   }
 
-  /** Tasks whose lease has ended. Whoever gets them is alone with them for some seconds; after that they are for anybody again. */
-  claimSilent(limit: number): Promise<TaskRow[]> {
+  /** Claims tasks whose lease has expired. Other instances skip them until the claim expires. */
+  claimExpired(limit: number): Promise<TaskRow[]> {
     return this.#database.transaction(async (connection) => {
       const rows = await connection.rows<TaskRow>(
         `SELECT ${itemColumns} FROM task WHERE lease_until < NOW(3) ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`,
@@ -118,10 +103,10 @@ export class TaskStore {
     })
   }
 
-  /** Undefined when the task is over already: the first end holds. */
-  end(name: TaskName, state: TaskState, end: TaskEnd): Promise<OutboxRow[] | undefined> {
+  /** Returns the outbox rows that publish the end, or undefined when the task is over already: only the first end is stored. */
+  end(task: TaskIdentity, state: TaskState, end: TaskEnd): Promise<OutboxRow[] | undefined> {
     const { status, result, error, notify } = end
-    const deadline = performance.now() + endMs
+    const deadline = performance.now() + endTimeoutMs
     return this.#database.transaction(async (connection) => {
       const { affectedRows } = await connection.write(
         `UPDATE task SET status = ?, percent = ?, stage = ?, text = ?, data = ?, result = ?, error = ?, lease_until = NULL, finished_at = NOW(3)
@@ -134,18 +119,18 @@ export class TaskStore {
           JSON.stringify(state.data),
           result === undefined ? null : JSON.stringify(result),
           error ?? null,
-          name.taskId,
+          task.taskId,
         ],
       )
       if (affectedRows === 0) return undefined
-      const rows = await tellFinished(connection, name, end)
-      if (notify) rows.push(await addNotification(connection, name.memberId, notify))
+      const rows = await insertFinished(connection, task, end)
+      if (notify) rows.push(await insertNotification(connection, task.memberId, notify))
       if (performance.now() > deadline) throw new DatabaseAway()
       return rows
     })
   }
 
-  /** A cancel that comes before its task. Answers what is there now, which is something else when the task was faster. */
+  /** Stores a cancel that comes before its task. Returns the row with this id, which is the task's when it was created meanwhile. */
   async cancelEarly(taskId: string, memberId: number): Promise<TaskRow> {
     try {
       await this.#database.run((connection) =>
@@ -157,30 +142,34 @@ export class TaskStore {
     } catch (error) {
       if (!isDuplicate(error)) throw error
     }
-    return this.#created(taskId)
+    return this.#findExisting(taskId)
   }
 
-  async #createCancelled(name: TaskName): Promise<Created> {
+  async #createCancelled(task: TaskIdentity): Promise<StoredCreation> {
     const outboxRows = await this.#database.transaction(async (connection) => {
       const { affectedRows } = await connection.write('UPDATE task SET kind = ?, title = ? WHERE task_id = ? AND kind IS NULL', [
-        name.kind,
-        name.title ?? null,
-        name.taskId,
+        task.kind,
+        task.title ?? null,
+        task.taskId,
       ])
-      return affectedRows === 0 ? [] : tellFinished(connection, name, { status: 'cancelled' })
+      return affectedRows === 0 ? [] : insertFinished(connection, task, { status: 'cancelled' })
     })
-    return { row: await this.#created(name.taskId), isNew: outboxRows.length > 0, outboxRows }
+    return { row: await this.#findExisting(task.taskId), isNew: outboxRows.length > 0, outboxRows }
   }
 
-  async #created(taskId: string): Promise<TaskRow> {
+  async #findExisting(taskId: string): Promise<TaskRow> {
     const row = await this.find(taskId)
-    if (!row) throw new Error('a task that was just there is gone')
+    if (!row) throw new Error('the row of a task that existed a moment ago is missing')
     return row
   }
 }
 
-/** On the task's own channel, and to all devices of the member. */
-async function tellFinished(connection: Connection, name: TaskName, { status, result, error }: TaskEnd): Promise<OutboxRow[]> {
+/** Inserts the end for the task's own channel, and its announcement to all devices of the member. */
+async function insertFinished(
+  connection: Connection,
+  task: TaskIdentity,
+  { status, result, error }: TaskEnd,
+): Promise<OutboxRow[]> {
   const finished: TaskEvent = {
     type: 'finished',
     status,
@@ -188,14 +177,14 @@ async function tellFinished(connection: Connection, name: TaskName, { status, re
     ...(error !== undefined && { error }),
   }
   return [
-    await insertOutboxRow(connection, taskChannel(name), JSON.stringify(finished)),
-    await announce(connection, name, 'finished', status),
+    await insertOutboxRow(connection, taskChannel(task), JSON.stringify(finished)),
+    await insertAnnouncement(connection, task, 'finished', status),
   ]
 }
 
-function announce(
+function insertAnnouncement(
   connection: Connection,
-  { memberId, ...name }: TaskName,
+  { memberId, ...name }: TaskIdentity,
   type: TaskAnnouncement['type'],
   status: TaskAnnouncement['status'],
 ): Promise<OutboxRow> {
@@ -203,7 +192,7 @@ function announce(
   return insertOutboxRow(connection, memberChannel(memberId, 'task'), JSON.stringify(announcement))
 }
 
-async function addNotification(
+async function insertNotification(
   connection: Connection,
   memberId: number,
   { message, redirectPath }: { readonly message: string; readonly redirectPath: string },
@@ -215,13 +204,4 @@ async function addNotification(
   ])
   const body = bodyOf(memberId, insertId, bodyEndOf(message, redirectPath, undefined))
   return insertOutboxRow(connection, channelOf(memberId), body)
-}
-
-export function taskChannel({ memberId, taskId }: Pick<TaskName, 'memberId' | 'taskId'>): string {
-  return memberChannel(memberId, `task.${taskId}`)
-}
-
-/** Whether a row can have events: there is a task, and it is not over. */
-export function isOpen({ kind, status }: TaskRow): boolean {
-  return kind !== null && !isTerminal(status)
 }

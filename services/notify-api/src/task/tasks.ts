@@ -1,15 +1,14 @@
-import { type Log, loggable } from '@tidings/chassis'
-import type { TaskStatus } from '@tidings/protocol'
-import type { Outbox } from '../outbox/outbox.ts'
+import type { Log } from '@tidings/chassis'
 import type { Database } from '../database/database.ts'
-import type { TaskName, TerminalStatus } from './row.ts'
-import { isOpen, TaskStore } from './store.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import { TaskCreation } from './creation.ts'
 import { TaskEnding } from './ending.ts'
 import { TaskHistory, type TaskLimits } from './history.ts'
-import { TaskLease } from './lease.ts'
-import { taskExists } from './problem.ts'
+import { LeaseSweep } from './lease-sweep.ts'
 import { TaskReader } from './reader.ts'
-import { TaskStreams } from './streams.ts'
+import type { TerminalStatus } from './row.ts'
+import { TaskStore } from './store.ts'
+import { TaskUploads } from './uploads.ts'
 import { TaskWriter } from './writer.ts'
 
 export interface TasksOptions {
@@ -18,79 +17,58 @@ export interface TasksOptions {
   readonly redisUrl: string
   readonly publishTimeoutMs: number
   readonly limits: TaskLimits
+  /** Silence after which an upload is ended. */
   readonly idleMs: number
+  /** Time between two appends of an upload. */
+  readonly rollUpMs: number
   readonly log: Log
+  /** Called once for each task that this instance ends. */
   readonly onEnd: (status: TerminalStatus) => void
 }
 
-/**
- * Long-running work (PROTOCOL.md §4, Tasks). While a task runs, the history of its channel is the truth about it, and MySQL has a row
- * with its lease; its end is stored in MySQL, and published after that.
- */
-export class Tasks {
-  readonly leaseSeconds: number
+/** What the routes of tasks need. */
+export interface Tasks {
+  readonly creation: TaskCreation
   readonly writer: TaskWriter
+  readonly uploads: TaskUploads
   readonly ending: TaskEnding
   readonly reader: TaskReader
-  readonly streams: TaskStreams
-  readonly #store: TaskStore
-  readonly #history: TaskHistory
-  readonly #lease: TaskLease
-  readonly #outbox: TasksOptions['outbox']
-  readonly #log: Log
+}
 
-  constructor({ database, outbox, redisUrl, publishTimeoutMs, limits, idleMs, log, onEnd }: TasksOptions) {
-    const { leaseMs } = limits
-    const store = new TaskStore(database, leaseMs)
-    const history = new TaskHistory(redisUrl, { timeoutMs: publishTimeoutMs, limits, log })
-    this.leaseSeconds = leaseMs / 1_000
-    this.writer = new TaskWriter({ store, history, log })
-    this.ending = new TaskEnding({ store, history, outbox, log, onEnd })
-    this.reader = new TaskReader({ store, history, log })
-    this.streams = new TaskStreams({ history, writer: this.writer, leaseMs, idleMs, log })
-    this.#lease = new TaskLease({ store, history, ending: this.ending, leaseMs, log })
-    this.#store = store
-    this.#history = history
-    this.#outbox = outbox
-    this.#log = log
-  }
+export interface OpenTasks extends Tasks {
+  /** Resolves when the connection to Redis is ready, or when the first attempt to connect has failed. */
+  untilConnected(): Promise<void>
+  /** To be called after the last request. */
+  close(): Promise<void>
+}
 
-  /** Resolves when there is a connection to Redis, or none could be had. */
-  opened(): Promise<void> {
-    return this.#history.opened()
-  }
-
-  /**
-   * Stores a task and tells the member's devices. Cancelled from the beginning when the cancel came before it.
-   *
-   * @throws Problem `task-exists` when the id is another task's.
-   */
-  async create(name: TaskName): Promise<{ status: TaskStatus; isNew: boolean }> {
-    const { row, isNew, outboxRows } = await this.#store.create(name)
-    if (row.memberId !== name.memberId || row.kind !== name.kind) throw taskExists()
-    // Its channel begins before anybody is told of it. It is no publication of the outbox, which may come twice: a second beginning
-    // would make readers forget what they have.
-    if (isNew || isOpen(row)) await this.#begin(name, row.status)
-    await this.#outbox.publish(outboxRows)
-    return { status: row.status, isNew }
-  }
-
-  /** After the last request. */
-  async close(): Promise<void> {
-    this.streams.close()
-    await this.#lease.close()
-    await this.writer.close()
-    this.#history.disconnect()
-  }
-
-  async #begin(name: TaskName, status: TaskStatus): Promise<void> {
-    try {
-      await this.#history.open(name, status)
-    } catch (error) {
-      this.#log.warn(
-        { err: loggable(error), taskId: name.taskId },
-        'a task begins without Redis: its channel begins with the first event',
-      )
-    }
+/**
+ * Long-running work (PROTOCOL.md §4, Tasks). While a task runs, its text and data are in the history of its channel in Redis, and MySQL
+ * has a row with its lease. Its end is stored in MySQL with all text and data, and published after that.
+ */
+export function openTasks(options: TasksOptions): OpenTasks {
+  const { database, outbox, redisUrl, publishTimeoutMs, limits, idleMs, rollUpMs, log, onEnd } = options
+  const { leaseMs } = limits
+  const store = new TaskStore(database, leaseMs)
+  const history = new TaskHistory(redisUrl, { timeoutMs: publishTimeoutMs, limits, log })
+  const creation = new TaskCreation({ store, history, outbox, leaseMs, log })
+  const writer = new TaskWriter({ store, history, log })
+  const uploads = new TaskUploads({ writer, history, leaseMs, idleMs, rollUpMs, log })
+  const ending = new TaskEnding({ store, history, outbox, log, onEnd })
+  const reader = new TaskReader({ store, history, log })
+  const leaseSweep = new LeaseSweep({ store, history, ending, leaseMs, log })
+  return {
+    creation,
+    writer,
+    uploads,
+    ending,
+    reader,
+    untilConnected: () => history.untilConnected(),
+    async close() {
+      uploads.close()
+      await leaseSweep.close()
+      await writer.close()
+      history.disconnect()
+    },
   }
 }

@@ -2,19 +2,23 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Log, loggable } from '@tidings/chassis'
 import type { AcceptedTaskEvent, TaskProducerEvent } from '@tidings/protocol'
 import { unavailable } from '../http/problem.ts'
-import { isTerminal, type TaskName } from './row.ts'
-import { isOpen, type TaskStore } from './store.ts'
-import type { Accepted, Place, TaskHistory } from './history.ts'
+import type { AppendAt, AppendResult, TaskHistory } from './history.ts'
 import { noSuchTask, taskLimit, taskOver, textOffset } from './problem.ts'
+import { identityOf, isOpen, isTerminal, type TaskIdentity } from './row.ts'
+import type { TaskStore } from './store.ts'
 
-const closingPatienceMs = 2_000
+/** How long an event waits for an end that is being stored, until it is refused or accepted. */
+const closingTimeoutMs = 2_000
 const closingRetryMs = 20
+const maxCachedIdentities = 10_000
 
-/** Takes a producer's events. */
+/** Appends the events of producers. */
 export class TaskWriter {
   readonly #store: TaskStore
   readonly #history: TaskHistory
   readonly #log: Log
+  /** Saves a query per event. An identity never changes. */
+  readonly #identities = new Map<string, TaskIdentity>()
   readonly #renewals = new Set<Promise<void>>()
 
   constructor({ store, history, log }: { store: TaskStore; history: TaskHistory; log: Log }) {
@@ -23,60 +27,71 @@ export class TaskWriter {
     this.#log = log
   }
 
-  /** @throws Problem `not-found`. */
-  async nameOf(taskId: string): Promise<TaskName> {
-    const name = await this.#store.name(taskId)
-    if (name) return name
-    const row = await this.#store.find(taskId)
-    throw row?.kind === null ? taskOver(row.status) : noSuchTask()
+  /**
+   * Appends an event, text at the given offset.
+   *
+   * @throws Problem `not-found`, `task-over`, `text-offset`, `task-limit`, or `unavailable`: then it may have been appended.
+   */
+  async writeById(taskId: string, event: TaskProducerEvent, at?: AppendAt): Promise<AcceptedTaskEvent> {
+    return this.write(this.#identities.get(taskId) ?? (await this.identify(taskId)), event, at)
   }
 
-  /**
-   * Appends an event, text at its place.
-   *
-   * @throws Problem `task-over`, `text-offset`, `task-limit`, or `unavailable`: then it may have been appended.
-   */
-  async write(name: TaskName, event: TaskProducerEvent, place: Place = {}): Promise<AcceptedTaskEvent> {
-    const deadline = performance.now() + closingPatienceMs
+  /** @throws Problem `not-found`, or `task-over` when the member cancelled the task before it was created. */
+  async identify(taskId: string): Promise<TaskIdentity> {
+    const cached = this.#identities.get(taskId)
+    if (cached) return cached
+    const row = await this.#store.find(taskId)
+    if (!row) throw noSuchTask()
+    if (row.kind === null) throw taskOver(row.status)
+    const task = identityOf(row)
+    this.#identities.set(taskId, task)
+    if (this.#identities.size > maxCachedIdentities) this.#identities.delete(this.#identities.keys().next().value as string)
+    return task
+  }
+
+  /** Like {@link writeById}, for a caller that has the task's identity. */
+  async write(task: TaskIdentity, event: TaskProducerEvent, at: AppendAt = {}): Promise<AcceptedTaskEvent> {
+    const deadline = performance.now() + closingTimeoutMs
     for (;;) {
-      const accepted = await this.#history.event(name, event, place)
-      if (accepted.outcome === 'ok') {
-        if (accepted.renew) this.#renew(name.taskId)
-        return { position: accepted.position, textBytes: accepted.textBytes }
+      const result = await this.#history.append(task, event, at)
+      if (result.outcome === 'ok') {
+        if (result.renew) this.#renewInDatabase(task.taskId)
+        return { position: result.position, textBytes: result.textBytes }
       }
-      await this.#refuse(name, accepted)
+      await this.#throwUnlessRetryable(task, result)
       if (performance.now() > deadline) throw unavailable('The task is being ended: repeat.')
     }
   }
 
-  /** The producer is alive, though it says nothing. Refuses like `write`. */
-  async touch(name: TaskName): Promise<AcceptedTaskEvent> {
-    return this.write(name, { type: 'progress' })
+  /** Renews the lease of a task whose producer sends nothing. Throws like {@link write}. */
+  keepAlive(task: TaskIdentity): Promise<AcceptedTaskEvent> {
+    return this.write(task, { type: 'progress' })
   }
 
+  /** Resolves when no renewal is pending. */
   async close(): Promise<void> {
     await Promise.all(this.#renewals)
   }
 
-  /** Throws the refusal; returns when the event is worth another attempt. */
-  async #refuse(name: TaskName, accepted: Exclude<Accepted, { outcome: 'ok' }>): Promise<void> {
-    if (accepted.outcome === 'offset') throw textOffset(accepted.textBytes)
-    if (accepted.outcome === 'limit') throw taskLimit(accepted.limit, accepted.textBytes)
-    if (accepted.outcome === 'over' && isTerminal(accepted.status)) throw taskOver(accepted.status)
-    const row = await this.#store.find(name.taskId)
+  /** Throws the refusal of an event. Resolves when the event is worth another attempt. */
+  async #throwUnlessRetryable(task: TaskIdentity, result: Exclude<AppendResult, { outcome: 'ok' }>): Promise<void> {
+    if (result.outcome === 'offset') throw textOffset(result.textBytes)
+    if (result.outcome === 'limit') throw taskLimit(result.limit, result.textBytes)
+    if (result.outcome === 'over' && isTerminal(result.status)) throw taskOver(result.status)
+    const row = await this.#store.find(task.taskId)
     if (!row) throw noSuchTask()
     if (!isOpen(row)) {
-      // Who wrote the end could not say so in Redis.
-      await this.#history.settle(name, row.status)
+      // The instance that stored the end could not record it in Redis.
+      await this.#history.markEnded(task, row.status)
       throw taskOver(row.status)
     }
-    // Redis has lost what it knew; or somebody is just writing the end, which takes some ms or fails.
-    if (accepted.outcome === 'unknown') await this.#history.open(name, row.status)
+    // Either Redis has lost the task, or its end is being stored, which takes some ms or fails.
+    if (result.outcome === 'unknown') await this.#history.open(task, row.status)
     else await delay(closingRetryMs)
   }
 
-  /** Not awaited: Redis knows it, and MySQL needs it only for when Redis has lost it. */
-  #renew(taskId: string): void {
+  /** Not awaited by the event: Redis has recorded it, and MySQL's lease matters only when Redis has lost the task. */
+  #renewInDatabase(taskId: string): void {
     const renewal = this.#store
       .renew(taskId)
       .catch((error: unknown) => this.#log.warn({ err: loggable(error), taskId }, 'a lease could not be renewed'))

@@ -1,0 +1,93 @@
+import { type Log, loggable } from '@tidings/chassis'
+import type { AcceptedTaskEvent } from '@tidings/protocol'
+import { Problem, unavailable } from '../http/problem.ts'
+import type { TaskHistory } from './history.ts'
+import { taskOver } from './problem.ts'
+import { isTerminal } from './row.ts'
+import { TaskUpload, type UploadRequest } from './upload.ts'
+import type { TaskWriter } from './writer.ts'
+
+export interface TaskUploadsOptions {
+  readonly writer: TaskWriter
+  readonly history: TaskHistory
+  readonly leaseMs: number
+  /** Silence after which an upload is ended. */
+  readonly idleMs: number
+  /** Time between two appends of an upload. */
+  readonly rollUpMs: number
+  readonly log: Log
+}
+
+/** Longest time until a silent producer learns of a cancel that another instance accepted. */
+const checkIntervalMs = 50
+/** The lease of a silent upload is renewed this many times before it would expire. */
+const keepAlivesPerLease = 3
+
+/**
+ * The uploads that are open on this instance. One timer checks all that are silent: whether their task is over, whether their lease is
+ * due for renewal, and whether they have been silent for too long.
+ */
+export class TaskUploads {
+  readonly #options: TaskUploadsOptions
+  readonly #open = new Set<TaskUpload>()
+  readonly #timer: NodeJS.Timeout
+  #checking = false
+
+  constructor(options: TaskUploadsOptions) {
+    this.#options = options
+    this.#timer = setInterval(() => void this.#checkSilent(), checkIntervalMs)
+  }
+
+  /**
+   * Appends the body of a request to a task, for as long as it takes. Resolves at its end.
+   *
+   * @throws Problem as `TaskWriter.writeById`, those of the decoder, `stream-idle`, or `unavailable` when this instance is stopping.
+   */
+  async receive(taskId: string, request: UploadRequest): Promise<AcceptedTaskEvent> {
+    const upload = await TaskUpload.begin(taskId, request, this.#options)
+    this.#open.add(upload)
+    try {
+      return await upload.receive()
+    } finally {
+      this.#open.delete(upload)
+    }
+  }
+
+  /** Ends all uploads: their producers continue at another instance. */
+  stopAll(): void {
+    for (const upload of this.#open) upload.stop(unavailable('This instance is stopping: go on with another upload.'))
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  async #checkSilent(): Promise<void> {
+    if (this.#checking) return
+    this.#checking = true
+    const now = performance.now()
+    const silent = [...this.#open].filter(({ aliveAt }) => now - aliveAt >= checkIntervalMs)
+    await Promise.all(silent.map((upload) => this.#check(upload, now)))
+    this.#checking = false
+  }
+
+  async #check(upload: TaskUpload, now: number): Promise<void> {
+    const { history, leaseMs, idleMs, log } = this.#options
+    if (now - upload.writtenAt > idleMs) {
+      upload.stop(new Problem('stream-idle', `Nothing came for ${idleMs / 1_000} s (TASK_STREAM_IDLE_SECONDS).`))
+      return
+    }
+    try {
+      if (now - upload.aliveAt > leaseMs / keepAlivesPerLease) {
+        await upload.keepAlive(now)
+        return
+      }
+      const { status } = await history.progress(upload.task)
+      if (status !== null && isTerminal(status)) upload.stop(taskOver(status))
+    } catch (error) {
+      if (!(error instanceof Problem)) log.error({ err: loggable(error) }, 'check of a silent upload failed')
+      // While Redis or MySQL is away the upload stays open.
+      else if (error.problem !== 'unavailable') upload.stop(error)
+    }
+  }
+}
