@@ -1,7 +1,7 @@
 import { useSyncExternalStore } from 'react'
 
-/** A value outside of React that components follow. */
-export class Cell<T> {
+/** A value kept outside of React. Components subscribe to it with `useStore`. */
+export class Store<T> {
   #value: T
   readonly #listeners = new Set<() => void>()
 
@@ -22,6 +22,6 @@ export class Cell<T> {
   }
 }
 
-export function useCell<T>({ subscribe, get }: Cell<T>): T {
+export function useStore<T>({ subscribe, get }: Store<T>): T {
   return useSyncExternalStore(subscribe, get)
 }

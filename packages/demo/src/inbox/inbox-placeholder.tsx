@@ -2,15 +2,15 @@ import { useInbox } from '@tidings/client/react'
 import type { CSSProperties, ReactNode } from 'react'
 import { useMessages } from '../preference/preference.ts'
 
-/** What is there when nothing can be listed: nothing yet, not yet, or not now. */
-export function InboxTrouble({ failed, empty }: { readonly failed: boolean; readonly empty: boolean }): ReactNode {
+/** Shown instead of an empty list: the inbox is empty, still loading, or failed to load. */
+export function InboxPlaceholder({ failed, empty }: { readonly failed: boolean; readonly empty: boolean }): ReactNode {
   const { inbox, tryAgain } = useMessages()
   const { reload } = useInbox()
   if (failed)
     return (
       <div className="inbox-blank" role="alert">
         <h3>{inbox.errorTitle}</h3>
-        <p className="quiet">{inbox.error}</p>
+        <p className="muted">{inbox.error}</p>
         <button type="button" className="button small" onClick={() => void reload()}>
           {tryAgain}
         </button>
@@ -20,14 +20,14 @@ export function InboxTrouble({ failed, empty }: { readonly failed: boolean; read
     return (
       <div className="inbox-blank">
         <h3>{inbox.emptyTitle}</h3>
-        <p className="quiet">{inbox.empty}</p>
+        <p className="muted">{inbox.empty}</p>
       </div>
     )
   return (
     <div className="inbox-loading" role="status">
-      <span className="unseen">{inbox.loading}</span>
+      <span className="visually-hidden">{inbox.loading}</span>
       {[72, 88, 54, 80].map((width) => (
-        <div key={width} className="inbox-bone" style={{ '--width': `${width}%` } as CSSProperties} />
+        <div key={width} className="inbox-skeleton-line" style={{ '--width': `${width}%` } as CSSProperties} />
       ))}
     </div>
   )

@@ -2,18 +2,18 @@ import { type ReactNode, useCallback, useRef, useState } from 'react'
 import { AnswerCard } from '../answer/answer-card.tsx'
 import { BreakCard } from '../break/break-card.tsx'
 import { ConnectionPill } from '../connection/connection-pill.tsx'
-import { Mark } from '../control/icon.tsx'
+import { Logo } from '../control/icon.tsx'
 import { Bell } from '../inbox/bell.tsx'
 import { InboxPanel } from '../inbox/inbox-panel.tsx'
 import { useMessages } from '../preference/preference.ts'
 import { SendCard } from '../send/send-card.tsx'
 import { AccountMenu } from '../session/account-menu.tsx'
 import { ToastStack } from '../toast/toast-stack.tsx'
-import './desk.css'
+import './dashboard.css'
 import { OpenedPath } from './opened-path.tsx'
 import { openPath } from './path.ts'
 
-export function Desk({ memberId }: { readonly memberId: number }): ReactNode {
+export function Dashboard({ memberId }: { readonly memberId: number }): ReactNode {
   const { page, skip } = useMessages()
   const [inboxOpen, setInboxOpen] = useState(false)
   const main = useRef<HTMLElement>(null)
@@ -29,10 +29,10 @@ export function Desk({ memberId }: { readonly memberId: number }): ReactNode {
       <a className="skip" href="#content">
         {skip}
       </a>
-      <header className="bar">
-        <div className="bar-inner">
-          <a className="bar-name" href="/" aria-label="Tidings">
-            <Mark />
+      <header className="header">
+        <div className="header-inner">
+          <a className="header-name" href="/" aria-label="Tidings">
+            <Logo />
             <span>Tidings</span>
           </a>
           <ConnectionPill />
@@ -41,11 +41,11 @@ export function Desk({ memberId }: { readonly memberId: number }): ReactNode {
         </div>
         {inboxOpen && <InboxPanel onClose={() => setInboxOpen(false)} onOpenPath={open} />}
       </header>
-      <main className="desk" id="content" ref={main} tabIndex={-1}>
+      <main className="dashboard" id="content" ref={main} tabIndex={-1}>
         <OpenedPath />
         <h1>{page.title}</h1>
-        <p className="desk-lead quiet">{page.lead}</p>
-        <div className="desk-cards">
+        <p className="dashboard-lead muted">{page.lead}</p>
+        <div className="dashboard-cards">
           <AnswerCard />
           <SendCard memberId={memberId} />
           <BreakCard memberId={memberId} />

@@ -1,20 +1,19 @@
 import { type ReactNode, useId } from 'react'
 
-interface Properties {
+interface Props {
   readonly label: string
   readonly value: string
   readonly onChange: (value: string) => void
   readonly error?: string | undefined
   readonly hint?: string | undefined
-  readonly inputMode?: 'numeric' | 'text'
+  readonly inputMode?: 'numeric'
   readonly multiline?: boolean
   readonly maxLength?: number
-  readonly autoFocus?: boolean
   readonly className?: string
 }
 
-/** A labelled text input. The line below it is always there, so that an error moves nothing. */
-export function Field({ label, value, onChange, error, hint, multiline, className = '', ...input }: Properties): ReactNode {
+/** A labelled text input. The line below it is always rendered, so that an error does not shift the layout. */
+export function TextField({ label, value, onChange, error, hint, multiline, className = '', ...input }: Props): ReactNode {
   const id = useId()
   const shared = {
     ...input,
