@@ -4,22 +4,23 @@ import { waitFor } from '@tidings/local'
 import type { History, HistoryPage } from '../src/redis/broker.ts'
 import { Follower } from '../src/channel/cursor.ts'
 
-/** A history whose reads are answered when the test says so. */
+/** A history whose reads stay pending until the test completes them. */
 class ScriptedHistory implements History {
-  readonly asked: { readonly after: string; readonly answer: (page: Partial<HistoryPage>) => void }[] = []
+  readonly pendingReads: { readonly after: string; readonly complete: (page: Partial<HistoryPage>) => void }[] = []
 
   after(_channel: string, { epoch, offset }: Position): Promise<HistoryPage> {
     return new Promise((resolve) => {
-      const answer = (page: Partial<HistoryPage>) =>
+      const complete = (page: Partial<HistoryPage>) =>
         resolve({ publications: [], whole: true, last: page.publications?.at(-1)?.position ?? { epoch, offset }, ...page })
-      this.asked.push({ after: `${epoch}-${offset}`, answer })
+      this.pendingReads.push({ after: `${epoch}-${offset}`, complete })
     })
   }
 
-  async asks(after: string): Promise<(page: Partial<HistoryPage>) => void> {
-    const read = await waitFor(() => this.asked.shift(), { what: `a read after ${after}`, deadlineMs: 20_000 })
+  /** Waits for a read after this position, and resolves to the function that completes it. */
+  async nextRead(after: string): Promise<(page: Partial<HistoryPage>) => void> {
+    const read = await waitFor(() => this.pendingReads.shift(), { what: `a read after ${after}`, deadlineMs: 20_000 })
     expect(read.after).toBe(after)
-    return read.answer
+    return read.complete
   }
 }
 
@@ -29,7 +30,8 @@ function publication(text: string): Publication {
 
 const publications = (...texts: string[]) => texts.map(publication)
 
-function following(position: string, deliver: (text: string) => void | Promise<void> = () => {}) {
+/** Starts a cursor at this position. `seen` records deliveries and gaps; a body without a position is in parentheses. */
+function startCursor(position: string, deliver: (text: string) => void | Promise<void> = () => {}) {
   const history = new ScriptedHistory()
   const seen: string[] = []
   const sink = {
@@ -43,195 +45,195 @@ function following(position: string, deliver: (text: string) => void | Promise<v
   }
   const follower = new Follower('member:1:notification', parsePosition(position) as Position, history, sink)
   const receive = (...texts: string[]) => publications(...texts).forEach((each) => follower.receive(each))
-  const live = () => waitFor(() => !follower.catchingUp, { what: 'being live', deadlineMs: 20_000 })
-  return { follower, history, seen, sink, receive, live }
+  const untilLive = () => waitFor(() => !follower.catchingUp, { what: 'live delivery', deadlineMs: 20_000 })
+  return { follower, history, seen, sink, receive, untilLive }
 }
 
-test('what follows is handed on, a repeat is not, and the history is not asked', () => {
-  const { history, seen, receive } = following('1-5')
+test('delivers publications in sequence and drops repeats without reading the history', () => {
+  const { history, seen, receive } = startCursor('1-5')
   receive('1-6', '1-7', '1-7', '1-6', '1-5', '1-8')
   expect(seen).toEqual(['1-6', '1-7', '1-8'])
-  expect(history.asked).toEqual([])
+  expect(history.pendingReads).toEqual([])
 })
 
-test('what has no position is next; so is the first of a new epoch, with which something may have been lost', () => {
-  const { seen, receive } = following('1-5')
+test('delivers a publication without a position, and the first of a new epoch after a gap', () => {
+  const { seen, receive } = startCursor('1-5')
   receive('{}', '2-1', '2-2')
   expect(seen).toEqual(['({})', 'gap', '2-1', '2-2'])
 })
 
-test('the first publication of a channel that stood empty is no gap', () => {
-  const { seen, receive } = following('1-0')
+test('delivers the first publication of a channel that was empty without a gap', () => {
+  const { seen, receive } = startCursor('1-0')
   receive('2-1', '2-2')
   expect(seen).toEqual(['2-1', '2-2'])
 })
 
-test('a hole is read from the history; what comes meanwhile is held, and what both bring is handed on once', async () => {
-  const { history, seen, receive, live } = following('1-1')
+test('reads missed publications from the history, holds live ones during the read, and delivers each once', async () => {
+  const { history, seen, receive, untilLive } = startCursor('1-1')
   receive('1-4', '1-5')
-  const answer = await history.asks('1-1')
+  const completeRead = await history.nextRead('1-1')
   expect(seen).toEqual([])
-  answer({ publications: publications('1-2', '1-3', '1-4', '1-5') })
+  completeRead({ publications: publications('1-2', '1-3', '1-4', '1-5') })
   receive('1-6')
-  await live()
+  await untilLive()
   receive('1-7')
   expect(seen).toEqual(['1-2', '1-3', '1-4', '1-5', '1-6', '1-7'])
 })
 
-test('a hole that opens while the history is read is read once more', async () => {
-  const { history, seen, receive, live } = following('1-1')
+test('reads the history again for publications that are missed during a read', async () => {
+  const { history, seen, receive, untilLive } = startCursor('1-1')
   receive('1-3')
-  const answer = await history.asks('1-1')
+  const completeRead = await history.nextRead('1-1')
   receive('1-5')
-  answer({ publications: publications('1-2', '1-3') })
-  ;(await history.asks('1-3'))({ publications: publications('1-4', '1-5') })
-  await live()
+  completeRead({ publications: publications('1-2', '1-3') })
+  ;(await history.nextRead('1-3'))({ publications: publications('1-4', '1-5') })
+  await untilLive()
   expect(seen).toEqual(['1-2', '1-3', '1-4', '1-5'])
 })
 
-test('positions that the history never had are somebody else’s: handed on, and ours go on where they were', async () => {
-  const { follower, history, seen, receive, live } = following('1-5')
+test('delivers a publication whose position is not in the history without one, and keeps its own position', async () => {
+  const { follower, history, seen, receive, untilLive } = startCursor('1-5')
   receive('1-90')
-  ;(await history.asks('1-5'))({ last: { epoch: 1, offset: 5 } })
-  await live()
+  ;(await history.nextRead('1-5'))({ last: { epoch: 1, offset: 5 } })
+  await untilLive()
   expect([seen, follower.position]).toEqual([['(1-90)'], { epoch: 1, offset: 5 }])
   receive('1-6')
-  expect([seen, history.asked]).toEqual([['(1-90)', '1-6'], []])
+  expect([seen, history.pendingReads]).toEqual([['(1-90)', '1-6'], []])
 })
 
-test('where there is no history, positions that jump are followed, each with one read and one gap', async () => {
-  const { history, seen, receive, live } = following('1-5')
+test('adopts a position that jumps when there is no history, with one read and one gap', async () => {
+  const { history, seen, receive, untilLive } = startCursor('1-5')
   receive('1-90')
-  ;(await history.asks('1-5'))({ whole: false, last: { epoch: 3, offset: 0 } })
-  await live()
+  ;(await history.nextRead('1-5'))({ whole: false, last: { epoch: 3, offset: 0 } })
+  await untilLive()
   receive('1-91', '1-92')
-  expect([seen, history.asked]).toEqual([['gap', '1-90', '1-91', '1-92'], []])
+  expect([seen, history.pendingReads]).toEqual([['gap', '1-90', '1-91', '1-92'], []])
 })
 
-test('a history that is gone is a gap; the follower goes on from its newest', async () => {
-  const { follower, history, seen, live } = following('1-5')
+test('reports a gap when the history is gone, and continues from its newest position', async () => {
+  const { follower, history, seen, untilLive } = startCursor('1-5')
   void follower.catchUp()
-  ;(await history.asks('1-5'))({ whole: false, last: { epoch: 9, offset: 0 } })
-  await live()
+  ;(await history.nextRead('1-5'))({ whole: false, last: { epoch: 9, offset: 0 } })
+  await untilLive()
   expect([seen, follower.position]).toEqual([['gap'], { epoch: 9, offset: 0 }])
 })
 
-test('a history that expired while we were listening is no gap', async () => {
-  const { follower, history, seen, receive, live } = following('1-5')
+test('reports no gap when the history expired while the cursor was live', async () => {
+  const { follower, history, seen, receive, untilLive } = startCursor('1-5')
   receive('1-6')
   const lostAt = Date.now() + 86_400_000 + 1_000
   follower.expire(Date.now())
   expect(follower.position).toEqual({ epoch: 1, offset: 6 })
   follower.expire(lostAt)
   void follower.catchUp()
-  ;(await history.asks(`${lostAt}-0`))({ publications: publications(`${lostAt + 1}-1`) })
-  await live()
+  ;(await history.nextRead(`${lostAt}-0`))({ publications: publications(`${lostAt + 1}-1`) })
+  await untilLive()
   expect(seen).toEqual(['1-6', `${lostAt + 1}-1`])
 })
 
-test('a history cut short is a gap and what is left', async () => {
-  const { follower, history, seen, live } = following('1-5')
+test('reports a gap and delivers the rest when the history no longer reaches back', async () => {
+  const { follower, history, seen, untilLive } = startCursor('1-5')
   void follower.catchUp()
-  ;(await history.asks('1-5'))({ whole: false, publications: publications('1-8', '1-9') })
-  await live()
+  ;(await history.nextRead('1-5'))({ whole: false, publications: publications('1-8', '1-9') })
+  await untilLive()
   expect([seen, follower.position]).toEqual([['gap', '1-8', '1-9'], { epoch: 1, offset: 9 }])
 })
 
-test('a reconnect while the history is read makes it read again', async () => {
-  const { follower, history, seen, live } = following('1-1')
+test('reads the history again when a reconnect happens during a read', async () => {
+  const { follower, history, seen, untilLive } = startCursor('1-1')
   void follower.catchUp()
-  const answer = await history.asks('1-1')
+  const completeRead = await history.nextRead('1-1')
   void follower.catchUp()
-  answer({ publications: publications('1-2') })
-  ;(await history.asks('1-2'))({ publications: publications('1-3') })
-  await live()
-  expect([seen, history.asked]).toEqual([['1-2', '1-3'], []])
+  completeRead({ publications: publications('1-2') })
+  ;(await history.nextRead('1-2'))({ publications: publications('1-3') })
+  await untilLive()
+  expect([seen, history.pendingReads]).toEqual([['1-2', '1-3'], []])
 })
 
-test('more than can be held is read from the history; what has no position is kept', async () => {
-  const { history, seen, receive, live } = following('1-0')
+test('reads live publications beyond the buffer from the history, and keeps one without a position', async () => {
+  const { history, seen, receive, untilLive } = startCursor('1-0')
   receive('1-2')
-  const answer = await history.asks('1-0')
+  const completeRead = await history.nextRead('1-0')
   receive('{}')
   const all = Array.from({ length: 90 }, (_, index) => `1-${index + 1}`)
   receive(...all.slice(2))
-  answer({ publications: publications('1-1', '1-2') })
-  ;(await history.asks('1-2'))({ publications: publications(...all.slice(2)) })
-  await live()
+  completeRead({ publications: publications('1-1', '1-2') })
+  ;(await history.nextRead('1-2'))({ publications: publications(...all.slice(2)) })
+  await untilLive()
   expect(seen).toEqual([...all, '({})'])
 })
 
-test('long histories are read page by page', async () => {
-  const { follower, history, seen, live } = following('1-0')
+test('reads a long history page by page', async () => {
+  const { follower, history, seen, untilLive } = startCursor('1-0')
   const all = Array.from({ length: 150 }, (_, index) => `1-${index + 1}`)
   void follower.catchUp()
-  ;(await history.asks('1-0'))({ publications: publications(...all.slice(0, 100)) })
-  ;(await history.asks('1-100'))({ publications: publications(...all.slice(100)) })
-  await live()
+  ;(await history.nextRead('1-0'))({ publications: publications(...all.slice(0, 100)) })
+  ;(await history.nextRead('1-100'))({ publications: publications(...all.slice(100)) })
+  await untilLive()
   expect(seen).toEqual(all)
 })
 
-test('a sink that asks for patience gets the rest from the history', async () => {
-  let goOn: (() => void) | undefined
-  const { history, seen, receive, live } = following('1-0', (text) =>
-    text === '1-2' ? new Promise((resolve) => (goOn = resolve)) : undefined,
+test('pauses while the sink is busy, and then delivers the rest from the history', async () => {
+  let resumeSink: (() => void) | undefined
+  const { history, seen, receive, untilLive } = startCursor('1-0', (text) =>
+    text === '1-2' ? new Promise((resolve) => (resumeSink = resolve)) : undefined,
   )
   receive('1-1', '1-2', '1-3')
-  expect([seen, history.asked]).toEqual([['1-1', '1-2'], []])
-  goOn?.()
-  const answer = await history.asks('1-2')
+  expect([seen, history.pendingReads]).toEqual([['1-1', '1-2'], []])
+  resumeSink?.()
+  const completeRead = await history.nextRead('1-2')
   receive('1-4', '1-5')
-  answer({ publications: publications('1-3', '1-4') })
-  await live()
+  completeRead({ publications: publications('1-3', '1-4') })
+  await untilLive()
   expect(seen).toEqual(['1-1', '1-2', '1-3', '1-4', '1-5'])
 })
 
-test('a sink that has ended gets nothing more', async () => {
-  const { follower, history, seen, sink } = following('1-0')
+test('delivers nothing to a sink that has ended', async () => {
+  const { follower, history, seen, sink } = startCursor('1-0')
   void follower.catchUp()
-  const answer = await history.asks('1-0')
+  const completeRead = await history.nextRead('1-0')
   sink.ended = true
-  answer({ publications: publications('1-1') })
+  completeRead({ publications: publications('1-1') })
   await new Promise(setImmediate)
   await new Promise(setImmediate)
-  expect([seen, history.asked]).toEqual([[], []])
+  expect([seen, history.pendingReads]).toEqual([[], []])
 })
 
-test('what comes live before we know where the channel stands is handed on, though it is counted in', async () => {
-  const { follower, history, seen, receive, live } = following('0-0')
+test('delivers live publications that arrive before the start position is known and that it already includes', async () => {
+  const { follower, history, seen, receive, untilLive } = startCursor('0-0')
   follower.listen()
   receive('1-6', '{}')
   follower.start({ epoch: 1, offset: 6 })
-  ;(await history.asks('1-5'))({ publications: publications('1-6') })
-  await live()
+  ;(await history.nextRead('1-5'))({ publications: publications('1-6') })
+  await untilLive()
   expect([seen, follower.position]).toEqual([['1-6', '({})'], { epoch: 1, offset: 6 }])
 })
 
-test('what has no position and comes that early is handed on without a read', async () => {
-  const { follower, history, seen, receive, live } = following('0-0')
+test('delivers a publication without a position that arrives before the start position is known, without a read', async () => {
+  const { follower, history, seen, receive, untilLive } = startCursor('0-0')
   follower.listen()
   receive('{}')
   follower.start({ epoch: 1, offset: 0 })
   expect(seen).toEqual([])
-  await live()
-  expect([seen, history.asked]).toEqual([['({})'], []])
+  await untilLive()
+  expect([seen, history.pendingReads]).toEqual([['({})'], []])
 })
 
-test('where nothing came meanwhile, the channel begins where it stands without another read', () => {
-  const { follower, history, seen, receive } = following('0-0')
+test('starts without a read when nothing arrived before the start position was known', () => {
+  const { follower, history, seen, receive } = startCursor('0-0')
   follower.listen()
   follower.start({ epoch: 1, offset: 6 })
   receive('1-7')
-  expect([seen, history.asked]).toEqual([['1-7'], []])
+  expect([seen, history.pendingReads]).toEqual([['1-7'], []])
 })
 
-test('a reconnect before we know where the channel stands is repaired afterwards', async () => {
-  const { follower, history, seen, live } = following('0-0')
+test('reads the history after the start when a reconnect happened before the start position was known', async () => {
+  const { follower, history, seen, untilLive } = startCursor('0-0')
   follower.listen()
   void follower.catchUp()
   follower.start({ epoch: 1, offset: 6 })
-  ;(await history.asks('1-6'))({ publications: publications('1-7') })
-  ;(await history.asks('1-7'))({})
-  await live()
+  ;(await history.nextRead('1-6'))({ publications: publications('1-7') })
+  ;(await history.nextRead('1-7'))({})
+  await untilLive()
   expect(seen).toEqual(['1-7'])
 })
