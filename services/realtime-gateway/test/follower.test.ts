@@ -2,7 +2,7 @@ import { type Position, type Publication, parsePosition } from '@tidings/protoco
 import { expect, test } from 'vitest'
 import { waitFor } from '@tidings/local'
 import type { History, HistoryPage } from '../src/redis/broker.ts'
-import { Follower } from '../src/channel/cursor.ts'
+import { Cursor } from '../src/channel/cursor.ts'
 
 /** A history whose reads are answered when the test says so. */
 class ScriptedHistory implements History {
@@ -41,7 +41,7 @@ function following(position: string, deliver: (text: string) => void | Promise<v
     },
     gap: () => void seen.push('gap'),
   }
-  const follower = new Follower('member:1:notification', parsePosition(position) as Position, history, sink)
+  const follower = new Cursor('member:1:notification', parsePosition(position) as Position, history, sink)
   const receive = (...texts: string[]) => publications(...texts).forEach((each) => follower.receive(each))
   const live = () => waitFor(() => !follower.catchingUp, { what: 'being live', deadlineMs: 20_000 })
   return { follower, history, seen, sink, receive, live }
@@ -199,9 +199,9 @@ test('a sink that has ended gets nothing more', async () => {
 
 test('what comes live before we know where the channel stands is handed on, though it is counted in', async () => {
   const { follower, history, seen, receive, live } = following('0-0')
-  follower.listen()
+  follower.awaitStart()
   receive('1-6', '{}')
-  follower.start({ epoch: 1, offset: 6 })
+  follower.startAt({ epoch: 1, offset: 6 })
   ;(await history.asks('1-5'))({ publications: publications('1-6') })
   await live()
   expect([seen, follower.position]).toEqual([['1-6', '({})'], { epoch: 1, offset: 6 }])
@@ -209,9 +209,9 @@ test('what comes live before we know where the channel stands is handed on, thou
 
 test('what has no position and comes that early is handed on without a read', async () => {
   const { follower, history, seen, receive, live } = following('0-0')
-  follower.listen()
+  follower.awaitStart()
   receive('{}')
-  follower.start({ epoch: 1, offset: 0 })
+  follower.startAt({ epoch: 1, offset: 0 })
   expect(seen).toEqual([])
   await live()
   expect([seen, history.asked]).toEqual([['({})'], []])
@@ -219,17 +219,17 @@ test('what has no position and comes that early is handed on without a read', as
 
 test('where nothing came meanwhile, the channel begins where it stands without another read', () => {
   const { follower, history, seen, receive } = following('0-0')
-  follower.listen()
-  follower.start({ epoch: 1, offset: 6 })
+  follower.awaitStart()
+  follower.startAt({ epoch: 1, offset: 6 })
   receive('1-7')
   expect([seen, history.asked]).toEqual([['1-7'], []])
 })
 
 test('a reconnect before we know where the channel stands is repaired afterwards', async () => {
   const { follower, history, seen, live } = following('0-0')
-  follower.listen()
+  follower.awaitStart()
   void follower.catchUp()
-  follower.start({ epoch: 1, offset: 6 })
+  follower.startAt({ epoch: 1, offset: 6 })
   ;(await history.asks('1-6'))({ publications: publications('1-7') })
   ;(await history.asks('1-7'))({})
   await live()
