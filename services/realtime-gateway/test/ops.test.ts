@@ -99,7 +99,9 @@ test('/session shows what each session of a member holds', async () => {
   ])
   expect(text).not.toContain('eyJ')
   expect(JSON.parse((await ops(gateway, '/session?memberId=99')).text)).toEqual({ sessions: [] })
-  expect((await ops(gateway, '/session?memberId=x')).status).toBe(400)
+  const refused = await ops(gateway, '/session?memberId=x')
+  expect(JSON.parse(refused.text)).toMatchObject({ status: 400, title: 'Bad Request', detail: 'memberId must be a member id' })
+  expect(refused.status).toBe(400)
 })
 
 test('a draining gateway is alive and not ready', async () => {

@@ -273,6 +273,21 @@ describe('1.0', () => {
     expect((await session.nextFrame()).headers.get('receipt-id')).toBe('gone')
   })
 
+  test('sends a subscription header for an empty id, and none for a missing id', async () => {
+    const { session: withoutId, memberId, publish } = await browser('1.0')
+    const withEmptyId = await connected(gateway, { memberId, version: '1.0' })
+    for (const [session, id] of [
+      [withoutId, {}],
+      [withEmptyId, { id: '' }],
+    ] as const) {
+      sendFrame(session, 'SUBSCRIBE', { ...id, destination: '/member/queue/notification', receipt: 'r' })
+      expect((await session.nextFrame()).command).toBe('RECEIPT')
+    }
+    await publish('1')
+    expect((await message(withoutId)).headers.get('subscription')).toBeUndefined()
+    expect((await message(withEmptyId)).headers.get('subscription')).toBe('')
+  })
+
   test('has no NACK', async () => {
     const { session } = await browser('1.0')
     sendFrame(session, 'NACK', { 'message-id': 'x' })

@@ -93,7 +93,7 @@ export class Cursor implements Receiver {
   }
 
   /**
-   * Goes on from `last`, the newest position of the channel, which was read after listening began. What arrived live since then is
+   * Continues from `last`, the newest position of the channel, which was read after listening began. What arrived live since then is
    * delivered, although `last` includes it.
    */
   startAt(last: Position): void {

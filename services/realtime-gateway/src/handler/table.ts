@@ -17,6 +17,12 @@ export interface HandlerDeps extends SubscribeDeps {
 /** Returns the handler of all client frames (PROTOCOL.md §5): the gate that each passes, then the table by command. */
 export function frameHandler(deps: HandlerDeps): FrameHandler {
   const { limits, forward } = deps
+  const handle: FrameHandler = (session, frame) => {
+    if (session.version === undefined && !opensSession(frame.command)) {
+      return refuse(Close.badFrame, 'the first frame must be CONNECT')
+    }
+    return handlers[frame.command](session, frame)
+  }
   const handlers: Record<ClientCommand, FrameHandler> = {
     CONNECT: connect(limits),
     STOMP: connect(limits), // STOMP 1.2, CONNECT: "servers MUST handle a STOMP frame in the same manner"
@@ -31,11 +37,4 @@ export function frameHandler(deps: HandlerDeps): FrameHandler {
     DISCONNECT: disconnect,
   }
   return handle
-
-  function handle(...[session, frame]: Parameters<FrameHandler>): ReturnType<FrameHandler> {
-    if (session.version === undefined && !opensSession(frame.command)) {
-      return refuse(Close.badFrame, 'the first frame must be CONNECT')
-    }
-    return handlers[frame.command](session, frame)
-  }
 }

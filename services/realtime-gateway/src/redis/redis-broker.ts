@@ -32,7 +32,7 @@ export class RedisBroker implements Broker {
   readonly #commands: RedisConnection
   #listener: BrokerListener | undefined
   readonly #channels = new Map<string, Listening>()
-  /** Channels whose SUBSCRIBE or UNSUBSCRIBE goes out next. */
+  /** Channels whose SUBSCRIBE or UNSUBSCRIBE is sent next. */
   readonly #changed = new Set<string>()
   #flushing = false
   readonly #batchDelay = new BatchDelay()

@@ -6,9 +6,9 @@ import { type Refusal, refuse } from './outcome.ts'
 /** Interval at which the one timer of the process checks its sessions. */
 export const sweepMs = 500
 
-/** A client that is silent for so many heart-beat periods is gone. */
+/** A client that is silent for this many heart-beat periods is lost, and its session ends. */
 const silencePeriods = 3
-/** A client without heart-beats gets a ping after so many periods of silence, which leaves it one for the pong. */
+/** A client without heart-beats gets a ping after this many periods of silence, which leaves it one for the pong. */
 const pingAfterPeriods = 2
 /** Share of SESSION_MAX_AGE_SECONDS by which a session may live shorter or longer, so that clients do not reconnect all at once. */
 const ageJitter = 0.2
@@ -26,7 +26,7 @@ export const tooSlow: Refusal = refuse(Close.slow, 'too much was left unread for
 /** What is due in a session. With `refusal` or `reconnectAfterMs` the session ends, and nothing else is due. */
 export interface Verdict {
   readonly refusal?: Refusal
-  /** The session has reached its age: it is rotated, and the client reconnects after this. */
+  /** The session has reached its age: it is rotated, and the client reconnects after this delay. */
   readonly reconnectAfterMs?: number
   /** The gateway owes the client a heart-beat. */
   readonly beat?: boolean

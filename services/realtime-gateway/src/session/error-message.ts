@@ -16,7 +16,7 @@ export function errorMessage({ reason, offender }: Refusal, version: StompVersio
       const withReceipt = [...headers, ['receipt-id', offender.receipt] as const]
       return textMessage(formatFrame({ command: 'ERROR', headers: withReceipt, body }, version))
     } catch {
-      // This version cannot express the receipt: ERROR goes without it.
+      // This version cannot express the receipt: ERROR is sent without it.
     }
   }
   return textMessage(formatFrame({ command: 'ERROR', headers, body }, version))
