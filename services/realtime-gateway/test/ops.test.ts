@@ -99,7 +99,9 @@ test('/session lists the sessions of a member with their subscriptions, and no t
   ])
   expect(text).not.toContain('eyJ') // the beginning of every JWT
   expect(JSON.parse((await fetchOps(gateway, '/session?memberId=99')).text)).toEqual({ sessions: [] })
-  expect((await fetchOps(gateway, '/session?memberId=x')).status).toBe(400)
+  const refused = await fetchOps(gateway, '/session?memberId=x')
+  expect(JSON.parse(refused.text)).toMatchObject({ status: 400, title: 'Bad Request', detail: 'memberId must be a member id' })
+  expect(refused.status).toBe(400)
 })
 
 test('/ready returns 503 and /live 200 while the gateway drains', async () => {

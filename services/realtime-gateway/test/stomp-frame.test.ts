@@ -284,6 +284,21 @@ describe('1.0', () => {
     expect((await session.nextFrame()).headers.get('receipt-id')).toBe('unsubscribed')
   })
 
+  test('sends a subscription header for an empty id, and none for a missing id', async () => {
+    const { session: withoutId, memberId, publish } = await openSessionOfNewMember('1.0')
+    const withEmptyId = await openSession(gateway, { memberId, version: '1.0' })
+    for (const [session, id] of [
+      [withoutId, {}],
+      [withEmptyId, { id: '' }],
+    ] as const) {
+      sendFrame(session, 'SUBSCRIBE', { ...id, destination: '/member/queue/notification', receipt: 'r' })
+      expect((await session.nextFrame()).command).toBe('RECEIPT')
+    }
+    await publish('1')
+    expect((await nextMessage(withoutId)).headers.get('subscription')).toBeUndefined()
+    expect((await nextMessage(withEmptyId)).headers.get('subscription')).toBe('')
+  })
+
   test('refuses NACK as an unknown command', async () => {
     const { session } = await openSessionOfNewMember('1.0')
     sendFrame(session, 'NACK', { 'message-id': 'x' })

@@ -2,7 +2,7 @@ import { type Position, type Publication, parsePosition } from '@tidings/protoco
 import { expect, test } from 'vitest'
 import { waitFor } from '@tidings/local'
 import type { History, HistoryPage } from '../src/redis/broker.ts'
-import { Follower } from '../src/channel/cursor.ts'
+import { Cursor } from '../src/channel/cursor.ts'
 
 /** A history whose reads stay pending until the test completes them. */
 class ScriptedHistory implements History {
@@ -43,10 +43,10 @@ function startCursor(position: string, deliver: (text: string) => void | Promise
     },
     gap: () => void seen.push('gap'),
   }
-  const follower = new Follower('member:1:notification', parsePosition(position) as Position, history, sink)
-  const receive = (...texts: string[]) => publications(...texts).forEach((each) => follower.receive(each))
-  const untilLive = () => waitFor(() => !follower.catchingUp, { what: 'live delivery', deadlineMs: 20_000 })
-  return { follower, history, seen, sink, receive, untilLive }
+  const cursor = new Cursor('member:1:notification', parsePosition(position) as Position, history, sink)
+  const receive = (...texts: string[]) => publications(...texts).forEach((each) => cursor.receive(each))
+  const untilLive = () => waitFor(() => !cursor.catchingUp, { what: 'live delivery', deadlineMs: 20_000 })
+  return { cursor, history, seen, sink, receive, untilLive }
 }
 
 test('delivers publications in sequence and drops repeats without reading the history', () => {
@@ -92,11 +92,11 @@ test('reads the history again for publications that are missed during a read', a
 })
 
 test('delivers a publication whose position is not in the history without one, and keeps its own position', async () => {
-  const { follower, history, seen, receive, untilLive } = startCursor('1-5')
+  const { cursor, history, seen, receive, untilLive } = startCursor('1-5')
   receive('1-90')
   ;(await history.nextRead('1-5'))({ last: { epoch: 1, offset: 5 } })
   await untilLive()
-  expect([seen, follower.position]).toEqual([['(1-90)'], { epoch: 1, offset: 5 }])
+  expect([seen, cursor.position]).toEqual([['(1-90)'], { epoch: 1, offset: 5 }])
   receive('1-6')
   expect([seen, history.pendingReads]).toEqual([['(1-90)', '1-6'], []])
 })
@@ -111,39 +111,39 @@ test('adopts a position that jumps when there is no history, with one read and o
 })
 
 test('reports a gap when the history is gone, and continues from its newest position', async () => {
-  const { follower, history, seen, untilLive } = startCursor('1-5')
-  void follower.catchUp()
+  const { cursor, history, seen, untilLive } = startCursor('1-5')
+  void cursor.catchUp()
   ;(await history.nextRead('1-5'))({ whole: false, last: { epoch: 9, offset: 0 } })
   await untilLive()
-  expect([seen, follower.position]).toEqual([['gap'], { epoch: 9, offset: 0 }])
+  expect([seen, cursor.position]).toEqual([['gap'], { epoch: 9, offset: 0 }])
 })
 
 test('reports no gap when the history expired while the cursor was live', async () => {
-  const { follower, history, seen, receive, untilLive } = startCursor('1-5')
+  const { cursor, history, seen, receive, untilLive } = startCursor('1-5')
   receive('1-6')
   const lostAt = Date.now() + 86_400_000 + 1_000
-  follower.expire(Date.now())
-  expect(follower.position).toEqual({ epoch: 1, offset: 6 })
-  follower.expire(lostAt)
-  void follower.catchUp()
+  cursor.expire(Date.now())
+  expect(cursor.position).toEqual({ epoch: 1, offset: 6 })
+  cursor.expire(lostAt)
+  void cursor.catchUp()
   ;(await history.nextRead(`${lostAt}-0`))({ publications: publications(`${lostAt + 1}-1`) })
   await untilLive()
   expect(seen).toEqual(['1-6', `${lostAt + 1}-1`])
 })
 
 test('reports a gap and delivers the rest when the history no longer reaches back', async () => {
-  const { follower, history, seen, untilLive } = startCursor('1-5')
-  void follower.catchUp()
+  const { cursor, history, seen, untilLive } = startCursor('1-5')
+  void cursor.catchUp()
   ;(await history.nextRead('1-5'))({ whole: false, publications: publications('1-8', '1-9') })
   await untilLive()
-  expect([seen, follower.position]).toEqual([['gap', '1-8', '1-9'], { epoch: 1, offset: 9 }])
+  expect([seen, cursor.position]).toEqual([['gap', '1-8', '1-9'], { epoch: 1, offset: 9 }])
 })
 
 test('reads the history again when a reconnect happens during a read', async () => {
-  const { follower, history, seen, untilLive } = startCursor('1-1')
-  void follower.catchUp()
+  const { cursor, history, seen, untilLive } = startCursor('1-1')
+  void cursor.catchUp()
   const completeRead = await history.nextRead('1-1')
-  void follower.catchUp()
+  void cursor.catchUp()
   completeRead({ publications: publications('1-2') })
   ;(await history.nextRead('1-2'))({ publications: publications('1-3') })
   await untilLive()
@@ -164,9 +164,9 @@ test('reads live publications beyond the buffer from the history, and keeps one 
 })
 
 test('reads a long history page by page', async () => {
-  const { follower, history, seen, untilLive } = startCursor('1-0')
+  const { cursor, history, seen, untilLive } = startCursor('1-0')
   const all = Array.from({ length: 150 }, (_, index) => `1-${index + 1}`)
-  void follower.catchUp()
+  void cursor.catchUp()
   ;(await history.nextRead('1-0'))({ publications: publications(...all.slice(0, 100)) })
   ;(await history.nextRead('1-100'))({ publications: publications(...all.slice(100)) })
   await untilLive()
@@ -189,8 +189,8 @@ test('pauses while the sink is busy, and then delivers the rest from the history
 })
 
 test('delivers nothing to a sink that has ended', async () => {
-  const { follower, history, seen, sink } = startCursor('1-0')
-  void follower.catchUp()
+  const { cursor, history, seen, sink } = startCursor('1-0')
+  void cursor.catchUp()
   const completeRead = await history.nextRead('1-0')
   sink.ended = true
   completeRead({ publications: publications('1-1') })
@@ -200,38 +200,38 @@ test('delivers nothing to a sink that has ended', async () => {
 })
 
 test('delivers live publications that arrive before the start position is known and that it already includes', async () => {
-  const { follower, history, seen, receive, untilLive } = startCursor('0-0')
-  follower.listen()
+  const { cursor, history, seen, receive, untilLive } = startCursor('0-0')
+  cursor.awaitStart()
   receive('1-6', '{}')
-  follower.start({ epoch: 1, offset: 6 })
+  cursor.startAt({ epoch: 1, offset: 6 })
   ;(await history.nextRead('1-5'))({ publications: publications('1-6') })
   await untilLive()
-  expect([seen, follower.position]).toEqual([['1-6', '({})'], { epoch: 1, offset: 6 }])
+  expect([seen, cursor.position]).toEqual([['1-6', '({})'], { epoch: 1, offset: 6 }])
 })
 
 test('delivers a publication without a position that arrives before the start position is known, without a read', async () => {
-  const { follower, history, seen, receive, untilLive } = startCursor('0-0')
-  follower.listen()
+  const { cursor, history, seen, receive, untilLive } = startCursor('0-0')
+  cursor.awaitStart()
   receive('{}')
-  follower.start({ epoch: 1, offset: 0 })
+  cursor.startAt({ epoch: 1, offset: 0 })
   expect(seen).toEqual([])
   await untilLive()
   expect([seen, history.pendingReads]).toEqual([['({})'], []])
 })
 
 test('starts without a read when nothing arrived before the start position was known', () => {
-  const { follower, history, seen, receive } = startCursor('0-0')
-  follower.listen()
-  follower.start({ epoch: 1, offset: 6 })
+  const { cursor, history, seen, receive } = startCursor('0-0')
+  cursor.awaitStart()
+  cursor.startAt({ epoch: 1, offset: 6 })
   receive('1-7')
   expect([seen, history.pendingReads]).toEqual([['1-7'], []])
 })
 
 test('reads the history after the start when a reconnect happened before the start position was known', async () => {
-  const { follower, history, seen, untilLive } = startCursor('0-0')
-  follower.listen()
-  void follower.catchUp()
-  follower.start({ epoch: 1, offset: 6 })
+  const { cursor, history, seen, untilLive } = startCursor('0-0')
+  cursor.awaitStart()
+  void cursor.catchUp()
+  cursor.startAt({ epoch: 1, offset: 6 })
   ;(await history.nextRead('1-6'))({ publications: publications('1-7') })
   ;(await history.nextRead('1-7'))({})
   await untilLive()
