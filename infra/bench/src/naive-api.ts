@@ -14,8 +14,9 @@ import { Tasks } from '@tidings/notify-api/task/tasks'
 import { createPool, type ResultSetHeader } from 'mysql2/promise'
 
 /**
- * What one writes first: the same HTTP stack, checks and table, but each request is an INSERT of its own in autocommit, then a
- * PUBLISH, and then the answer. Nothing is published after a crash, nothing resumes, and nobody is told who is online.
+ * The baseline of the benchmark `notify-api`: the simplest service that sends notifications. It has the same HTTP stack, validation and
+ * table as notify-api, but runs one INSERT in autocommit and one PUBLISH for each request, and then responds. It has no outbox, so a
+ * crash between the two loses the publication; it keeps no history to resume from; and `online` is always null.
  */
 await run(async () => {
   const config = configFrom(process.env)
