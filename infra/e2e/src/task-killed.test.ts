@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { memberToken, spawnOwned, waitFor } from '@tidings/local'
+import { memberToken, serviceToken, spawnOwned, waitFor } from '@tidings/local'
 import type { TaskPage } from '@tidings/protocol'
 import { expect, onTestFinished, test } from 'vitest'
 import { Device, openTaskStack } from './task.test.fixture.ts'
@@ -16,7 +16,7 @@ test('a killed producer ends as interrupted, once, though two instances look for
     name: 'producer',
     command: process.execPath,
     args: [example, '9', '5000'],
-    env: { PATH: process.env['PATH'], TIDINGS_URL: api.url },
+    env: { PATH: process.env['PATH'], TIDINGS_URL: api.url, TIDINGS_TOKEN: serviceToken({ scopes: ['task:write'] }) },
   })
   onTestFinished(async () => void (await producer.kill()))
   const headers = { cookie: `access_token=${memberToken(9)}` }
