@@ -1,19 +1,21 @@
-/** Which notifications the application was given: the latest of them, so that a repeat is known for one. */
-export class Seen {
+const defaultMax = 2_000
+
+/** Ids of the notifications that were announced to the application, so that a repeat is recognized. Keeps the latest 2,000. */
+export class AnnouncedIds {
   readonly #max: number
   readonly #ids = new Set<number>()
 
-  constructor(max = 2_000) {
+  constructor(max = defaultMax) {
     this.#max = max
   }
 
-  /** The one that was given first, of those that are remembered. */
+  /** The id that was announced first, of those kept. */
   get first(): number | undefined {
     const [first] = this.#ids
     return first
   }
 
-  /** True the first time. */
+  /** Returns false when the id is there already. */
   add(notificationId: number): boolean {
     if (this.#ids.has(notificationId)) return false
     this.#ids.add(notificationId)
