@@ -243,5 +243,5 @@ test("another member's task is unknown, and what can be no task's id is refused"
       return String(refusal)
     }
   })
-  expect(error).toContain('no task id')
+  expect(error).toContain('not a task id')
 })

@@ -2,7 +2,7 @@ import { Close } from '@tidings/protocol/close'
 import { expect, test } from 'vitest'
 import { closeAction } from './close-action.ts'
 
-const after = (code: number, more: { reason?: string; wasConnected?: boolean; announcedDelayMs?: number } = {}) =>
+const after = (code: number, more: { reason?: string; wasConnected?: boolean; delayMs?: number } = {}) =>
   closeAction({ code, reason: '', wasConnected: true, ...more })
 
 test('returns an action for each close code of the protocol', () => {
@@ -26,7 +26,7 @@ test('reconnects a lost connection, and probes the HTTP API when it was never es
 })
 
 test('takes the delay of a restarting gateway from its message or from the close reason', () => {
-  expect(after(1012, { announcedDelayMs: 700 })).toEqual({ action: 'reconnect', afterMs: 700 })
+  expect(after(1012, { delayMs: 700 })).toEqual({ action: 'reconnect', afterMs: 700 })
   expect(after(1012, { reason: 'reconnect after 1500 ms' })).toEqual({ action: 'reconnect', afterMs: 1_500 })
   expect(after(1012, { reason: 'reconnect after a while' })).toEqual({ action: 'reconnect' })
 })

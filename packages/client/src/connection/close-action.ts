@@ -17,15 +17,15 @@ export interface SessionClose {
   /** Whether CONNECTED was received. */
   readonly wasConnected: boolean
   /** `reconnectAfterMs` from the gateway's `draining` message, if there was one. */
-  readonly announcedDelayMs?: number | undefined
+  readonly delayMs?: number | undefined
 }
 
 const delayInReason = /^reconnect after (\d{1,9}) ms$/
 
-export function closeAction({ code, reason, wasConnected, announcedDelayMs }: SessionClose): CloseAction {
+export function closeAction({ code, reason, wasConnected, delayMs }: SessionClose): CloseAction {
   switch (code) {
     case Close.restarting: {
-      const afterMs = announcedDelayMs ?? delayInReason.exec(reason)?.[1]
+      const afterMs = delayMs ?? delayInReason.exec(reason)?.[1]
       return afterMs === undefined ? { action: 'reconnect' } : { action: 'reconnect', afterMs: Number(afterMs) }
     }
     case Close.unauthorized:

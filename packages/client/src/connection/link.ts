@@ -20,14 +20,6 @@ export interface LinkListener {
   message(message: Message): void
 }
 
-/** An attempt that waits for its time. */
-interface Retry {
-  readonly attempt: () => void
-  /** On the clock of `performance.now()`. */
-  readonly dueAt: number
-  readonly timer: ReturnType<typeof setTimeout>
-}
-
 /** A session that lived for less counts as another failure. */
 const minLifeMs = 5_000
 /** Consecutive renewals after which the gateway still refuses the token. */
@@ -65,7 +57,10 @@ export class Link {
   #live: StompSession | undefined
   /** Becomes `#live` when it is ready. */
   #opening: StompSession | undefined
-  #retry: Retry | undefined
+  /** Attempt that waits for `#retryTimer` or `wake`. */
+  #retry: (() => void) | undefined
+  #retryDueAt = 0
+  #retryTimer: ReturnType<typeof setTimeout> | undefined
   /** Starts the renewal of the token, or the next session that is to replace `#live`. */
   #renewalTimer: ReturnType<typeof setTimeout> | undefined
   #failures = 0
@@ -110,11 +105,10 @@ export class Link {
   wake(): void {
     this.#live?.probe()
     if (!this.#retry) return
-    const { attempt, dueAt } = this.#retry
     const now = performance.now()
     const hurriedAt = this.#attemptedAt + minAttemptGapMs
-    if (now >= Math.min(hurriedAt, dueAt)) this.#runRetry()
-    else if (hurriedAt < dueAt) this.#retryIn(hurriedAt - now, attempt, this.#status)
+    if (now >= Math.min(hurriedAt, this.#retryDueAt)) this.#runRetry()
+    else if (hurriedAt < this.#retryDueAt) this.#scheduleRetry(hurriedAt - now, this.#status)
   }
 
   /** Replaces the live session with one that has the cookie of this moment. The live one stays until the other is ready. */
@@ -177,7 +171,7 @@ export class Link {
       this.#opening = undefined
       if (this.#live) return this.#retryRenewal(() => this.reopen())
     } else return // a session of an earlier generation
-    this.#react(closeAction({ ...end, announcedDelayMs: this.#announcedDelayMs }))
+    this.#react(closeAction({ ...end, delayMs: this.#announcedDelayMs }))
   }
 
   #react(action: CloseAction): void {
@@ -214,23 +208,25 @@ export class Link {
     attempt: () => void,
     { afterMs, offline = !navigator.onLine }: { afterMs?: number | undefined; offline?: boolean },
   ): void {
-    this.#retryIn(afterMs ?? backoffMs(this.#failures++, this.#settings), attempt, offline ? 'offline' : 'reconnecting')
+    this.#retry = attempt
+    this.#scheduleRetry(afterMs ?? backoffMs(this.#failures++, this.#settings), offline ? 'offline' : 'reconnecting')
   }
 
-  #retryIn(delayMs: number, attempt: () => void, status: ConnectionStatus): void {
-    clearTimeout(this.#retry?.timer)
-    this.#retry = { attempt, dueAt: performance.now() + delayMs, timer: setTimeout(() => this.#runRetry(), delayMs) }
+  #scheduleRetry(delayMs: number, status: ConnectionStatus): void {
+    clearTimeout(this.#retryTimer)
+    this.#retryDueAt = performance.now() + delayMs
+    this.#retryTimer = setTimeout(() => this.#runRetry(), delayMs)
     this.#setState({ status, retryAt: Date.now() + delayMs })
   }
 
   #runRetry(): void {
-    if (!this.#retry) return
-    const { attempt, timer } = this.#retry
+    const retry = this.#retry
+    if (!retry) return
     this.#retry = undefined
-    clearTimeout(timer)
+    clearTimeout(this.#retryTimer)
     this.#attemptedAt = performance.now()
     this.#setState({ status: this.#status })
-    attempt()
+    retry()
   }
 
   /** A negative `remainingMs` of a token just accepted means that the page's clock is wrong: the gateway's `expiring` will follow. */
@@ -264,7 +260,7 @@ export class Link {
 
   #end(state: { status: 'stopped' | 'unauthorized'; reason?: StopReason }): void {
     this.#generation += 1
-    clearTimeout(this.#retry?.timer)
+    clearTimeout(this.#retryTimer)
     clearTimeout(this.#renewalTimer)
     this.#retry = undefined
     this.#live = undefined

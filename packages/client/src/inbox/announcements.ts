@@ -1,15 +1,17 @@
-import { AnnouncedIds } from './announced-ids.ts'
 import type { InboxItem } from './inbox.ts'
+
+/** Announced ids that are remembered. */
+const maxIds = 2_000
 
 /**
  * Announces each notification to the application once. While lost notifications are being read over HTTP, arrivals are held, so that
- * they are announced after the older ones.
+ * they are announced after the older ones. Repeats are recognized among the latest 2,000.
  */
 export class Announcements {
   readonly #find: (notificationId: number) => InboxItem | undefined
   readonly #announce: (item: InboxItem) => void
-  readonly #announced = new AnnouncedIds()
-  #held: number[] | undefined
+  readonly #announcedIds = new Set<number>()
+  #heldIds: number[] | undefined
 
   constructor(find: (notificationId: number) => InboxItem | undefined, announce: (item: InboxItem) => void) {
     this.#find = find
@@ -17,46 +19,46 @@ export class Announcements {
   }
 
   get holding(): boolean {
-    return this.#held !== undefined
+    return this.#heldIds !== undefined
   }
 
-  /** The id that was announced first; undefined when there is none. */
+  /** The id that was announced first, of those remembered. */
   get first(): number | undefined {
-    return this.#announced.first
+    const [first] = this.#announcedIds
+    return first
   }
 
   /** Announces an arrival, unless arrivals are held. */
   arrived(notificationId: number): void {
-    if (this.#held) this.#held.push(notificationId)
+    if (this.#heldIds) this.#heldIds.push(notificationId)
     else this.#announceAll([notificationId])
   }
 
   /** Holds arrivals from now on. */
   hold(): void {
-    this.#held ??= []
+    this.#heldIds ??= []
   }
 
-  /** Announces held arrivals together with what was read, oldest first, and holds no longer. */
-  releaseWith(read: readonly number[]): void {
-    this.#announceAll([...(this.#held ?? []), ...read].toSorted((a, b) => a - b))
-    this.#held = undefined
+  /** Announces held arrivals and holds no longer: oldest first together with `read`, or in order of arrival without it. */
+  release(read?: readonly number[]): void {
+    const held = this.#heldIds ?? []
+    this.#announceAll(read ? [...held, ...read].toSorted((a, b) => a - b) : held)
+    this.#heldIds = undefined
   }
 
-  /** Announces held arrivals, in the order they arrived, and holds no longer. */
-  release(): void {
-    this.#announceAll(this.#held ?? [])
-    this.#held = undefined
-  }
-
+  /** Forgets everything, announced and held. */
   clear(): void {
-    this.#announced.clear()
-    this.#held = undefined
+    this.#announcedIds.clear()
+    this.#heldIds = undefined
   }
 
   #announceAll(notificationIds: readonly number[]): void {
     for (const notificationId of notificationIds) {
       const item = this.#find(notificationId)
-      if (item && this.#announced.add(notificationId)) this.#announce(item)
+      if (!item || this.#announcedIds.has(notificationId)) continue
+      this.#announcedIds.add(notificationId)
+      if (this.#announcedIds.size > maxIds && this.first !== undefined) this.#announcedIds.delete(this.first)
+      this.#announce(item)
     }
   }
 }

@@ -21,11 +21,11 @@ export interface InboxModel {
   readonly revision: number
   /** Marks that may arrive before their notification: the highest `upTo`, and single ones by id. */
   readonly readUpTo: { readonly upTo: number; readonly readAt: string }
-  readonly readBeforeArrival: ReadonlyMap<number, string>
+  readonly earlyReads: ReadonlyMap<number, string>
   readonly marks: readonly Mark[]
 }
 
-const maxReadBeforeArrival = 200
+const maxEarlyReads = 200
 /** Items kept when one arrives. Those that are dropped can be read again. */
 const maxItems = 1_000
 
@@ -36,12 +36,12 @@ export const emptyInbox: InboxModel = {
   unreadCount: 0,
   revision: 0,
   readUpTo: { upTo: 0, readAt: '' },
-  readBeforeArrival: new Map(),
+  earlyReads: new Map(),
   marks: [],
 }
 
-export function find(model: InboxModel, notificationId: number): InboxItem | undefined {
-  return model.items.find((item) => item.notificationId === notificationId)
+export function find({ items }: Pick<InboxModel, 'items'>, notificationId: number): InboxItem | undefined {
+  return items.find((item) => item.notificationId === notificationId)
 }
 
 /** Returns 0 when there is none. */
@@ -53,7 +53,7 @@ export function newestId({ items }: InboxModel): number {
 export function addArrival(model: InboxModel, item: InboxItem): InboxModel {
   if (find(model, item.notificationId)) return model
   const { upTo, readAt } = model.readUpTo
-  const read = item.readAt ?? model.readBeforeArrival.get(item.notificationId) ?? (item.notificationId <= upTo ? readAt : null)
+  const read = item.readAt ?? model.earlyReads.get(item.notificationId) ?? (item.notificationId <= upTo ? readAt : null)
   const items = sorted([{ ...item, readAt: read }, ...model.items])
   const kept = items.length > maxItems ? items.slice(0, maxItems) : items
   return {
@@ -106,9 +106,9 @@ export function markAsRead(model: InboxModel, message: Pick<ReadMessage, 'notifi
     ...model,
     items: model.items.map((item) => (item.readAt === null && covers(message, item) ? { ...item, readAt } : item)),
     readUpTo: upTo !== undefined && upTo > readUpTo.upTo ? { upTo, readAt } : readUpTo,
-    readBeforeArrival: unknown
-      ? new Map([...model.readBeforeArrival, [notificationId, readAt] as const].slice(-maxReadBeforeArrival))
-      : model.readBeforeArrival,
+    earlyReads: unknown
+      ? new Map([...model.earlyReads, [notificationId, readAt] as const].slice(-maxEarlyReads))
+      : model.earlyReads,
   }
 }
 

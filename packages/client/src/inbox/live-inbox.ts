@@ -191,7 +191,7 @@ export class LiveInbox implements Inbox {
   }
 
   readonly markRead = async (notificationId: number): Promise<boolean> => {
-    const item = this.getSnapshot().items.find((each) => each.notificationId === notificationId)
+    const item = find(this.getSnapshot(), notificationId)
     if (item && item.readAt !== null) return true
     return this.#mark({ notificationId, readAt: new Date().toISOString() }, `/notification/${notificationId}/read`, {})
   }
@@ -249,7 +249,7 @@ export class LiveInbox implements Inbox {
     this.#reading = undefined
     this.#updateState()
     for (const { memberId } of page.body.items) if (memberId !== undefined) this.#host.pageRead(memberId)
-    this.#announcements.releaseWith([...(before.loaded ? newSince(before, page.body) : []), ...this.#newerThanFirst(page.body)])
+    this.#announcements.release([...(before.loaded ? newSince(before, page.body) : []), ...this.#newerThanFirst(page.body)])
     if (this.#readAgain) {
       // More was lost while this was being read: go on holding arrivals, and keep `#completeUpTo`.
       this.#announcements.hold()
