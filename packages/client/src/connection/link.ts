@@ -28,15 +28,15 @@ const maxVainRenewals = 2
 const minAttemptGapMs = 1_000
 /** The gateway sends `expiring` at most this long before the token expires. */
 const expiringNoticeMs = 60_000
-/** The token is renewed this share of its remaining time before its end, at most. */
+/** The token is renewed no earlier than this share of its remaining time before it expires. */
 const maxRenewalShare = 0.5
-/** Jitter: of the time before the token's end, at least this share is kept. */
+/** Jitter: the time between renewal and expiry is multiplied by a random factor from this to 1. */
 const minRenewalFactor = 0.8
 /** `setTimeout` fires at once for longer delays. */
 const maxTimerMs = 2 ** 31 - 1
 
 /**
- * Keeps one session open: connects, reconnects, renews the token before it expires, and stops when the gateway says so.
+ * Keeps one session open: connects, reconnects, renews the token before it expires, and stops when the gateway refuses it.
  *
  * ```text
  * status                    #live #opening #retry  leaves this state when
@@ -45,7 +45,7 @@ const maxTimerMs = 2 ** 31 - 1
  * reconnecting                –      –       –     the probe of the HTTP API, or the renewal of the token, has resolved
  * reconnecting, offline       –      –       R     the timer or wake() runs R, which opens a session or renews
  * connected                   L      –       –     L closes: see #react; the token expires soon: S opens beside L
- * connected                   L      S       –     S is ready: it replaces L; S closes: another follows later; L closes: S goes on
+ * connected                   L      S       –     S is ready: it replaces L; S closes: another follows later; L closes: S stays
  * ```
  */
 export class Link {

@@ -122,7 +122,7 @@ export class SharedConnection {
     this.#joined = false
     this.#watchers.leave((message) => this.#tabs.post(message))
     const { leading } = this
-    // Before the link stops, so that its `stopped` is not posted to the other tabs: the connection goes on in one of them.
+    // Before the link stops, so that its `stopped` is not posted to the other tabs: one of them takes the connection over.
     this.#leader = undefined
     const closed = leading ? this.#link.stop() : undefined
     this.#tabs.leave()
