@@ -47,11 +47,12 @@ const maxDeliveryLagMs = 5_000
  * The inbox: read over HTTP, kept up to date by messages.
  *
  * ```text
- *           start, missed, reset            timer, reload()
- *   idle ───────────────────────▶ scheduled ───────────────▶ reading ──▶ idle
- *                                 #readTimer                 #reading
- *                                     ▲   failed: with backoff  │  ▲ │ missed, reload():
- *                                     └─────────────────────────┘  └─┘ #readAgain, so reading ends in scheduled
+ * #readTimer #reading #readAgain  the inbox                leaves this state when
+ *     –         –       false     is idle                  start, missed, reset: the timer is set
+ *     T         –       false     will read                T fires, or reload()
+ *     –         P       false     is being read            P succeeds: idle; P fails: the timer is set, with backoff
+ *     –         P       true      is being read, and some  P ends: the timer is set, to read what was lost since P began
+ *                                 more was lost since
  * ```
  *
  * From `missed` until the reading that began after it succeeds, `#completeUpTo` is the newest notification before the loss: the pages
