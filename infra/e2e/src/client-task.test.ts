@@ -255,5 +255,5 @@ test("has the status unknown for another member's task, and throws for an invali
       return String(refusal)
     }
   })
-  expect(error).toContain('no task id')
+  expect(error).toContain('not a task id')
 })

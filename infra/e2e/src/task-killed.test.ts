@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { memberToken, spawnOwned, waitFor } from '@tidings/local'
+import { memberToken, serviceToken, spawnOwned, waitFor } from '@tidings/local'
 import type { TaskPage } from '@tidings/protocol'
 import { expect, onTestFinished, test } from 'vitest'
 import { startTaskStack, TaskClient } from './fixture/task-stack.ts'
@@ -18,7 +18,7 @@ test('ends the task of a killed producer as interrupted, once, although two inst
     name: 'producer',
     command: process.execPath,
     args: [example, '9', '5000'],
-    env: { PATH: process.env['PATH'], TIDINGS_URL: api.url },
+    env: { PATH: process.env['PATH'], TIDINGS_URL: api.url, TIDINGS_TOKEN: serviceToken({ scopes: ['task:write'] }) },
   })
   onTestFinished(async () => void (await producer.kill()))
   const headers = { cookie: `access_token=${memberToken(9)}` }

@@ -1,31 +1,31 @@
 import { Close } from '@tidings/protocol/close'
 import type { StopReason } from './connection-state.ts'
 
-/** What to do after a close (PROTOCOL.md §7). */
-export type Verdict =
-  /** After `afterMs` when the gateway said so, with backoff otherwise. */
+/** What to do after a session was closed (PROTOCOL.md §7). */
+export type CloseAction =
+  /** Reconnect after `afterMs` when the gateway announced it, otherwise with backoff. */
   | { readonly action: 'reconnect'; readonly afterMs?: number }
   /** Renew the token, then reconnect. */
   | { readonly action: 'renew' }
-  /** The upgrade was refused, or never reached anybody: the HTTP API knows which. */
-  | { readonly action: 'ask' }
+  /** The upgrade was refused or never reached the gateway. Browsers hide which, so ask the HTTP API. */
+  | { readonly action: 'probe' }
   | { readonly action: 'stop'; readonly reason: StopReason }
 
-export interface Closed {
+export interface SessionClose {
   readonly code: number
   readonly reason: string
-  /** Whether CONNECTED had come. */
+  /** Whether CONNECTED was received. */
   readonly wasConnected: boolean
-  /** The `reconnectAfterMs` that this session was told. */
-  readonly toldMs?: number | undefined
+  /** `reconnectAfterMs` from the gateway's `draining` message, if there was one. */
+  readonly delayMs?: number | undefined
 }
 
-const toldInReason = /^reconnect after (\d{1,9}) ms$/
+const delayInReason = /^reconnect after (\d{1,9}) ms$/
 
-export function verdictOf({ code, reason, wasConnected, toldMs }: Closed): Verdict {
+export function closeAction({ code, reason, wasConnected, delayMs }: SessionClose): CloseAction {
   switch (code) {
     case Close.restarting: {
-      const afterMs = toldMs ?? toldInReason.exec(reason)?.[1]
+      const afterMs = delayMs ?? delayInReason.exec(reason)?.[1]
       return afterMs === undefined ? { action: 'reconnect' } : { action: 'reconnect', afterMs: Number(afterMs) }
     }
     case Close.unauthorized:
@@ -37,6 +37,6 @@ export function verdictOf({ code, reason, wasConnected, toldMs }: Closed): Verdi
     case Close.badFrame:
       return { action: 'stop', reason: 'incompatible' }
     default:
-      return wasConnected ? { action: 'reconnect' } : { action: 'ask' }
+      return wasConnected ? { action: 'reconnect' } : { action: 'probe' }
   }
 }

@@ -1,10 +1,10 @@
 import { type Position, parsePosition } from '@tidings/protocol/position'
 
-/** Of tasks long over, the oldest are forgotten. */
+/** Beyond this, the destination that was added first is forgotten: a task that ended long ago. */
 const maxDestinations = 200
 
-/** How far each destination was read: from where to resume, and what is a repeat. */
-export class Places {
+/** The last message id of each destination: where to resume, and which messages are repeats. */
+export class ResumePoints {
   readonly #lastMessageIds = new Map<string, string>()
 
   lastMessageId(destination: string): string | undefined {
@@ -15,18 +15,18 @@ export class Places {
     return [...this.#lastMessageIds]
   }
 
-  /** False when this message, or a later one of the same history, was here before. */
-  take(destination: string, messageId: string): boolean {
+  /** Moves to this message. Returns false for a repeat: this message, or a later one of the same history, was accepted before. */
+  accept(destination: string, messageId: string): boolean {
     const position = parsePosition(messageId)
     if (!position) return true
-    // Without a position of its own it follows one (PROTOCOL.md §5, MESSAGE): it can be no repeat by position, and is no step either.
+    // `<position>.<n>` has no position of its own (PROTOCOL.md §5, MESSAGE): it is never a repeat, and does not move the resume point.
     if (messageId.includes('.')) return true
     if (!this.#isLater(destination, messageId)) return false
     this.set(destination, messageId)
     return true
   }
 
-  /** False when publications are missing between the last message and this one. */
+  /** Returns false when publications are missing between the last message and this one. */
   isNext(destination: string, messageId: string): boolean {
     const [last, next] = this.#positions(destination, messageId)
     return !last || !next || last.epoch !== next.epoch || next.offset <= last.offset + 1
@@ -39,7 +39,7 @@ export class Places {
     if (oldest !== undefined) this.#lastMessageIds.delete(oldest)
   }
 
-  /** Where the channel stands; true when that is further than what was read. */
+  /** Moves to the channel's position when that is later. Returns whether it was. */
   advance(destination: string, position: string): boolean {
     const later = this.#isLater(destination, position)
     if (later) this.set(destination, position)
@@ -54,7 +54,7 @@ export class Places {
     this.#lastMessageIds.clear()
   }
 
-  /** A history of another epoch replaces the one before, whichever number is greater: clocks differ. */
+  /** A history of another epoch replaces the one before, even if its number is lower: epochs come from clocks, and clocks differ. */
   #isLater(destination: string, messageId: string): boolean {
     const [last, next] = this.#positions(destination, messageId)
     return next !== undefined && (last === undefined || last.epoch !== next.epoch || next.offset > last.offset)
