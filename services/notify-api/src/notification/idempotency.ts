@@ -55,7 +55,7 @@ export class Idempotency {
       return undefined
     }
     if (requestHash !== key.requestHash) {
-      throw new Problem('key-reused', 'This Idempotency-Key came with another request before.', {
+      throw new Problem('key-reused', 'This Idempotency-Key was used for another request.', {
         errors: [{ in: 'header', pointer: '#/idempotency-key', detail: 'was used for another request' }],
       })
     }
