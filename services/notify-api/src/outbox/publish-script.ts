@@ -31,8 +31,8 @@ end
 `
 
 /**
- * Answers the `run_id` of the server that a connection leads to, for `since`: a connection does not outlive the process at its other end.
- * Empty while it is not known, and on a cluster, where a command may reach another node than the caller thinks.
+ * Returns a function that returns the `run_id` of the connected server, for `since`. It is read once per connection, which does not
+ * outlive the server process. It is empty while unknown, and always on a cluster, where a command may reach any node.
  */
 export function runIdOf(redis: RedisConnection): () => string {
   let runId = ''
@@ -50,7 +50,7 @@ export function runIdOf(redis: RedisConnection): () => string {
   return () => runId
 }
 
-/** Where it is noted who writes: once for a server; of a cluster's many, on the slot of each channel. */
+/** Returns the key that records which Redis process (`run_id`) wrote last: one per server; on a cluster one per channel, in its slot. */
 export function runNote(cluster: boolean, channel: string): string {
   return cluster ? `{${channel}}:run` : 'tidings:run'
 }

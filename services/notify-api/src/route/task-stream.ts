@@ -10,8 +10,8 @@ import { spareRequestTimeout } from '../http/spare-request-timeout.ts'
 import { LineDecoding, TextDecoding } from '../task/decoder.ts'
 import { TaskIntake } from '../task/intake.ts'
 import type { TaskStream } from '../task/streams.ts'
-import type { Api, Doors } from './api.ts'
-import { offsetQuery, TaskParams, type TaskParts } from './task.ts'
+import type { Api, Guards } from './api.ts'
+import { offsetQuery, TaskParams, type TaskDeps } from './task.ts'
 
 export interface TaskStreamOptions {
   readonly rollUpMs: number
@@ -28,8 +28,8 @@ const StreamQuery = z.strictObject({ offset: offsetQuery })
 /** An upload as long as the work takes. To be registered, so that its content types are taken here alone. */
 export function taskStreamRoute(
   app: Api,
-  doors: Doors,
-  { tasks }: TaskParts,
+  guards: Guards,
+  { tasks }: TaskDeps,
   { rollUpMs, maxLineBytes }: TaskStreamOptions,
 ): void {
   const uploading = new WeakSet<Socket>()
@@ -45,7 +45,7 @@ export function taskStreamRoute(
   app.post(
     '/task/:id/stream',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary: 'Text of a running task as it comes, chunked: text/plain, or application/x-ndjson with an event on each line',
         security: serviceSecurity('task:write'),

@@ -15,9 +15,9 @@ import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import type { TaskName } from '../task/row.ts'
 import type { Tasks } from '../task/tasks.ts'
-import type { Api, Doors } from './api.ts'
+import type { Api, Guards } from './api.ts'
 
-export interface TaskParts {
+export interface TaskDeps {
   readonly tasks: Tasks
 }
 
@@ -37,11 +37,11 @@ const NoBody = z.strictObject({}).nullish()
 const security = serviceSecurity('task:write')
 
 /** What backends say of their long-running work. */
-export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
+export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void {
   app.post(
     '/task',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary: 'A member waits for something; the same taskId again is the same task',
         security,
@@ -64,7 +64,7 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
   app.post(
     '/task/:id/event',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary: 'Progress, text or data of a running task; an empty progress only says that the producer is alive',
         security,
@@ -89,7 +89,7 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
   app.post(
     '/task/:id/finish',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary: 'Store how a task ended, and tell; the same again is no other end',
         security,
@@ -110,11 +110,11 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
 }
 
 /** What members see of tasks, and their only word to a producer. */
-export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): void {
+export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void {
   app.get(
     '/task',
     {
-      onRequest: doors.memberReads,
+      onRequest: guards.memberReads,
       schema: {
         summary: "The member's tasks, newest first",
         security: memberSecurity,
@@ -128,7 +128,7 @@ export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): 
   app.get(
     '/task/:id',
     {
-      onRequest: doors.backendOrMemberReads('task:write'),
+      onRequest: guards.backendOrMemberReads('task:write'),
       schema: {
         summary: 'A task with its text so far, for its member and for backends',
         security: [...memberSecurity, ...security],
@@ -142,7 +142,7 @@ export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskParts): 
   app.post(
     '/task/:id/cancel',
     {
-      onRequest: doors.memberChanges,
+      onRequest: guards.memberWrites,
       schema: {
         summary: 'Ask the producer to stop, also before it has begun',
         security: memberSecurity,

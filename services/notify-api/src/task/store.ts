@@ -1,10 +1,10 @@
 import { memberChannel, type TaskAnnouncement, type TaskEvent, type TaskState } from '@tidings/protocol'
-import type { OutboxRow } from '../outbox/outbox.ts'
+import type { OutboxRow } from '../outbox/row.ts'
 import type { Connection, Database } from '../database/database.ts'
 import { DatabaseAway, isDuplicate } from '../database/error.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
 import { isTerminal, itemColumns, nameOf, rowColumns, type TaskName, type TaskRow, type TerminalStatus } from './row.ts'
-import { bodyEndOf, bodyOf, channelOf } from '../notification/write-group.ts'
+import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
 
 export interface TaskEnd {
   readonly status: TerminalStatus

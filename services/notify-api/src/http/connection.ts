@@ -3,8 +3,8 @@ import type { FastifyInstance } from 'fastify'
 const intervalMs = 50
 
 /**
- * A connection whose answer was on its way when closing began stays open for its keep-alive, more than a minute, and closing waits for
- * it: so idle ones are ended again and again until none is left.
+ * Ends idle connections repeatedly while the server closes. A connection whose response was in flight when closing began would stay
+ * open for its keep-alive time, more than a minute, and closing waits for it.
  */
 export function endIdleConnections(app: FastifyInstance): void {
   app.addHook('preClose', (done) => {
