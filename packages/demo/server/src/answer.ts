@@ -1,12 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createTask, type Task, TaskOver } from '@tidings/producer'
 
-/** The kind of the demo's tasks, by which its page knows them. */
+/** The `kind` of the task, by which the page recognizes answers. */
 const kind = 'answer'
 const tokensPerSecond = 40
 const stageMs = 900
+const firstStagePercent = 10
+const percentPerStage = 15
+const textPercent = { from: 55, to: 99 } as const
+/** Progress is sent after each run of this many tokens. */
+const tokensPerProgress = 40
 
-/** What a product's backend does with a question, with a text of its own in place of a model. Answers the task's id at once. */
+/**
+ * Answers a question as a product's backend would, with a written text in place of a model. Resolves to the task's id as soon as the
+ * task exists; `onError` receives what stops the answer after that, unless the member cancelled it.
+ */
 export async function answerQuestion(
   question: string,
   { memberId, url, token }: { memberId: number; url: string; token: () => string },
@@ -20,9 +28,9 @@ export async function answerQuestion(
   return task.taskId
 }
 
-async function write(task: Task, { stages, sources, text }: Answer): Promise<void> {
+async function write(task: Task, { stages, sources, text }: WrittenAnswer): Promise<void> {
   for (const [index, stage] of stages.entries()) {
-    await task.progress({ stage, percent: 10 + index * 15 })
+    await task.progress({ stage, percent: firstStagePercent + index * percentPerStage })
     await delay(stageMs, undefined, { signal: task.signal }).catch(() => {})
   }
   await task.data({ sources })
@@ -32,20 +40,24 @@ async function write(task: Task, { stages, sources, text }: Answer): Promise<voi
 
 async function* tokens(text: string, task: Task): AsyncGenerator<string> {
   const pieces = text.match(/\S{1,4}|\s+/g) ?? []
+  const { from, to } = textPercent
   for (const [index, piece] of pieces.entries()) {
     yield piece
     await delay(1_000 / tokensPerSecond)
-    if (index % 40 === 39) await task.progress({ percent: Math.min(99, 55 + Math.round((45 * index) / pieces.length)) })
+    if ((index + 1) % tokensPerProgress === 0) {
+      const percent = from + Math.round(((100 - from) * index) / pieces.length)
+      await task.progress({ percent: Math.min(to, percent) })
+    }
   }
 }
 
-interface Answer {
+interface WrittenAnswer {
   readonly stages: readonly string[]
   readonly sources: readonly { readonly title: string; readonly url: string }[]
   readonly text: string
 }
 
-const english: Answer = {
+const english: WrittenAnswer = {
   stages: ['Searching the handbook', 'Reading 3 documents', 'Writing'],
   sources: [
     { title: 'PROTOCOL.md, Resume and gaps', url: 'https://example.com/protocol#resume' },
@@ -61,7 +73,7 @@ That is why you may reload this page now, in the middle of a sentence. The text 
 Stop tells the producer to stop. Closing the page never does.`,
 }
 
-const korean: Answer = {
+const korean: WrittenAnswer = {
   stages: ['운영 안내서 검색', '문서 3건 읽기', '답변 작성'],
   sources: [
     { title: 'PROTOCOL.md, 이어받기와 공백', url: 'https://example.com/protocol#resume' },
