@@ -2,7 +2,7 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /src
 RUN npm install --global pnpm@12.21.0
-# Dependencies in a layer of their own: they change less often than the sources.
+# Dependencies get their own layer, since they change less often than the sources.
 COPY pnpm-lock.yaml pnpm-workspace.yaml package.json ./
 RUN pnpm fetch
 COPY . .
@@ -16,7 +16,7 @@ FROM node:24-bookworm-slim AS service
 ENV NODE_ENV=production HOST=0.0.0.0
 WORKDIR /app
 USER node
-# The edge has no ops port and answers on its own.
+# The edge has no ops port: it serves /live on its public port.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
   CMD node -e "fetch('http://127.0.0.1:${OPS_PORT:-$PORT}/live').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"
 CMD ["node", "--enable-source-maps", "dist/main.js"]
@@ -32,7 +32,6 @@ EXPOSE 8082 9082
 COPY --from=build /out/realtime-gateway ./
 
 FROM service AS edge
-ENV PORT=8080 PAGE_DIRECTORY=/app/page
+ENV PORT=8080
 EXPOSE 8080
 COPY --from=build /out/edge ./
-COPY --from=build /src/packages/demo/dist ./page

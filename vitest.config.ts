@@ -6,7 +6,7 @@ const conditions = ['tidings:source', 'node', 'import', 'module', 'default']
 export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
-    include: ['services/*/test/**/*.test.ts', '{packages,infra}/*/src/**/*.test.ts'],
+    include: ['services/*/test/**/*.test.ts', '{packages,infra}/*/src/**/*.test.ts', 'packages/demo/server/src/**/*.test.ts'],
     globalSetup: ['infra/local/src/vitest-servers.ts'],
     reporters: ['default', new ClosingLineReporter()],
     testTimeout: 60_000,

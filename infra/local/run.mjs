@@ -1,5 +1,5 @@
-// The entry of every root script. Plain Node without dependencies: it brings in pnpm and the locked dependencies, builds, and
-// hands over to the compiled TypeScript beside it.
+// Entry of every root script. Plain Node without dependencies: installs the locked dependencies with pnpm, builds, and then calls the
+// compiled TypeScript in dist.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -61,7 +61,7 @@ const scripts = {
   },
 }
 
-/** What a quiet command said is told when it fails; one that was shown has said it, and its last line stays the last. */
+/** Carries the output of a quiet command. The output of a shown command is on the terminal already, so the message is empty. */
 class CommandFailed extends Error {
   expected = true
 
@@ -71,7 +71,7 @@ class CommandFailed extends Error {
   }
 }
 
-/** Skipped while node_modules still answers to the same lockfile and manifests. */
+/** Skipped while the lockfile and all manifests are those that node_modules was installed from. */
 async function installDependencies() {
   const stamp = join(root, 'node_modules/.tidings-stamp')
   const wanted = manifestHash()
@@ -84,12 +84,12 @@ async function installDependencies() {
 
 function manifestHash() {
   const hash = createHash('sha256')
-  const rooms = ['services', 'packages', 'infra'].flatMap((room) =>
-    readdirSync(join(root, room))
+  const manifests = ['services', 'packages', 'infra'].flatMap((folder) =>
+    readdirSync(join(root, folder))
       .toSorted()
-      .map((entry) => join(room, entry, 'package.json')),
+      .map((entry) => join(folder, entry, 'package.json')),
   )
-  const files = ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', ...rooms]
+  const files = ['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml', ...manifests]
   for (const file of files) {
     if (existsSync(join(root, file))) hash.update(`${file}\n`).update(readFileSync(join(root, file)))
   }
@@ -101,7 +101,7 @@ async function build() {
   await buildPage()
 }
 
-/** The demo page, only when a source of it or of the packages it stands on is newer than what was built. */
+/** Builds the demo page when a source of any package, or the lockfile, is newer than the built page. */
 async function buildPage() {
   const demo = join(root, 'packages/demo')
   if (!existsSync(join(demo, 'index.html'))) return 'no page yet'
@@ -125,7 +125,7 @@ function lint(args = []) {
   return run(bin('oxlint'), ['--type-aware', '--deny-warnings', ...args])
 }
 
-/** One line when it is done; a terminal sees before that what is being done. */
+/** Prints one line when the work is done; on a terminal also a line while it runs. */
 async function step(title, work, describe = (outcome) => (typeof outcome === 'string' ? outcome : '')) {
   const startedAt = performance.now()
   const label = title.padEnd(14)
@@ -136,20 +136,20 @@ async function step(title, work, describe = (outcome) => (typeof outcome === 'st
   return outcome
 }
 
-/** Its output is shown as it comes with `show`, otherwise only when it fails: a quiet step is one line. */
+/** Runs a command. With `show` its output goes to the terminal; otherwise it is printed only when the command fails. */
 function run(command, args, { show = false, cwd = root } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, stdio: show ? 'inherit' : ['ignore', 'pipe', 'pipe'] })
     const output = []
     child.stdout?.on('data', (chunk) => output.push(chunk))
     child.stderr?.on('data', (chunk) => output.push(chunk))
-    // A terminal's Ctrl-C reaches the child by itself; a signal sent to this process alone has to be handed on.
+    // Ctrl-C in a terminal reaches the child too; a signal sent to this process alone has to be forwarded.
     const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']
-    const handOn = (signal) => child.kill(signal)
-    for (const signal of signals) process.on(signal, handOn)
+    const forward = (signal) => child.kill(signal)
+    for (const signal of signals) process.on(signal, forward)
     child.on('error', reject)
     child.on('close', (code, signal) => {
-      for (const each of signals) process.off(each, handOn)
+      for (const each of signals) process.off(each, forward)
       if (code === 0) return resolve()
       reject(
         new CommandFailed(

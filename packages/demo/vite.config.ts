@@ -3,11 +3,11 @@ import { defineConfig } from 'vite'
 const edge = process.env['EDGE_URL'] ?? 'http://localhost:8080'
 
 export default defineConfig({
-  // The packages beside this one as sources: `vite` needs no build of theirs.
+  // Resolves the packages of this repository to their sources, so that `vite` runs without building them.
   resolve: { conditions: ['tidings:source', 'module', 'browser', 'import', 'default'] },
-  // `light-dark()` and nesting as written: every browser of the last two years has them.
+  // Keeps `light-dark()` and CSS nesting as written: browsers from 2024 on support them.
   build: { target: 'es2023', cssTarget: ['chrome125', 'firefox128', 'safari18'], modulePreload: { polyfill: false } },
-  // `vite` beside `npm start`: the page as it is edited, everything else from the edge.
+  // For `vite` beside `npm start`: serves the page from source, and forwards everything else to the edge.
   server: {
     proxy: Object.fromEntries(
       ['/login', '/logout', '/whoami', '/demo', '/notification', '/task', '/session', '/ws'].map((path) => [

@@ -1,11 +1,9 @@
 import { buildOps, connectRedis, listen, openLog, run } from '@tidings/chassis'
 import { buildApp } from '@tidings/notify-api/http/app'
 import { configFrom } from '@tidings/notify-api/config'
-import { Idempotency } from '@tidings/notify-api/notification/idempotency'
 import { Metrics } from '@tidings/notify-api/metrics'
 import type { Outbox } from '@tidings/notify-api/outbox/outbox'
 import { Database } from '@tidings/notify-api/database/database'
-import { IdempotencyStore } from '@tidings/notify-api/notification/idempotency-store'
 import { InboxStore } from '@tidings/notify-api/notification/inbox-store'
 import { migrateWhenReachable } from '@tidings/notify-api/database/migration'
 import { OutboxStore } from '@tidings/notify-api/outbox/store'
@@ -14,8 +12,9 @@ import { openTasks } from '@tidings/notify-api/task/tasks'
 import { createPool, type ResultSetHeader } from 'mysql2/promise'
 
 /**
- * What one writes first: the same HTTP stack, checks and table, but each request is an INSERT of its own in autocommit, then a
- * PUBLISH, and then the answer. Nothing is published after a crash, nothing resumes, and nobody is told who is online.
+ * The baseline of the benchmark `notify-api`: the simplest service that sends notifications. It has the same HTTP stack, validation and
+ * table as notify-api, but runs one INSERT in autocommit and one PUBLISH for each request, and then responds. It has no outbox, so a
+ * crash between the two loses the publication; it keeps no history to resume from; and `online` is always null.
  */
 await run(async () => {
   const config = configFrom(process.env)
@@ -39,26 +38,24 @@ await run(async () => {
     config,
     log,
     metrics,
-    parts: {
-      notifications: {
-        async add({ memberIds, message, redirectPath, data }) {
-          const [memberId = 0] = memberIds
+    deps: {
+      sender: {
+        async send({ memberId = 0, message, redirectPath, data }) {
           const [{ insertId }] = await pool.execute<ResultSetHeader>(
             'INSERT INTO notification (member_id, message, redirect_path, data) VALUES (?, ?, ?, ?)',
             [memberId, message, redirectPath, data ? JSON.stringify(data) : null],
           )
           const body = JSON.stringify({ memberId, notificationId: insertId, message, redirectPath, data })
           await redis.publish(`member:${memberId}:notification`, body)
-          return { notificationIds: [insertId], outboxRows: [] }
+          return { response: { notificationId: insertId, memberId, online: null }, replayed: false }
         },
-        idsFrom: (first) => [first],
+        broadcast: () => Promise.reject(new Error('the benchmark sends no broadcasts')),
       },
       outbox,
       tasks,
       inbox: new InboxStore(database),
       reads: new ReadStore(database),
       outboxStore: new OutboxStore(database),
-      idempotency: new Idempotency(new IdempotencyStore(database, config.group), log),
     },
   })
   const ops = buildOps(metrics.registry, () => ({ failing: [] }))

@@ -15,65 +15,81 @@ import { load, median } from './load.ts'
 const rounds = Number(process.env['BENCH_ROUNDS'] ?? 20)
 const secondsPerRound = Number(process.env['BENCH_SECONDS'] ?? 1)
 const connections = 64
-const loneRequests = 200
-/** Long enough for what follows an answer to be over: a lone post meets nobody, not even the one before it. */
-const lonePauseMs = 3
+const singlePosts = 200
+/** Long enough for notify-api to finish its work after the response, so that single posts do not overlap. */
+const singlePostPauseMs = 3
 const warmUpSeconds = 4
-/** What MySQL 8 does unless told otherwise, and every replicated server: each commit is in the binary log, and on disk. */
-const asMysqlCommits = ['--log-bin=binlog', '--sync-binlog=1', '--server-id=1']
+/** Defaults of MySQL 8: every commit is written to the binary log and synced to disk. The defaults of MariaDB differ. */
+const mysqlCommitFlags = ['--log-bin=binlog', '--sync-binlog=1', '--server-id=1']
 
+/** Figures of one service in one round. */
 interface Round {
-  readonly perSecond: number
-  readonly cpuMicroseconds: number
-  readonly loneMs: number
-  readonly consecutiveMs: number
+  /** Throughput with `connections` connections. */
+  readonly postsPerSecond: number
+  /** CPU time of the service and the database for each post, under the same load. */
+  readonly cpuMicrosecondsPerPost: number
+  /** Median latency over one connection with `singlePostPauseMs` between the posts. */
+  readonly pausedLatencyMs: number
+  /** Median latency over one connection without a pause. */
+  readonly latencyMs: number
 }
 
 /**
- * notify-api against the naive version: an INSERT in autocommit, then a PUBLISH. Same HTTP stack, same table, same database server;
- * short rounds alternate, and the ratio is the median of those of neighbours: a machine that is shared changes its speed by the second.
+ * Compares notify-api with the naive version (`naive-api.ts`): an INSERT in autocommit, then a PUBLISH. Both have the same HTTP stack,
+ * table and database server. The two are measured in short alternating rounds, as a shared machine changes its speed by the second. Each
+ * ratio is notify-api / naive of one round, and the printed ratio is the median of all rounds.
+ *
+ * `BENCH_ROUNDS` (default 20) and `BENCH_SECONDS` (default 1, duration of each measurement) set the length of the run.
  */
-const database = await startDatabase({ flags: asMysqlCommits })
+const database = await startDatabase({ flags: mysqlCommitFlags })
 const redis = await startRedis()
 const token = serviceToken()
-const contestants = await Promise.all([
-  open('naive', join(import.meta.dirname, 'naive-api.js')),
-  open('ours', join(import.meta.dirname, '../../../services/notify-api/dist/main.js')),
+const services = await Promise.all([
+  startApi('naive', join(import.meta.dirname, 'naive-api.js')),
+  startApi('notify-api', join(import.meta.dirname, '../../../services/notify-api/dist/main.js')),
 ])
-for (const { url } of contestants) await load({ url, token, connections, seconds: warmUpSeconds })
+for (const { url } of services) await load({ url, token, connections, seconds: warmUpSeconds })
 
-const results = new Map<string, Round[]>(contestants.map(({ name }) => [name, []]))
+const results = new Map<string, Round[]>(services.map(({ name }) => [name, []]))
 for (let round = 0; round < rounds; round++) {
-  for (const { name, url, service } of contestants) {
-    const pids = [service.pid, database.process.pid]
-    const one = { url, token, connections: 1, seconds: secondsPerRound, requests: loneRequests }
-    const lone = await load({ ...one, pauseMs: lonePauseMs })
-    const consecutive = await load(one)
-    const before = cpuSeconds(pids)
-    const busy = await load({ url, token, connections, seconds: secondsPerRound })
-    const cpu = cpuSeconds(pids) - before
+  for (const { name, url, process: api } of services) {
+    const pids = [api.pid, database.process.pid]
+    const singleConnection = { url, token, connections: 1, seconds: secondsPerRound, maxRequests: singlePosts }
+    const paused = await load({ ...singleConnection, pauseMs: singlePostPauseMs })
+    const unpaused = await load(singleConnection)
+    const cpuBefore = cpuSeconds(pids)
+    const concurrent = await load({ url, token, connections, seconds: secondsPerRound })
+    const cpu = cpuSeconds(pids) - cpuBefore
     results.get(name)?.push({
-      perSecond: busy.answers / busy.seconds,
-      cpuMicroseconds: (cpu / busy.answers) * 1e6,
-      loneMs: median(lone.latencies),
-      consecutiveMs: median(consecutive.latencies),
+      postsPerSecond: concurrent.responses / concurrent.seconds,
+      cpuMicrosecondsPerPost: (cpu / concurrent.responses) * 1e6,
+      pausedLatencyMs: median(paused.latenciesMs),
+      latencyMs: median(unpaused.latenciesMs),
     })
   }
 }
 
-const [naive, ours] = contestants.map(({ name }) => results.get(name) ?? []) as [Round[], Round[]]
-print('posts a second, 64 connections', ({ perSecond }) => perSecond, '>= 2')
-print('CPU of service and database, us a post', ({ cpuMicroseconds }) => cpuMicroseconds, '<= 0.5')
-print('latency of a lone post, ms (median)', ({ loneMs }) => loneMs, '<= 1.2')
-print('the same, one right after the other', ({ consecutiveMs }) => consecutiveMs)
+const [naive, notifyApi] = services.map(({ name }) => results.get(name) ?? []) as [Round[], Round[]]
+console.log(
+  `notify-api compared with the naive version (one INSERT and one PUBLISH per post): medians of ${rounds} rounds, ratio = notify-api / naive`,
+)
+printComparison(`throughput, ${connections} connections (posts/s)`, ({ postsPerSecond }) => postsPerSecond, '>= 2')
+printComparison('CPU of service and database (µs/post)', ({ cpuMicrosecondsPerPost }) => cpuMicrosecondsPerPost, '<= 0.5')
+printComparison(
+  `latency, 1 connection, ${singlePostPauseMs} ms between posts (ms)`,
+  ({ pausedLatencyMs }) => pausedLatencyMs,
+  '<= 1.2',
+)
+printComparison('latency, 1 connection, no pause (ms)', ({ latencyMs }) => latencyMs)
 
-await Promise.all(contestants.map(({ service }) => service.stop()))
+await Promise.all(services.map(({ process: api }) => api.stop()))
 await redis.stop()
 await database.stop()
 
-async function open(name: string, program: string): Promise<{ name: string; url: string; service: OwnedProcess }> {
-  const databaseUrl = await createDatabase(database.url, `bench_${name}`)
-  const service = spawnOwned({
+/** Starts one of the two services with a database of its own, and resolves when it listens. */
+async function startApi(name: string, program: string): Promise<{ name: string; url: string; process: OwnedProcess }> {
+  const databaseUrl = await createDatabase(database.url, `bench_${name.replace('-', '_')}`)
+  const api = spawnOwned({
     name,
     command: process.execPath,
     args: ['--enable-source-maps', program],
@@ -90,15 +106,20 @@ async function open(name: string, program: string): Promise<{ name: string; url:
       SERVICE_JWT_SECRET: developmentSecrets.service,
     },
   })
-  const port = await service.firstLine((line) => Number(/"port":(\d+),"opsPort"/.exec(line)?.[1]) || undefined, 20_000)
-  return { name, url: `http://127.0.0.1:${port}`, service }
+  const port = await api.firstLine((line) => Number(/"port":(\d+),"opsPort"/.exec(line)?.[1]) || undefined, 20_000)
+  return { name, url: `http://127.0.0.1:${port}`, process: api }
 }
 
-function print(what: string, figure: (round: Round) => number, target?: string): void {
-  const plain = naive.map(figure)
-  const own = ours.map(figure)
-  const ratio = median(own.map((value, round) => value / (plain[round] ?? Number.NaN)))
+/** Prints one line: the figure of both services, their ratio, and the target for the ratio. */
+function printComparison(label: string, figure: (round: Round) => number, target?: string): void {
+  const naiveFigures = naive.map(figure)
+  const notifyApiFigures = notifyApi.map(figure)
+  const ratio = median(notifyApiFigures.map((value, round) => value / (naiveFigures[round] ?? Number.NaN)))
   console.log(
-    `${what.padEnd(42)} naive ${median(plain).toFixed(2).padStart(9)}   ours ${median(own).toFixed(2).padStart(9)}   ratio ${ratio.toFixed(2)}${target ? ` (${target})` : ''}`,
+    `${label.padEnd(48)} naive ${column(naiveFigures)}   notify-api ${column(notifyApiFigures)}   ratio ${ratio.toFixed(2)}${target ? ` (target ${target})` : ''}`,
   )
+}
+
+function column(figures: readonly number[]): string {
+  return median(figures).toFixed(2).padStart(9)
 }

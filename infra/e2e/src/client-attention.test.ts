@@ -1,10 +1,11 @@
 import { waitFor } from '@tidings/local'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { deadlineMs, given, status, unread } from './client-fact.test.fixture.ts'
-import { type ClientStack, type Device, openClientStack } from './client-stack.test.fixture.ts'
+import { deadlineMs, waitForNotifications, waitForStatus, waitForUnread } from './fixture/client-state.ts'
+import { type ClientStack, type Device, startClientStack } from './fixture/client-stack.ts'
 
-interface Shown {
+/** A browser notification that the page has shown. */
+interface ShownNotification {
   readonly title: string
   readonly body?: string
   readonly tag?: string
@@ -12,46 +13,51 @@ interface Shown {
 
 declare global {
   interface Window {
-    shown: Shown[]
+    shown: ShownNotification[]
+    /** Clicks the browser notification that was shown last. */
     clickLast(): void
-    asked: number
+    /** Number of calls of `Notification.requestPermission`. */
+    permissionRequests: number
     badge: number | undefined
-    /** Types of what the other tabs said to this one, in the order in which it heard them. */
-    told: string[]
+    /** Types of the messages from other tabs, in the order of their arrival. */
+    tabMessages: string[]
   }
 }
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await openClientStack('client_attention')
+  stack = await startClientStack('client_attention')
 }, 120_000)
 afterAll(() => stack?.close())
 
-/** How long other tabs have to say that they are being looked at: in a page, and on a machine that is busy with other tests. */
-const patience = { lookingMs: 250, busyMs: 5_000 }
+/**
+ * How long the leading tab waits for another tab to reply that it is visible and focused: `clientMs` in the client, which
+ * `openRecordingDevice` replaces by `testMs` for a machine that is busy with other tests.
+ */
+const replyTimeout = { clientMs: 250, testMs: 5_000 }
 
-/** A device on which the browser's notifications are recorded, and which tab is looked at is the test's to say. */
-async function watchedDevice(memberId: number): Promise<Device> {
-  const device = await stack.device(memberId)
-  await device.context.addInitScript(({ lookingMs, busyMs }) => {
+/** Opens a device that records browser notifications, and on which the session storage decides whether a tab has the focus. */
+async function openRecordingDevice(memberId: number): Promise<Device> {
+  const device = await stack.openDevice(memberId)
+  await device.context.addInitScript(({ clientMs, testMs }) => {
     const setTimeout = window.setTimeout.bind(window)
     Object.assign(window, {
-      setTimeout: (work: () => void, afterMs?: number) => setTimeout(work, afterMs === lookingMs ? busyMs : afterMs),
+      setTimeout: (work: () => void, afterMs?: number) => setTimeout(work, afterMs === clientMs ? testMs : afterMs),
       BroadcastChannel: class extends BroadcastChannel {
         constructor(name: string) {
           super(name)
-          this.addEventListener('message', ({ data }: MessageEvent<{ type: string }>) => window.told.push(data.type))
+          this.addEventListener('message', ({ data }: MessageEvent<{ type: string }>) => window.tabMessages.push(data.type))
         }
       },
     })
-    window.told = []
+    window.tabMessages = []
     window.shown = []
-    window.asked = 0
+    window.permissionRequests = 0
     const made: EventTarget[] = []
     class RecordedNotification extends EventTarget {
       static readonly permission = 'granted'
       static async requestPermission(): Promise<string> {
-        window.asked += 1
+        window.permissionRequests += 1
         return 'granted'
       }
       constructor(title: string, options: object) {
@@ -68,36 +74,37 @@ async function watchedDevice(memberId: number): Promise<Device> {
       },
     })
     document.hasFocus = () => sessionStorage.getItem('focused') === 'yes'
-  }, patience)
+  }, replyTimeout)
   return device
 }
 
 const shown = async (pages: readonly Page[]) => (await Promise.all(pages.map((page) => page.evaluate(() => window.shown)))).flat()
 
-test('one notification of the browser for all tabs, none while one of them is looked at', async () => {
-  const device = await watchedDevice(1)
-  const pages = [await device.tab(), await device.tab(), await device.tab()]
-  for (const page of pages) await status(page, 'connected')
+test('shows one browser notification for all tabs, and none while one of the tabs has the focus', async () => {
+  const device = await openRecordingDevice(1)
+  const pages = [await device.openTab(), await device.openTab(), await device.openTab()]
+  for (const page of pages) await waitForStatus(page, 'connected')
   const id = await stack.send(1, 'unseen')
   await waitFor(async () => (await shown(pages)).length === 1, { deadlineMs, what: 'a notification' })
   expect(await shown(pages)).toEqual([{ title: 'Orders', body: 'unseen', tag: String(id) }])
 
   await pages[1]?.evaluate(() => sessionStorage.setItem('focused', 'yes'))
   await stack.send(1, 'seen')
-  for (const page of pages) await given(page, ['unseen', 'seen'])
-  // A tab is given it before it is asked, and the next may overtake its answer: what waits for an answer is shown or not together.
-  const answered = async () => await pages[0]?.evaluate(() => window.told.includes('answer'))
-  await waitFor(answered, { deadlineMs, what: 'the leading tab to hear that one is looked at' })
+  for (const page of pages) await waitForNotifications(page, ['unseen', 'seen'])
+  // Wait for the reply of the focused tab: notifications that wait for a reply are shown or dropped together, so the next one must not
+  // join them.
+  const replied = async () => await pages[0]?.evaluate(() => window.tabMessages.includes('answer'))
+  await waitFor(replied, { deadlineMs, what: 'the reply of the focused tab to the leading tab' })
   await pages[1]?.evaluate(() => sessionStorage.removeItem('focused'))
   await stack.send(1, 'unseen again')
   await waitFor(async () => (await shown(pages)).length === 2, { deadlineMs, what: 'a second notification' })
   expect((await shown(pages)).map(({ body }) => body)).toEqual(['unseen', 'unseen again'])
 })
 
-test('a click leads to redirectPath, in a tab that is there', async () => {
-  const device = await watchedDevice(2)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('opens redirectPath in the existing tab when a browser notification is clicked', async () => {
+  const device = await openRecordingDevice(2)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await stack.send(2, 'orders-77')
   await waitFor(async () => (await shown([page])).length === 1, { deadlineMs, what: 'a notification' })
   await page.evaluate(() => window.clickLast())
@@ -105,55 +112,55 @@ test('a click leads to redirectPath, in a tab that is there', async () => {
   expect(device.context.pages()).toHaveLength(1)
 })
 
-test('after a long absence only the newest are shown', async () => {
-  const device = await watchedDevice(3)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('shows only the three newest notifications after a long disconnection', async () => {
+  const device = await openRecordingDevice(3)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await stack.send(3, 'before')
   await waitFor(async () => (await shown([page])).length === 1, { deadlineMs, what: 'a notification' })
-  stack.wire.down()
+  stack.proxy.takeDown()
   for (let at = 0; at < 10; at += 1) await stack.send(3, `away-${at}`)
-  stack.wire.up()
-  await waitFor(async () => (await page.evaluate(() => window.arrived.length)) === 11, { deadlineMs, what: 'all of them' })
-  await waitFor(async () => (await shown([page])).length > 1, { deadlineMs, what: 'notifications' })
+  stack.proxy.bringUp()
+  await waitFor(async () => (await page.evaluate(() => window.arrived.length)) === 11, { deadlineMs, what: 'all notifications' })
+  await waitFor(async () => (await shown([page])).length > 1, { deadlineMs, what: 'browser notifications' })
   expect((await shown([page])).map(({ body }) => body)).toEqual(['before', 'away-7', 'away-8', 'away-9'])
 })
 
-test('permission is asked for only from a click', async () => {
-  const device = await watchedDevice(4)
+test('requests the permission only from a click', async () => {
+  const device = await openRecordingDevice(4)
   await device.context.addInitScript(() => {
     addEventListener('load', () => void window.tidings.requestPermission())
   })
-  const page = await device.tab()
-  await status(page, 'connected')
-  expect(await page.evaluate(() => window.asked)).toBe(0)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  expect(await page.evaluate(() => window.permissionRequests)).toBe(0)
   await page.evaluate(() =>
     document.querySelector('button')?.addEventListener('click', () => void window.tidings.requestPermission()),
   )
   await page.click('button')
-  await waitFor(() => page.evaluate(() => window.asked === 1), { deadlineMs, what: 'the question' })
+  await waitFor(() => page.evaluate(() => window.permissionRequests === 1), { deadlineMs, what: 'the permission request' })
 })
 
-test('the count in the title and on the icon, when that is wanted', async () => {
-  const device = await watchedDevice(5)
-  const page = await device.tab({ updateTitle: true, updateBadge: true })
-  const plain = await device.tab()
-  for (const each of [page, plain]) await status(each, 'connected')
+test('shows the unread count in the title and on the icon when the options ask for it', async () => {
+  const device = await openRecordingDevice(5)
+  const page = await device.openTab({ updateTitle: true, updateBadge: true })
+  const plain = await device.openTab()
+  for (const each of [page, plain]) await waitForStatus(each, 'connected')
   await stack.send(5, 'one')
   await stack.send(5, 'two')
-  // One that is in the count already when it arrives is counted twice for a moment.
-  await given(page, ['one', 'two'])
-  await unread(page, 2)
+  // Wait for both first: a notification that the count already includes is counted twice for a moment when it arrives.
+  await waitForNotifications(page, ['one', 'two'])
+  await waitForUnread(page, 2)
   expect(await page.title()).toBe('(2) Orders')
   expect(await plain.title()).toBe('Orders')
   expect(await page.evaluate(() => window.badge)).toBe(2)
-  // The application changes its title.
+  // The application itself changes the title.
   await page.evaluate(() => {
     document.title = 'Invoices'
   })
   await waitFor(async () => (await page.title()) === '(2) Invoices', { deadlineMs, what: 'the count before the new title' })
   await page.evaluate(() => window.tidings.inbox.markAllRead())
-  await unread(page, 0)
+  await waitForUnread(page, 0)
   expect(await page.title()).toBe('Invoices')
   expect(await page.evaluate(() => window.badge)).toBe(0)
 })

@@ -1,35 +1,35 @@
 import { waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { arrived, deadlineMs, given, inbox, status, unread } from './client-fact.test.fixture.ts'
-import { type ClientStack, openClientStack } from './client-stack.test.fixture.ts'
+import { deadlineMs, readArrived, readInbox, waitForNotifications, waitForStatus, waitForUnread } from './fixture/client-state.ts'
+import { type ClientStack, startClientStack } from './fixture/client-stack.ts'
 
-/** The long form: `DROP_SECONDS=2 npm test -- client-connection`. */
+/** How long each drop lasts. The long form: `DROP_SECONDS=2 npm test -- client-connection`. */
 const dropMs = Number(process.env['DROP_SECONDS'] ?? 0.1) * 1_000
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await openClientStack('client_connection')
+  stack = await startClientStack('client_connection')
 }, 120_000)
 afterAll(() => stack?.close())
 
-test('a notification arrives', async () => {
-  const device = await stack.device(1)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('delivers a notification', async () => {
+  const device = await stack.openDevice(1)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await stack.send(1, 'hello')
-  await given(page, ['hello'])
-  await unread(page, 1)
-  expect((await inbox(page)).items).toMatchObject([
+  await waitForNotifications(page, ['hello'])
+  await waitForUnread(page, 1)
+  expect((await readInbox(page)).items).toMatchObject([
     { message: 'hello', readAt: null, broadcast: false, memberId: 1, redirectPath: '/hello' },
   ])
 })
 
 test(
-  '20 forced drops during 200 notifications: 200, once each, in order',
+  'delivers 200 notifications once each and in order during 20 dropped connections',
   async () => {
-    const device = await stack.device(2)
-    const page = await device.tab()
-    await status(page, 'connected')
+    const device = await stack.openDevice(2)
+    const page = await device.openTab()
+    await waitForStatus(page, 'connected')
     const messages = Array.from({ length: 200 }, (_, at) => `message-${at}`)
     let sent = 0
     const send = async (upTo: number) => {
@@ -40,111 +40,111 @@ test(
     }
     for (let drop = 0; drop < 20; drop += 1) {
       const sending = send((drop + 1) * 10)
-      await waitFor(() => sent >= drop * 10 + 3, { deadlineMs, what: 'some of them to be sent' })
-      stack.wire.down()
+      await waitFor(() => sent >= drop * 10 + 3, { deadlineMs, what: 'some notifications to be sent' })
+      stack.proxy.takeDown()
       await new Promise((resolve) => setTimeout(resolve, dropMs))
-      stack.wire.up()
+      stack.proxy.bringUp()
       await sending
     }
-    await given(page, messages)
-    expect((await inbox(page)).items.map(({ message }) => message)).toEqual(messages.toReversed())
-    await unread(page, 200)
+    await waitForNotifications(page, messages)
+    expect((await readInbox(page)).items.map(({ message }) => message)).toEqual(messages.toReversed())
+    await waitForUnread(page, 200)
   },
   dropMs * 20 + 120_000,
 )
 
-test('away for longer than the history reaches back: the inbox is read, and each is given once, in order', async () => {
-  const device = await stack.device(3)
-  const page = await device.tab({ pageSize: 50 })
-  await status(page, 'connected')
+test('delivers notifications from the inbox, once each and in order, when more were missed than the history holds', async () => {
+  const device = await stack.openDevice(3)
+  const page = await device.openTab({ pageSize: 50 })
+  await waitForStatus(page, 'connected')
   await stack.send(3, 'before')
-  await given(page, ['before'])
-  stack.wire.down()
+  await waitForNotifications(page, ['before'])
+  stack.proxy.takeDown()
   const messages = Array.from({ length: 130 }, (_, at) => `away-${at}`)
   for (const message of messages) await stack.send(3, message)
-  stack.wire.up()
-  await status(page, 'connected')
+  stack.proxy.bringUp()
+  await waitForStatus(page, 'connected')
   await stack.send(3, 'after')
-  await given(page, ['before', ...messages, 'after'])
-  await unread(page, 132)
+  await waitForNotifications(page, ['before', ...messages, 'after'])
+  await waitForUnread(page, 132)
 })
 
-test('away for as long with an empty inbox: each is given as well', async () => {
-  const device = await stack.device(9)
-  const page = await device.tab({ pageSize: 50 })
-  await status(page, 'connected')
-  await unread(page, 0)
-  stack.wire.down()
+test('delivers notifications that the history no longer holds when the inbox was empty before', async () => {
+  const device = await stack.openDevice(9)
+  const page = await device.openTab({ pageSize: 50 })
+  await waitForStatus(page, 'connected')
+  await waitForUnread(page, 0)
+  stack.proxy.takeDown()
   const messages = Array.from({ length: 130 }, (_, at) => `away-${at}`)
   for (const message of messages) await stack.send(9, message)
-  stack.wire.up()
-  await given(page, messages)
-  await unread(page, 130)
+  stack.proxy.bringUp()
+  await waitForNotifications(page, messages)
+  await waitForUnread(page, 130)
 })
 
-test('what the first page of the inbox brings while the connection is down is given as well', async () => {
-  const device = await stack.device(8)
+test('delivers notifications that the first page of the inbox contains while the connection is down', async () => {
+  const device = await stack.openDevice(8)
   let release: (() => void) | undefined
   const held = new Promise<void>((resolve) => (release = resolve))
   await device.context.route('**/notification?**', async (route) => {
     await held
     await route.continue()
   })
-  const page = await device.tab()
-  await status(page, 'connected')
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await stack.send(8, 'live')
-  await given(page, ['live'])
-  stack.wire.down()
-  // Away for longer than the history reaches back: it will not come live.
+  await waitForNotifications(page, ['live'])
+  stack.proxy.takeDown()
+  // More than the history holds, so that they do not arrive over the connection.
   const messages = Array.from({ length: 101 }, (_, at) => `away-${at}`)
   for (const message of messages.slice(0, 2)) await stack.send(8, message)
   release?.()
-  await unread(page, 3)
+  await waitForUnread(page, 3)
   for (const message of messages.slice(2)) await stack.send(8, message)
-  stack.wire.up()
-  await given(page, ['live', ...messages])
+  stack.proxy.bringUp()
+  await waitForNotifications(page, ['live', ...messages])
 })
 
-test('Redis loses everything: the inbox is read, and nothing is given twice', async () => {
-  const device = await stack.device(4)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('repeats nothing after Redis has lost its data, and reads the inbox', async () => {
+  const device = await stack.openDevice(4)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await stack.send(4, 'one')
-  await given(page, ['one'])
+  await waitForNotifications(page, ['one'])
   await stack.redis.restart()
   await waitFor(
     async () => (await stack.post('/notification/send', { memberId: 4, message: 'two', redirectPath: '/' }))['online'],
     {
       deadlineMs,
-      what: 'a gateway to listen again',
+      what: 'a gateway to subscribe to the channel again',
     },
   )
-  await waitFor(async () => (await arrived(page)).includes('two'), { deadlineMs, what: 'the second' })
-  expect((await arrived(page)).filter((message) => message === 'one')).toHaveLength(1)
+  await waitFor(async () => (await readArrived(page)).includes('two'), { deadlineMs, what: 'the second notification' })
+  expect((await readArrived(page)).filter((message) => message === 'one')).toHaveLength(1)
 })
 
-test('a broadcast arrives, and is in every inbox', async () => {
-  const devices = [await stack.device(6), await stack.device(7)]
-  const pages = await Promise.all(devices.map((device) => device.tab()))
-  for (const page of pages) await status(page, 'connected')
+test('delivers a broadcast to all members, and adds it to their inboxes', async () => {
+  const devices = [await stack.openDevice(6), await stack.openDevice(7)]
+  const pages = await Promise.all(devices.map((device) => device.openTab()))
+  for (const page of pages) await waitForStatus(page, 'connected')
   await stack.broadcast('to all')
   for (const page of pages) {
-    await given(page, ['to all'])
-    await unread(page, 1)
-    expect((await inbox(page)).items).toMatchObject([{ message: 'to all', broadcast: true, redirectPath: '/notice' }])
+    await waitForNotifications(page, ['to all'])
+    await waitForUnread(page, 1)
+    expect((await readInbox(page)).items).toMatchObject([{ message: 'to all', broadcast: true, redirectPath: '/notice' }])
   }
 })
 
-test('a drained gateway: the session moves to the other one without a loss', async () => {
-  const device = await stack.device(5)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('moves the session to the other gateway without a loss when its gateway drains', async () => {
+  const device = await stack.openDevice(5)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   const [first, second] = stack.gateways
-  const holds = await stack.sessions(5, first)
-  const holder = holds === 1 ? first : second
+  const sessionsOnFirst = await stack.countSessions(5, first)
+  const holder = sessionsOnFirst === 1 ? first : second
   await holder?.stop()
   await stack.send(5, 'meanwhile')
-  await given(page, ['meanwhile'])
+  await waitForNotifications(page, ['meanwhile'])
   expect(await page.evaluate(() => window.states.map((state) => state.status))).not.toContain('offline')
   await holder?.again()
 })

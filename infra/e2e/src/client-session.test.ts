@@ -2,27 +2,30 @@ import { waitFor } from '@tidings/local'
 import type { TidingsOptions } from '@tidings/client'
 import type { Page, WebSocketRoute } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { connection, deadlineMs, given, status, unread } from './client-fact.test.fixture.ts'
-import { type ClientStack, type Device, openClientStack } from './client-stack.test.fixture.ts'
+import { deadlineMs, readConnection, waitForNotifications, waitForStatus, waitForUnread } from './fixture/client-state.ts'
+import { type ClientStack, type Device, startClientStack } from './fixture/client-stack.ts'
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await openClientStack('client_session')
+  stack = await startClientStack('client_session')
 }, 120_000)
 afterAll(() => stack?.close())
 
-const statuses = (page: Page) => page.evaluate(() => window.states.map((state) => state.status))
+const statusHistory = (page: Page) => page.evaluate(() => window.states.map((state) => state.status))
 
-/** Waits until nothing more can come of what was put off: three times the longest backoff of the page. */
-async function quiet(page: Page): Promise<void> {
-  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1_200)))
+/** Three times the longest backoff of the test page. */
+const threeBackoffsMs = 1_200
+
+/** Waits long enough for a scheduled reconnect to have happened. */
+async function waitOutBackoff(page: Page): Promise<void> {
+  await page.evaluate((waitMs) => new Promise((resolve) => setTimeout(resolve, waitMs)), threeBackoffsMs)
 }
 
-test('a token that expires in the middle is renewed unnoticed', async () => {
-  // Half of it is left when it is renewed: enough for a machine that is busy with other tests.
+test('renews an expiring token without losing the status connected or a notification', async () => {
+  // The client renews at half of the lifetime. The other half is enough for a machine that is busy with other tests.
   const tokenSeconds = 16
   let renewals = 0
-  const device = await stack.device(1, {
+  const device = await stack.openDevice(1, {
     tokenSeconds,
     refreshSession: async ({ signIn }) => {
       renewals += 1
@@ -30,154 +33,154 @@ test('a token that expires in the middle is renewed unnoticed', async () => {
       return true
     },
   })
-  const page = await device.tab()
-  await status(page, 'connected')
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   const messages: string[] = []
-  // Longer than a token lasts, and another one.
+  // Longer than one lifetime, so that there are two renewals.
   const end = performance.now() + (tokenSeconds + 1) * 1_000
   while (performance.now() < end) {
     messages.push(`message-${messages.length}`)
     await stack.send(1, messages.at(-1) ?? '')
     await waitFor(async () => (await page.evaluate(() => window.arrived.length)) === messages.length, {
       deadlineMs,
-      what: 'the next',
+      what: 'the next notification',
     })
   }
-  await given(page, messages)
+  await waitForNotifications(page, messages)
   await waitFor(() => renewals >= 2, { deadlineMs, what: 'a second renewal' })
-  await waitFor(async () => (await statuses(page)).filter((each) => each === 'connected').length > renewals, {
+  await waitFor(async () => (await statusHistory(page)).filter((each) => each === 'connected').length > renewals, {
     deadlineMs,
-    what: 'the connection after it',
+    what: 'a connection after each renewal',
   })
-  const seen = await statuses(page)
+  const seen = await statusHistory(page)
   expect(new Set(seen.slice(seen.indexOf('connected')))).toEqual(new Set(['connected']))
-  // Each lets go of the one before only when it is ready itself.
-  await stack.hasSessions(1, 1)
+  // A new connection replaces the previous one only when it is ready, so there were two for a moment.
+  await stack.waitForSessionCount(1, 1)
 })
 
-describe('unauthorized, with no further attempts', () => {
-  test('a renewal that is refused', async () => {
-    let asked = 0
-    const device = await stack.device(2, {
-      // Longer than it takes to open a browser and its first tab.
+describe('has the status unauthorized and does not reconnect', () => {
+  test('when refreshSession resolves to false', async () => {
+    let refreshes = 0
+    const device = await stack.openDevice(2, {
+      // Longer than it takes to open a device and its first tab.
       tokenSeconds: 12,
       refreshSession: async () => {
-        asked += 1
+        refreshes += 1
         return false
       },
     })
-    const page = await device.tab()
-    await status(page, 'connected')
-    await status(page, 'unauthorized')
-    expect(asked).toBe(2) // before the end, and at the end
-    const { attempts } = stack.wire
+    const page = await device.openTab()
+    await waitForStatus(page, 'connected')
+    await waitForStatus(page, 'unauthorized')
+    expect(refreshes).toBe(2) // before the token expires, and when it has
+    const { connectionAttempts } = stack.proxy
     await page.evaluate(() => dispatchEvent(new Event('online')))
-    await quiet(page)
-    expect(stack.wire.attempts).toBe(attempts)
-    expect(await connection(page)).toEqual({ status: 'unauthorized', leader: true })
-    // Until somebody has signed in and says so.
+    await waitOutBackoff(page)
+    expect(stack.proxy.connectionAttempts).toBe(connectionAttempts)
+    expect(await readConnection(page)).toEqual({ status: 'unauthorized', leader: true })
+    // `start()` after a new sign-in reconnects.
     await device.signIn(2)
     await page.evaluate(() => window.tidings.start())
-    await status(page, 'connected')
+    await waitForStatus(page, 'connected')
   })
 
-  test('no cookie from the start, and no refreshSession', async () => {
-    const device = await stack.device(3)
+  test('when there is no cookie and no refreshSession', async () => {
+    const device = await stack.openDevice(3)
     await device.context.clearCookies()
-    const page = await device.tab()
-    await status(page, 'unauthorized')
-    const { attempts } = stack.wire
-    await quiet(page)
-    expect(stack.wire.attempts).toBe(attempts)
+    const page = await device.openTab()
+    await waitForStatus(page, 'unauthorized')
+    const { connectionAttempts } = stack.proxy
+    await waitOutBackoff(page)
+    expect(stack.proxy.connectionAttempts).toBe(connectionAttempts)
   })
 
-  test('a renewal that does not help', async () => {
-    let asked = 0
-    const device = await stack.device(4, {
+  test('when there is still no valid cookie after refreshSession resolves to true', async () => {
+    let refreshes = 0
+    const device = await stack.openDevice(4, {
       refreshSession: async () => {
-        asked += 1
+        refreshes += 1
         return true
       },
     })
     await device.context.clearCookies()
-    const page = await device.tab()
-    await status(page, 'unauthorized')
-    const { attempts } = stack.wire
-    const before = asked
-    await quiet(page)
-    expect([stack.wire.attempts, asked]).toEqual([attempts, before])
+    const page = await device.openTab()
+    await waitForStatus(page, 'unauthorized')
+    const { connectionAttempts } = stack.proxy
+    const before = refreshes
+    await waitOutBackoff(page)
+    expect([stack.proxy.connectionAttempts, refreshes]).toEqual([connectionAttempts, before])
   })
 })
 
-test('an expired cookie is renewed at the start, and a revoked session comes back', async () => {
-  const device = await stack.device(5, {
+test('renews an expired cookie at the start, and reconnects after its session was revoked', async () => {
+  const device = await stack.openDevice(5, {
     tokenSeconds: -10,
     refreshSession: async ({ signIn }) => {
       await signIn(5)
       return true
     },
   })
-  const page = await device.tab()
-  await status(page, 'connected')
-  await unread(page, 0)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  await waitForUnread(page, 0)
   await stack.post('/session/revoke', { memberId: 5 })
-  await waitFor(async () => (await statuses(page)).filter((each) => each === 'connected').length === 2, {
+  await waitFor(async () => (await statusHistory(page)).filter((each) => each === 'connected').length === 2, {
     deadlineMs,
     what: 'a second connection',
   })
   await stack.send(5, 'after')
-  await given(page, ['after'])
+  await waitForNotifications(page, ['after'])
 })
 
-test('a refreshSession that cannot find out is asked again', async () => {
-  let asked = 0
-  const device = await stack.device(6, {
+test('calls refreshSession again after it has rejected', async () => {
+  let refreshes = 0
+  const device = await stack.openDevice(6, {
     tokenSeconds: -10,
     refreshSession: async ({ signIn }) => {
-      asked += 1
-      if (asked < 4) throw new Error('offline')
+      refreshes += 1
+      if (refreshes < 4) throw new Error('offline')
       await signIn(6)
       return true
     },
   })
-  const page = await device.tab()
-  await status(page, 'connected')
-  expect(await statuses(page)).toContain('offline')
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  expect(await statusHistory(page)).toContain('offline')
 })
 
-/** A tab whose WebSockets the test can close as a gateway would. */
-async function routed(device: Device, options: TidingsOptions = {}): Promise<{ page: Page; sockets: WebSocketRoute[] }> {
+/** Opens a tab whose WebSockets the test can close with a code, as a gateway would. */
+async function openRoutedTab(device: Device, options: TidingsOptions = {}): Promise<{ page: Page; sockets: WebSocketRoute[] }> {
   const sockets: WebSocketRoute[] = []
   await device.context.routeWebSocket('**/ws', (socket) => {
     socket.connectToServer()
     sockets.push(socket)
   })
-  const page = await device.tab(options)
-  await status(page, 'connected')
+  const page = await device.openTab(options)
+  await waitForStatus(page, 'connected')
   return { page, sockets }
 }
 
 describe('close codes', () => {
-  test('4400, 4403, 4409: stopped, until somebody acts', async () => {
-    const device = await stack.device(7)
-    const { page, sockets } = await routed(device)
+  test('stops at 4400, 4403 and 4409 until start() is called', async () => {
+    const device = await stack.openDevice(7)
+    const { page, sockets } = await openRoutedTab(device)
     const reasons = { 4400: 'incompatible', 4403: 'forbidden', 4409: 'displaced' }
     for (const [code, reason] of Object.entries(reasons)) {
       const before = sockets.length
-      await sockets.at(-1)?.close({ code: Number(code), reason: 'told so' })
-      await status(page, 'stopped')
+      await sockets.at(-1)?.close({ code: Number(code), reason: 'closed by the test' })
+      await waitForStatus(page, 'stopped')
       await page.evaluate(() => dispatchEvent(new Event('online')))
-      await quiet(page)
+      await waitOutBackoff(page)
       expect(sockets).toHaveLength(before)
-      expect(await connection(page)).toEqual({ status: 'stopped', reason, leader: true })
+      expect(await readConnection(page)).toEqual({ status: 'stopped', reason, leader: true })
       await page.evaluate(() => window.tidings.start())
-      await status(page, 'connected')
+      await waitForStatus(page, 'connected')
     }
   })
 
-  test('1000, 1012, 4408, 4429, 4508 and any other: comes back, and resumes', async () => {
-    const device = await stack.device(8)
-    const { page, sockets } = await routed(device)
+  test('reconnects and resumes at 1000, 1012, 4408, 4429, 4508 and any other code', async () => {
+    const device = await stack.openDevice(8)
+    const { page, sockets } = await openRoutedTab(device)
     const messages: string[] = []
     for (const code of [1000, 1012, 4408, 4429, 4508, 4999]) {
       const before = sockets.length
@@ -185,47 +188,47 @@ describe('close codes', () => {
       messages.push(`after-${code}`)
       await stack.send(8, `after-${code}`)
       await waitFor(() => sockets.length > before, { deadlineMs, what: 'another connection' })
-      await given(page, messages)
-      await status(page, 'connected')
+      await waitForNotifications(page, messages)
+      await waitForStatus(page, 'connected')
     }
   })
 
-  test('1012 with a delay: not earlier, unless somebody comes back to the page', async () => {
-    const device = await stack.device(9)
-    const { page, sockets } = await routed(device)
+  test('waits for the delay of a 1012, unless the browser comes online meanwhile', async () => {
+    const device = await stack.openDevice(9)
+    const { page, sockets } = await openRoutedTab(device)
     await sockets[0]?.close({ code: 1012, reason: 'reconnect after 600000 ms' })
-    await status(page, 'reconnecting')
-    const { retryAt } = await connection(page)
+    await waitForStatus(page, 'reconnecting')
+    const { retryAt } = await readConnection(page)
     expect((retryAt ?? 0) - Date.now()).toBeGreaterThan(590_000)
-    await quiet(page)
+    await waitOutBackoff(page)
     expect(sockets).toHaveLength(1)
     await page.evaluate(() => dispatchEvent(new Event('online')))
-    await status(page, 'connected')
+    await waitForStatus(page, 'connected')
   })
 
-  test('4409 in the leading tab stops all of them, and any of them can go on', async () => {
-    const device = await stack.device(10)
-    const { page, sockets } = await routed(device)
-    const other = await device.tab()
-    await status(other, 'connected')
+  test('stops all tabs at a 4409 in the leading tab, and reconnects when any of them calls start()', async () => {
+    const device = await stack.openDevice(10)
+    const { page, sockets } = await openRoutedTab(device)
+    const other = await device.openTab()
+    await waitForStatus(other, 'connected')
     await sockets[0]?.close({ code: 4409, reason: 'displaced' })
-    await status(page, 'stopped')
-    await status(other, 'stopped')
-    expect(await connection(other)).toEqual({ status: 'stopped', reason: 'displaced', leader: false })
+    await waitForStatus(page, 'stopped')
+    await waitForStatus(other, 'stopped')
+    expect(await readConnection(other)).toEqual({ status: 'stopped', reason: 'displaced', leader: false })
     await other.evaluate(() => window.tidings.start())
-    await status(page, 'connected')
-    await status(other, 'connected')
+    await waitForStatus(page, 'connected')
+    await waitForStatus(other, 'connected')
   })
 })
 
-test('neither gateway nor API: offline, and back as soon as both are', async () => {
-  const device = await stack.device(11)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('is offline while neither gateway nor API can be reached, and reconnects when both can', async () => {
+  const device = await stack.openDevice(11)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await page.route('**/notification/**', (route) => route.abort())
-  stack.wire.down()
-  await status(page, 'offline')
+  stack.proxy.takeDown()
+  await waitForStatus(page, 'offline')
   await page.unroute('**/notification/**')
-  stack.wire.up()
-  await status(page, 'connected')
+  stack.proxy.bringUp()
+  await waitForStatus(page, 'connected')
 })

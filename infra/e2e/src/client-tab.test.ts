@@ -1,28 +1,37 @@
 import { waitFor } from '@tidings/local'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { arrived, connection, deadlineMs, given, inbox, status, unread } from './client-fact.test.fixture.ts'
-import { type ClientStack, openClientStack } from './client-stack.test.fixture.ts'
+import {
+  deadlineMs,
+  readArrived,
+  readConnection,
+  readInbox,
+  waitForNotifications,
+  waitForStatus,
+  waitForUnread,
+} from './fixture/client-state.ts'
+import { type ClientStack, startClientStack } from './fixture/client-stack.ts'
 
 declare global {
   interface Window {
-    /** Lets go what the tab said to the others. */
-    speak(): void
+    /** Sends the held messages of this tab to the other tabs, and holds no further ones. */
+    releaseTabMessages(): void
   }
 }
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await openClientStack('client_tab')
+  stack = await startClientStack('client_tab')
 }, 120_000)
 afterAll(() => stack?.close())
 
 let nextMember = 101
 
-async function leaderOf(pages: readonly Page[]): Promise<Page> {
+/** Resolves to the one tab that leads and is connected. */
+async function waitForLeader(pages: readonly Page[]): Promise<Page> {
   return waitFor(
     async () => {
-      const states = await Promise.all(pages.map(async (page) => ({ page, state: await connection(page) })))
+      const states = await Promise.all(pages.map(async (page) => ({ page, state: await readConnection(page) })))
       const leading = states.filter(({ state }) => state.leader && state.status === 'connected')
       return leading.length === 1 && leading[0]?.page
     },
@@ -30,23 +39,23 @@ async function leaderOf(pages: readonly Page[]): Promise<Page> {
   )
 }
 
-test('ten tabs make one connection, and each has every notification once', async () => {
-  const device = await stack.device(1)
+test('shares one connection among ten tabs, and delivers every notification to each once', async () => {
+  const device = await stack.openDevice(1)
   const pages: Page[] = []
-  for (let tab = 0; tab < 10; tab += 1) pages.push(await device.tab())
-  for (const page of pages) await status(page, 'connected')
-  await leaderOf(pages)
-  await stack.hasSessions(1, 1)
-  for (const page of pages) await unread(page, 0)
+  for (let tab = 0; tab < 10; tab += 1) pages.push(await device.openTab())
+  for (const page of pages) await waitForStatus(page, 'connected')
+  await waitForLeader(pages)
+  await stack.waitForSessionCount(1, 1)
+  for (const page of pages) await waitForUnread(page, 0)
   await stack.send(1, 'for all tabs')
-  for (const page of pages) await given(page, ['for all tabs'])
+  for (const page of pages) await waitForNotifications(page, ['for all tabs'])
 })
 
-test('closing the leading tab again and again, while notifications come, loses nothing', async () => {
-  const device = await stack.device(2)
+test('loses nothing when the leading tab is closed repeatedly while notifications arrive', async () => {
+  const device = await stack.openDevice(2)
   const pages: Page[] = []
-  for (let tab = 0; tab < 5; tab += 1) pages.push(await device.tab())
-  for (const page of pages) await status(page, 'connected')
+  for (let tab = 0; tab < 5; tab += 1) pages.push(await device.openTab())
+  for (const page of pages) await waitForStatus(page, 'connected')
   const messages = Array.from({ length: 80 }, (_, at) => `message-${at}`)
   let open = [...pages]
   let sent = 0
@@ -57,46 +66,46 @@ test('closing the leading tab again and again, while notifications come, loses n
     }
   })()
   for (let closing = 1; closing <= 4; closing += 1) {
-    await waitFor(() => sent >= closing * 15, { deadlineMs, what: 'some of them to be sent' })
-    const leader = await leaderOf(open)
+    await waitFor(() => sent >= closing * 15, { deadlineMs, what: 'some notifications to be sent' })
+    const leader = await waitForLeader(open)
     open = open.filter((page) => page !== leader)
     await leader.close()
   }
   await sending
   const [last] = open
   if (!last) throw new Error('no tab is left')
-  await given(last, messages)
-  await unread(last, 80)
-  // The last messages may have come through the leader that closed: the takeover is still on its way.
-  await stack.hasSessions(2, 1)
+  await waitForNotifications(last, messages)
+  await waitForUnread(last, 80)
+  // The last notifications may have arrived through the closed leader, so the takeover may not be complete yet.
+  await stack.waitForSessionCount(2, 1)
 })
 
-test('what is read in one tab is read in the others and on other devices', async () => {
-  const here = await stack.device(3)
-  const there = await stack.device(3)
-  const [one, two, elsewhere] = [await here.tab(), await here.tab(), await there.tab()]
+test('applies a read mark of one tab to the other tabs and to other devices', async () => {
+  const here = await stack.openDevice(3)
+  const there = await stack.openDevice(3)
+  const [one, two, elsewhere] = [await here.openTab(), await here.openTab(), await there.openTab()]
   const pages = [one, two, elsewhere]
-  for (const page of pages) await status(page, 'connected')
+  for (const page of pages) await waitForStatus(page, 'connected')
   const ids: number[] = []
   for (const message of ['a', 'b', 'c']) ids.push(await stack.send(3, message))
-  // A count may be ahead of what it counts.
-  for (const page of pages) await given(page, ['a', 'b', 'c'])
-  for (const page of pages) await unread(page, 3)
+  // The count may include a notification before it arrives, so wait for the notifications first.
+  for (const page of pages) await waitForNotifications(page, ['a', 'b', 'c'])
+  for (const page of pages) await waitForUnread(page, 3)
   expect(await two.evaluate((id) => window.tidings.inbox.markRead(id ?? 0), ids[1])).toBe(true)
   for (const page of pages) {
-    await unread(page, 2)
-    expect((await inbox(page)).items.map(({ readAt }) => readAt !== null)).toEqual([false, true, false])
+    await waitForUnread(page, 2)
+    expect((await readInbox(page)).items.map(({ readAt }) => readAt !== null)).toEqual([false, true, false])
   }
   expect(await elsewhere.evaluate(() => window.tidings.inbox.markAllRead())).toBe(true)
-  for (const page of pages) await unread(page, 0)
-  for (const page of pages) expect((await inbox(page)).items.every(({ readAt }) => readAt !== null)).toBe(true)
+  for (const page of pages) await waitForUnread(page, 0)
+  for (const page of pages) expect((await readInbox(page)).items.every(({ readAt }) => readAt !== null)).toBe(true)
 })
 
-test('sends and reads that cross from all sides leave every badge with the true count', async () => {
-  const here = await stack.device(4)
-  const there = await stack.device(4)
-  const pages = [await here.tab(), await here.tab(), await there.tab()]
-  for (const page of pages) await status(page, 'connected')
+test('ends with the correct unread count in every tab after concurrent sends and reads', async () => {
+  const here = await stack.openDevice(4)
+  const there = await stack.openDevice(4)
+  const pages = [await here.openTab(), await here.openTab(), await there.openTab()]
+  for (const page of pages) await waitForStatus(page, 'connected')
   const ids: number[] = []
   await Promise.all(
     Array.from({ length: 60 }, async (_, at) => {
@@ -105,111 +114,112 @@ test('sends and reads that cross from all sides leave every badge with the true 
       if (at % 3 === 0) await pages[(at / 3) % pages.length]?.evaluate((each) => window.tidings.inbox.markRead(each), id)
     }),
   )
-  for (const page of pages) await waitFor(async () => (await arrived(page)).length === 60, { deadlineMs, what: 'all of them' })
-  for (const page of pages) await unread(page, 40)
+  for (const page of pages)
+    await waitFor(async () => (await readArrived(page)).length === 60, { deadlineMs, what: 'all notifications' })
+  for (const page of pages) await waitForUnread(page, 40)
 })
 
-describe('each tab has a connection of its own', () => {
+describe('opens a connection for each tab', () => {
   test.each([
-    ['without sharing', () => {}, { shareConnection: false }],
+    ['with shareConnection: false', () => {}, { shareConnection: false }],
     ['without Web Locks', () => Reflect.deleteProperty(Navigator.prototype, 'locks'), {}],
     ['without BroadcastChannel', () => Reflect.deleteProperty(window, 'BroadcastChannel'), {}],
-  ] as const)('%s', async (_what, without, options) => {
+  ] as const)('%s', async (_condition, initScript, options) => {
     const memberId = nextMember++
-    const device = await stack.device(memberId)
-    await device.context.addInitScript(without)
-    const pages = [await device.tab(options), await device.tab(options)]
-    for (const page of pages) await status(page, 'connected')
-    await stack.hasSessions(memberId, 2)
-    for (const page of pages) expect((await connection(page)).leader).toBe(true)
+    const device = await stack.openDevice(memberId)
+    await device.context.addInitScript(initScript)
+    const pages = [await device.openTab(options), await device.openTab(options)]
+    for (const page of pages) await waitForStatus(page, 'connected')
+    await stack.waitForSessionCount(memberId, 2)
+    for (const page of pages) expect((await readConnection(page)).leader).toBe(true)
     const id = await stack.send(memberId, 'hello')
-    for (const page of pages) await given(page, ['hello'])
-    for (const page of pages) await unread(page, 1)
+    for (const page of pages) await waitForNotifications(page, ['hello'])
+    for (const page of pages) await waitForUnread(page, 1)
     expect(await pages[0]?.evaluate((each) => window.tidings.inbox.markRead(each), id)).toBe(true)
-    for (const page of pages) await unread(page, 0)
-    // Each resumes by itself, and none gets what another one has read already.
-    stack.wire.cut()
+    for (const page of pages) await waitForUnread(page, 0)
+    // Each tab resumes by itself, and none delivers the notification again that another tab has marked as read.
+    stack.proxy.dropConnections()
     await stack.send(memberId, 'again')
-    for (const page of pages) await given(page, ['hello', 'again'])
+    for (const page of pages) await waitForNotifications(page, ['hello', 'again'])
     await pages[0]?.close()
-    await stack.send(memberId, 'to the one that is left')
-    for (const page of pages.slice(1)) await given(page, ['hello', 'again', 'to the one that is left'])
-    await stack.hasSessions(memberId, 1)
+    await stack.send(memberId, 'to the remaining tab')
+    for (const page of pages.slice(1)) await waitForNotifications(page, ['hello', 'again', 'to the remaining tab'])
+    await stack.waitForSessionCount(memberId, 1)
   })
 })
 
-test('stop() hands the connection to another tab; start() comes back without a loss', async () => {
-  const device = await stack.device(6)
-  const [one, two] = [await device.tab(), await device.tab()]
-  await status(one, 'connected')
-  await status(two, 'connected')
-  // What came while it was stopped is news to a tab only when it knows what was there before.
-  await unread(one, 0)
+test('hands the connection to another tab at stop(), and misses nothing after start()', async () => {
+  const device = await stack.openDevice(6)
+  const [one, two] = [await device.openTab(), await device.openTab()]
+  await waitForStatus(one, 'connected')
+  await waitForStatus(two, 'connected')
+  // The tab must have read its inbox before: only then can it tell later which notifications are new.
+  await waitForUnread(one, 0)
   await one.evaluate(() => window.tidings.stop())
-  expect(await connection(one)).toMatchObject({ status: 'stopped', leader: false })
-  await waitFor(async () => (await connection(two)).leader, { deadlineMs, what: 'the other tab to lead' })
-  await status(two, 'connected')
+  expect(await readConnection(one)).toMatchObject({ status: 'stopped', leader: false })
+  await waitFor(async () => (await readConnection(two)).leader, { deadlineMs, what: 'the other tab to lead' })
+  await waitForStatus(two, 'connected')
   await stack.send(6, 'while stopped')
-  await given(two, ['while stopped'])
+  await waitForNotifications(two, ['while stopped'])
   await one.evaluate(() => window.tidings.start())
-  await status(one, 'connected')
+  await waitForStatus(one, 'connected')
   await stack.send(6, 'back')
-  await given(two, ['while stopped', 'back'])
-  await given(one, ['while stopped', 'back'])
+  await waitForNotifications(two, ['while stopped', 'back'])
+  await waitForNotifications(one, ['while stopped', 'back'])
 })
 
-test('somebody else signs in: their inbox, and nothing of the one before', async () => {
-  const device = await stack.device(7)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('shows the inbox of the new member, and nothing of the previous one, after another member has signed in', async () => {
+  const device = await stack.openDevice(7)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await stack.send(7, 'for seven')
-  await given(page, ['for seven'])
+  await waitForNotifications(page, ['for seven'])
   await stack.send(8, 'for eight')
   await device.signIn(8)
-  // A page that knows nothing yet: what it reads is not for whom the connection is.
-  const other = await device.tab()
+  // A new tab reads the inbox of the new member, while the shared connection still belongs to the previous one.
+  const other = await device.openTab()
   for (const each of [page, other]) {
-    await waitFor(async () => (await inbox(each)).items.map(({ message }) => message).join() === 'for eight', {
+    await waitFor(async () => (await readInbox(each)).items.map(({ message }) => message).join() === 'for eight', {
       deadlineMs,
       what: 'the inbox of the other member',
     })
-    await unread(each, 1)
+    await waitForUnread(each, 1)
   }
-  await stack.hasSessions(7, 0)
+  await stack.waitForSessionCount(7, 0)
 })
 
-test('somebody else has signed in when a tab reads its inbox, before it hears for whom the connection is', async () => {
-  const device = await stack.device(9)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('shows the inbox of the new member when a tab reads it before it knows to which member the connection belongs', async () => {
+  const device = await stack.openDevice(9)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   await stack.send(10, 'for ten')
   await device.signIn(10)
   await device.context.addInitScript(() => {
     const held: (() => void)[] = []
-    let speaking = false
+    let released = false
     Object.assign(window, {
       BroadcastChannel: class extends BroadcastChannel {
-        // oxlint-disable unicorn/require-post-message-target-origin -- a channel has none
+        // oxlint-disable unicorn/require-post-message-target-origin -- BroadcastChannel has no target origin
         override postMessage(message: unknown): void {
-          if (speaking) super.postMessage(message)
+          if (released) super.postMessage(message)
           else held.push(() => super.postMessage(message))
         }
         // oxlint-enable unicorn/require-post-message-target-origin
       },
-      speak() {
-        speaking = true
+      releaseTabMessages() {
+        released = true
         for (const post of held) post()
       },
     })
   })
-  const other = await device.tab()
-  await unread(other, 1)
-  await other.evaluate(() => window.speak())
+  const other = await device.openTab()
+  await waitForUnread(other, 1)
+  await other.evaluate(() => window.releaseTabMessages())
   for (const each of [page, other]) {
-    await waitFor(async () => (await inbox(each)).items.map(({ message }) => message).join() === 'for ten', {
+    await waitFor(async () => (await readInbox(each)).items.map(({ message }) => message).join() === 'for ten', {
       deadlineMs,
       what: 'the inbox of the other member',
     })
   }
-  await stack.hasSessions(9, 0)
+  await stack.waitForSessionCount(9, 0)
 })

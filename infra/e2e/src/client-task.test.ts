@@ -3,8 +3,8 @@ import type { TaskEvent, TaskState } from '@tidings/client'
 import { waitFor } from '@tidings/local'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { deadlineMs, status } from './client-fact.test.fixture.ts'
-import { type ClientStack, openClientStack } from './client-stack.test.fixture.ts'
+import { deadlineMs, waitForStatus } from './fixture/client-state.ts'
+import { type ClientStack, startClientStack } from './fixture/client-stack.ts'
 
 declare global {
   interface Window {
@@ -14,7 +14,7 @@ declare global {
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await openClientStack('client_task')
+  stack = await startClientStack('client_task')
 }, 120_000)
 afterAll(() => stack?.close())
 
@@ -30,19 +30,23 @@ function follow(page: Page, taskId: string): Promise<void> {
   return page.evaluate((id) => void window.tidings.task(id).subscribe(() => {}), taskId)
 }
 
-function task(page: Page, taskId: string): Promise<TaskState> {
+function readTask(page: Page, taskId: string): Promise<TaskState> {
   return page.evaluate((id) => window.tidings.task(id).getSnapshot(), taskId)
 }
 
-function text(page: Page, taskId: string, wanted: string): Promise<boolean> {
-  return waitFor(async () => (await task(page, taskId)).text === wanted, { deadlineMs, what: `a text of ${wanted.length}` })
+/** Resolves when the page has this text of the task. */
+function waitForText(page: Page, taskId: string, wanted: string): Promise<boolean> {
+  return waitFor(async () => (await readTask(page, taskId)).text === wanted, {
+    deadlineMs,
+    what: `a text of ${wanted.length} characters`,
+  })
 }
 
-test('the text is whole with two devices, a late tab, a reload, drops and a leading tab that is closed', async () => {
-  const here = await stack.device(1)
-  const there = await stack.device(1)
-  const [first, second, elsewhere] = [await here.tab(), await here.tab(), await there.tab()]
-  for (const page of [first, second, elsewhere]) await status(page, 'connected')
+test('shows the whole text on two devices despite a late tab, a reload, dropped connections and a closed leading tab', async () => {
+  const here = await stack.openDevice(1)
+  const there = await stack.openDevice(1)
+  const [first, second, elsewhere] = [await here.openTab(), await here.openTab(), await there.openTab()]
+  for (const page of [first, second, elsewhere]) await waitForStatus(page, 'connected')
   const taskId = await newTask(1)
   for (const page of [first, elsewhere]) await follow(page, taskId)
   let written = ''
@@ -54,31 +58,36 @@ test('the text is whole with two devices, a late tab, a reload, drops and a lead
     }
   }
   await write(20)
-  for (const page of [first, elsewhere]) await text(page, taskId, written)
+  for (const page of [first, elsewhere]) await waitForText(page, taskId, written)
 
   const writing = write(40)
   await follow(second, taskId)
-  stack.wire.cut()
+  stack.proxy.dropConnections()
   await writing
-  for (const page of [first, second, elsewhere]) await text(page, taskId, written)
+  for (const page of [first, second, elsewhere]) await waitForText(page, taskId, written)
 
   const writingMore = write(40)
   await first.close()
   await elsewhere.reload()
-  await status(elsewhere, 'connected')
+  await waitForStatus(elsewhere, 'connected')
   await follow(elsewhere, taskId)
   await writingMore
   await stack.post(`/task/${taskId}/finish`, { status: 'succeeded', result: { tokens: 100 } })
   for (const page of [second, elsewhere]) {
-    await waitFor(async () => (await task(page, taskId)).status === 'succeeded', { deadlineMs, what: 'the end' })
-    expect(await task(page, taskId)).toMatchObject({ text: written, result: { tokens: 100 }, kind: 'chat', title: 'an answer' })
+    await waitFor(async () => (await readTask(page, taskId)).status === 'succeeded', { deadlineMs, what: 'the status succeeded' })
+    expect(await readTask(page, taskId)).toMatchObject({
+      text: written,
+      result: { tokens: 100 },
+      kind: 'chat',
+      title: 'an answer',
+    })
   }
 })
 
-test('iterating gives a snapshot, each step, and ends with the task', async () => {
-  const device = await stack.device(2)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('yields a snapshot and then each event to an iterator, and ends with the task', async () => {
+  const device = await stack.openDevice(2)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   const taskId = await newTask(2)
   await append(taskId, 'before ')
   const ended = page.evaluate(async (id) => {
@@ -98,16 +107,16 @@ test('iterating gives a snapshot, each step, and ends with the task', async () =
     { type: 'append', text: 'after' },
     { type: 'finished', status: 'failed', error: 'no more paper' },
   ])
-  expect(await task(page, taskId)).toMatchObject({ percent: 40, data: [{ source: 'manual.pdf' }], error: 'no more paper' })
+  expect(await readTask(page, taskId)).toMatchObject({ percent: 40, data: [{ source: 'manual.pdf' }], error: 'no more paper' })
 })
 
-test('one that has finished long ago is told from what is stored', async () => {
+test('yields a finished task from what is stored', async () => {
   const taskId = await newTask(3)
   await append(taskId, 'all of it')
   await stack.post(`/task/${taskId}/finish`, { status: 'succeeded' })
-  const device = await stack.device(3)
-  const page = await device.tab()
-  await status(page, 'connected')
+  const device = await stack.openDevice(3)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   const events = await page.evaluate(async (id) => {
     const read: TaskEvent[] = []
     for await (const event of window.tidings.task(id)) read.push(event)
@@ -119,10 +128,10 @@ test('one that has finished long ago is told from what is stored', async () => {
   ])
 })
 
-test('cancel reaches the producer; the list of tasks follows', async () => {
-  const device = await stack.device(4)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('refuses the producer of a cancelled task, and updates the list of tasks', async () => {
+  const device = await stack.openDevice(4)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   const early = await newTask(4, 'early')
   await page.evaluate(() => void window.tidings.tasks.subscribe(() => {}))
   const titles = () => page.evaluate(() => window.tidings.tasks.getSnapshot().items.map((item) => `${item.title} ${item.status}`))
@@ -139,26 +148,29 @@ test('cancel reaches the producer; the list of tasks follows', async () => {
   await listed(['late cancelled', 'early succeeded'])
 })
 
-test('what was announced while the list was being read is newer than the list', async () => {
-  // Both are told by the list only.
+test('keeps an announcement that arrives while the list is being read, as it is newer than the list', async () => {
+  // Created before the page subscribes, so that only the list contains them.
   const [one, two] = [await newTask(7, 'one'), await newTask(7, 'two')]
-  const device = await stack.device(7)
-  const page = await device.tab()
-  await status(page, 'connected')
+  const device = await stack.openDevice(7)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   let release: (() => void) | undefined
   const held = new Promise<void>((resolve) => (release = resolve))
-  let read = false
+  let listFetched = false
   await page.route('**/task?**', async (route) => {
     const response = await route.fetch()
-    read = true
+    listFetched = true
     await held
     await route.fulfill({ response })
   })
   await page.evaluate(() => void window.tidings.tasks.subscribe(() => {}))
-  await waitFor(() => read, { deadlineMs, what: 'the list' })
+  await waitFor(() => listFetched, { deadlineMs, what: 'the request for the list' })
   await stack.post(`/task/${one}/finish`, { status: 'succeeded' })
   const items = () => page.evaluate(() => window.tidings.tasks.getSnapshot().items)
-  await waitFor(async () => (await items()).some(({ status: now }) => now === 'succeeded'), { deadlineMs, what: 'the word' })
+  await waitFor(async () => (await items()).some(({ status: now }) => now === 'succeeded'), {
+    deadlineMs,
+    what: 'the announcement',
+  })
   release?.()
   await waitFor(async () => (await items()).length === 2, { deadlineMs, what: 'the list' })
   expect((await items()).map(({ taskId, status: now }) => [taskId, now])).toEqual([
@@ -167,11 +179,11 @@ test('what was announced while the list was being read is newer than the list', 
   ])
 })
 
-test('a list that could not be read is read again', async () => {
-  await newTask(8, 'told late')
-  const device = await stack.device(8)
-  const page = await device.tab()
-  await status(page, 'connected')
+test('reads the list again when it could not be read', async () => {
+  await newTask(8, 'listed late')
+  const device = await stack.openDevice(8)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   let refused = 0
   await page.route('**/task?**', (route) => (refused < 3 ? (refused++, route.fulfill({ status: 503 })) : route.continue()))
   await page.evaluate(() => void window.tidings.tasks.subscribe(() => {}))
@@ -182,24 +194,24 @@ test('a list that could not be read is read again', async () => {
         .items.map(({ title }) => title)
         .join(),
     )
-  await waitFor(async () => (await titles()) === 'told late', { deadlineMs, what: 'the list' })
+  await waitFor(async () => (await titles()) === 'listed late', { deadlineMs, what: 'the list' })
   expect(refused).toBe(3)
 })
 
-test('somebody else signs in while the list is being read: it is not theirs', async () => {
-  await newTask(9, "the first one's")
-  await newTask(10, "the second one's")
-  // By whom its inbox is for the page finds out who has signed in.
+test('does not show the list of the previous member when another member signs in while it is being read', async () => {
+  await newTask(9, 'a task of the first member')
+  await newTask(10, 'a task of the second member')
+  // The page detects the new member by the notifications in its inbox.
   await stack.send(10, 'hello')
-  const device = await stack.device(9)
-  const page = await device.tab()
-  await status(page, 'connected')
+  const device = await stack.openDevice(9)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   let release: (() => void) | undefined
   const held = new Promise<void>((resolve) => (release = resolve))
-  let read = 0
+  let listRequests = 0
   await page.route('**/task?**', async (route) => {
     const response = await route.fetch()
-    if (++read === 1) await held
+    if (++listRequests === 1) await held
     await route.fulfill({ response })
   })
   await page.evaluate(() => {
@@ -209,32 +221,32 @@ test('somebody else signs in while the list is being read: it is not theirs', as
       seen.push(...window.tidings.tasks.getSnapshot().items.map(({ title }) => title ?? ''))
     })
   })
-  await waitFor(() => read === 1, { deadlineMs, what: 'the first list' })
+  await waitFor(() => listRequests === 1, { deadlineMs, what: 'the request for the first list' })
   await device.signIn(10)
   await page.evaluate(() => void window.tidings.inbox.reload())
   const seen = () => page.evaluate(() => (window as unknown as { seen: string[] }).seen)
-  await waitFor(async () => (await seen()).includes("the second one's"), { deadlineMs, what: 'the second list' })
-  const answered = page.waitForResponse('**/task?**')
+  await waitFor(async () => (await seen()).includes('a task of the second member'), { deadlineMs, what: 'the second list' })
+  const responded = page.waitForResponse('**/task?**')
   release?.()
-  await (await answered).finished()
-  // One more look after the answer has been read.
+  await (await responded).finished()
+  // Create one more task: when it is listed, the released response has been handled.
   await newTask(10, 'later')
-  await waitFor(async () => (await seen()).includes('later'), { deadlineMs, what: 'what comes later' })
-  expect(await seen()).not.toContain("the first one's")
+  await waitFor(async () => (await seen()).includes('later'), { deadlineMs, what: 'the later task' })
+  expect(await seen()).not.toContain('a task of the first member')
 })
 
-test("another member's task is unknown, and what can be no task's id is refused", async () => {
-  const device = await stack.device(5)
-  const page = await device.tab()
-  await status(page, 'connected')
+test("has the status unknown for another member's task, and throws for an invalid task id", async () => {
+  const device = await stack.openDevice(5)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
   const foreign = await newTask(6)
   await append(foreign, 'secret')
   await follow(page, foreign)
   const own = await newTask(5)
   await follow(page, own)
   await append(own, 'mine')
-  await text(page, own, 'mine')
-  expect(await task(page, foreign)).toEqual({ taskId: foreign, status: 'unknown', text: '', data: [] })
+  await waitForText(page, own, 'mine')
+  expect(await readTask(page, foreign)).toEqual({ taskId: foreign, status: 'unknown', text: '', data: [] })
   const error = await page.evaluate(() => {
     try {
       window.tidings.task('../other')
@@ -243,5 +255,5 @@ test("another member's task is unknown, and what can be no task's id is refused"
       return String(refusal)
     }
   })
-  expect(error).toContain('no task id')
+  expect(error).toContain('not a task id')
 })

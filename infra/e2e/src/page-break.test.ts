@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
-import { live, newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
-import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+import { nextMemberId, openBrowser, openDevice, openPage, waitUntilConnected } from './fixture/page-browser.ts'
+import { type PageStack, startPageStack } from './fixture/page-stack.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
@@ -17,80 +17,80 @@ afterAll(async () => {
 
 const verdict = (page: Page) => page.getByRole('region', { name: 'Break it' }).getByRole('status')
 const count = (page: Page, name: string) => page.locator('.ledger-count div', { hasText: name }).locator('dd').textContent()
-/** Which gateway has the member's only session; -1 while that is not so. */
-async function holder(memberId: number): Promise<number> {
+/** Resolves to the index of the gateway that holds the member's only session, or -1 unless there is exactly one session. */
+async function holderIndex(memberId: number): Promise<number> {
   const counts = stack.gateways.map(async ({ opsPort }) => {
-    const answer = await fetch(`http://127.0.0.1:${opsPort}/session?memberId=${memberId}`)
-    return ((await answer.json()) as { sessions: readonly unknown[] }).sessions.length
+    const response = await fetch(`http://127.0.0.1:${opsPort}/session?memberId=${memberId}`)
+    return ((await response.json()) as { sessions: readonly unknown[] }).sessions.length
   })
-  const found = await Promise.all(counts)
-  return found.reduce((sum, each) => sum + each, 0) === 1 ? found.indexOf(1) : -1
+  const sessions = await Promise.all(counts)
+  return sessions.reduce((sum, each) => sum + each, 0) === 1 ? sessions.indexOf(1) : -1
 }
 
-const patient = { timeout: 40_000 }
+const pollOptions = { timeout: 40_000 }
 
-test('the connection is dropped in the middle of twenty: all there, once each, in order', async () => {
-  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+test('receives twenty notifications once each and in order when the connection is dropped in the middle', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Send 20 to myself' }).click()
   for (const sent of [5, 12]) {
-    await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(sent)
+    await expect.poll(async () => Number(await count(page, 'Sent')), pollOptions).toBeGreaterThanOrEqual(sent)
     await page.getByRole('button', { name: 'Drop the connection' }).click()
   }
-  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
-  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
-  await live(page)
+  await expect.poll(() => count(page, 'Sent'), pollOptions).toBe('20')
+  await expect.poll(() => verdict(page).textContent(), pollOptions).toContain('All there, once each, in order.')
+  await waitUntilConnected(page)
   await context.close()
 })
 
-test('the page is switched to the other gateway and back in the middle of twenty: all there, once each, in order', async () => {
-  const memberId = newMember()
+test('receives twenty notifications once each and in order when the page switches to the other gateway and back in the middle', async () => {
+  const memberId = nextMemberId()
   const context = await openDevice(browser, { url: stack.url, memberId })
   const page = await openPage(context)
-  const before = await holder(memberId)
+  const before = await holderIndex(memberId)
   await page.getByRole('button', { name: 'Send 20 to myself' }).click()
-  await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(5)
+  await expect.poll(async () => Number(await count(page, 'Sent')), pollOptions).toBeGreaterThanOrEqual(5)
   await page.getByRole('button', { name: 'Switch gateway' }).click()
-  await expect.poll(() => holder(memberId), patient).toBe(1 - before)
+  await expect.poll(() => holderIndex(memberId), pollOptions).toBe(1 - before)
   await page.getByRole('button', { name: 'Switch gateway' }).click()
-  await expect.poll(() => holder(memberId), patient).toBe(before)
-  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
-  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
-  await live(page)
+  await expect.poll(() => holderIndex(memberId), pollOptions).toBe(before)
+  await expect.poll(() => count(page, 'Sent'), pollOptions).toBe('20')
+  await expect.poll(() => verdict(page).textContent(), pollOptions).toContain('All there, once each, in order.')
+  await waitUntilConnected(page)
   await context.close()
 })
 
-test('what is sent while offline is held, and there as soon as the network is; also in the tab that holds no connection', async () => {
-  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+test('receives what was sent while offline as soon as the network is back, in a tab without a connection of its own', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   const leading = await openPage(context)
   const page = await openPage(context)
   await page.getByRole('switch', { name: 'Stay offline' }).click()
   await page.locator('.connection-pill[data-status=offline]').waitFor()
   await leading.locator('.connection-pill[data-status=offline]').waitFor()
   await page.getByRole('button', { name: 'Send 20 to myself' }).click()
-  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
+  await expect.poll(() => count(page, 'Sent'), pollOptions).toBe('20')
   expect(await count(page, 'On the way')).toBe('20')
 
   await page.getByRole('switch', { name: 'Stay offline' }).click()
-  await live(page)
-  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
-  // The last ones, sent less than a second before, do not count as late.
+  await waitUntilConnected(page)
+  await expect.poll(() => verdict(page).textContent(), pollOptions).toContain('All there, once each, in order.')
+  // Notifications that were sent less than a second before are not counted as waiting.
   expect(await verdict(page).textContent()).toMatch(/\d+ waited for the connection\./)
   await page.getByRole('button', { name: 'Inbox, 20 unread' }).waitFor()
   await context.close()
 })
 
-test('a gateway dies: the page is live again on the other one, and nothing is missing', async () => {
-  const memberId = newMember()
+test('reconnects to the other gateway without a loss when its gateway is killed', async () => {
+  const memberId = nextMemberId()
   const context = await openDevice(browser, { url: stack.url, memberId })
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Send 20 to myself' }).click()
-  await expect.poll(async () => Number(await count(page, 'Sent')), patient).toBeGreaterThanOrEqual(5)
-  const gateway = stack.gateways[await holder(memberId)]
+  await expect.poll(async () => Number(await count(page, 'Sent')), pollOptions).toBeGreaterThanOrEqual(5)
+  const gateway = stack.gateways[await holderIndex(memberId)]
   expect(await gateway?.kill()).toMatchObject({ signal: 'SIGKILL' })
-  // All there may be said of the first few, too.
-  await expect.poll(() => count(page, 'Sent'), patient).toBe('20')
-  await expect.poll(() => verdict(page).textContent(), patient).toContain('All there, once each, in order.')
-  await live(page)
+  // Wait for all 20 first: the verdict is also shown for the first few.
+  await expect.poll(() => count(page, 'Sent'), pollOptions).toBe('20')
+  await expect.poll(() => verdict(page).textContent(), pollOptions).toContain('All there, once each, in order.')
+  await waitUntilConnected(page)
   await context.close()
 })

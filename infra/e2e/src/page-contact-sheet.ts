@@ -2,17 +2,18 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startDatabase } from '@tidings/local'
 import type { Browser } from 'playwright-core'
-import { openBrowser, openDevice } from './page-browser.test.fixture.ts'
-import { startPageStack } from './page-stack.test.fixture.ts'
-import { type Language, type PageState, pageStates } from './page-state.test.fixture.ts'
+import { openBrowser, openDevice } from './fixture/page-browser.ts'
+import { startPageStack } from './fixture/page-stack.ts'
+import { type Language, type PageState, pageStates } from './fixture/page-state.ts'
 
 /**
- * Photographs every state of the page in both themes, on a desk and on a phone, and makes the contact sheet of the README:
- * `node infra/e2e/dist/page-contact-sheet.js [directory for all photographs]`, after `npm run build`.
+ * Makes the contact sheet of the README from screenshots of the demo page. With a directory as argument it also writes a screenshot of
+ * every state in both themes, on a desktop and on a phone, to it. Run after `npm run build`:
+ * `node infra/e2e/dist/page-contact-sheet.js [directory]`.
  */
-const desk = { viewport: { width: 1120, height: 760 } }
+const desktop = { viewport: { width: 1120, height: 760 } }
 const phone = { viewport: { width: 375, height: 760 }, hasTouch: true, isMobile: true }
-const sizes = { desk, phone } as const
+const sizes = { desktop, phone } as const
 const themes = { light: 'en', dark: 'ko' } as const satisfies Record<string, Language>
 type Theme = keyof typeof themes
 
@@ -22,17 +23,17 @@ interface Shot {
   readonly size: keyof typeof sizes
 }
 
-/** The sheet, row by row. */
+/** The screenshots of the contact sheet, row by row. */
 const sheet: readonly (readonly Shot[])[] = [
   [
-    { state: 'answer', theme: 'light', size: 'desk' },
+    { state: 'answer', theme: 'light', size: 'desktop' },
     { state: 'inbox', theme: 'light', size: 'phone' },
-    { state: 'sent', theme: 'dark', size: 'desk' },
+    { state: 'sent', theme: 'dark', size: 'desktop' },
   ],
   [
-    { state: 'inbox', theme: 'dark', size: 'desk' },
+    { state: 'inbox', theme: 'dark', size: 'desktop' },
     { state: 'answer', theme: 'dark', size: 'phone' },
-    { state: 'toast', theme: 'light', size: 'desk' },
+    { state: 'toast', theme: 'light', size: 'desktop' },
   ],
 ]
 const rowPixels = 330
@@ -42,16 +43,16 @@ const [stack, browser] = await Promise.all([startPageStack(database.url, 'page_c
 try {
   const directory = process.argv[2]
   if (directory) mkdirSync(directory, { recursive: true })
-  const photographs = new Map<string, Buffer>()
+  const screenshots = new Map<string, Buffer>()
   for (const shot of allShots()) {
     if (!directory && !sheet.flat().some((wanted) => nameOf(wanted) === nameOf(shot))) continue
-    const photograph = await take(shot)
-    photographs.set(nameOf(shot), photograph)
-    if (directory) writeFileSync(join(directory, `${nameOf(shot)}.png`), photograph)
+    const screenshot = await take(shot)
+    screenshots.set(nameOf(shot), screenshot)
+    if (directory) writeFileSync(join(directory, `${nameOf(shot)}.png`), screenshot)
   }
-  const png = await compose(browser, photographs)
+  const png = await compose(browser, screenshots)
   writeFileSync(join(import.meta.dirname, '../../../packages/demo/contact-sheet.png'), png)
-  console.log(`packages/demo/contact-sheet.png  ${Math.round(png.length / 1_024)} KB`)
+  console.log(`wrote packages/demo/contact-sheet.png, ${Math.round(png.length / 1_024)} KB`)
 } finally {
   await browser.close()
   await stack.stop()
@@ -77,16 +78,16 @@ async function take({ state, theme, size }: Shot): Promise<Buffer> {
     ...sizes[size],
   })
   const page = await pageStates[state]({ context, stack, language })
-  const photograph = await page.screenshot()
+  const screenshot = await page.screenshot()
   await context.close()
-  return photograph
+  return screenshot
 }
 
-async function compose(on: Browser, photographs: ReadonlyMap<string, Buffer>): Promise<Buffer> {
+async function compose(on: Browser, screenshots: ReadonlyMap<string, Buffer>): Promise<Buffer> {
   const page = await on.newPage({ viewport: { width: 1_240, height: 100 } })
   const rows = sheet.map(
     (row) =>
-      `<div>${row.map((shot) => `<img src="data:image/png;base64,${photographs.get(nameOf(shot))?.toString('base64')}">`).join('')}</div>`,
+      `<div>${row.map((shot) => `<img src="data:image/png;base64,${screenshots.get(nameOf(shot))?.toString('base64')}">`).join('')}</div>`,
   )
   await page.setContent(`<style>
     body { background: #c9d1d3; display: inline-grid; gap: 16px; margin: 0; padding: 16px }

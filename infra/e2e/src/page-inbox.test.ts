@@ -1,7 +1,7 @@
 import type { Browser, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
-import { newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
-import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+import { nextMemberId, openBrowser, openDevice, openPage } from './fixture/page-browser.ts'
+import { type PageStack, startPageStack } from './fixture/page-stack.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
@@ -17,24 +17,25 @@ afterAll(async () => {
 
 const rows = (page: Page) => page.getByRole('dialog', { name: 'Inbox' }).getByRole('listitem')
 const bell = (page: Page) => page.getByRole('button', { name: /^Inbox/ })
-const patient = { timeout: 40_000 }
+const pollOptions = { timeout: 40_000 }
 
-async function send(memberId: number, count: number, message = (number: number) => `message ${number}`): Promise<void> {
+/** Sends notifications one after the other, numbered from 1. */
+async function sendMany(memberId: number, count: number, message = (number: number) => `message ${number}`): Promise<void> {
   for (let number = 1; number <= count; number += 1) {
     await stack.send({ memberId, message: message(number), redirectPath: `/message/${number}` })
   }
 }
 
-test('an inbox of three pages is read to its end by scrolling, each once, newest first', async () => {
-  const memberId = newMember()
-  await send(memberId, 45)
+test('loads an inbox of three pages by scrolling, each notification once and the newest first', async () => {
+  const memberId = nextMemberId()
+  await sendMany(memberId, 45)
   const context = await openDevice(browser, { url: stack.url, memberId })
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Inbox, 45 unread' }).click()
-  await expect.poll(() => rows(page).count(), patient).toBe(20)
+  await expect.poll(() => rows(page).count(), pollOptions).toBe(20)
   for (const loaded of [40, 45]) {
     await page.locator('.inbox-scroller').evaluate((list) => list.scrollTo({ top: list.scrollHeight }))
-    await expect.poll(() => rows(page).count(), patient).toBe(loaded)
+    await expect.poll(() => rows(page).count(), pollOptions).toBe(loaded)
   }
   await page.getByText('That is everything.').waitFor()
   const links = await rows(page)
@@ -44,9 +45,9 @@ test('an inbox of three pages is read to its end by scrolling, each once, newest
   await context.close()
 })
 
-test('reading one, and then all, is seen on the other device', async () => {
-  const memberId = newMember()
-  await send(memberId, 3)
+test('shows on the other device that one notification, and then all, were marked as read', async () => {
+  const memberId = nextMemberId()
+  await sendMany(memberId, 3)
   const [desk, phone] = await Promise.all([
     openDevice(browser, { url: stack.url, memberId }),
     openDevice(browser, { url: stack.url, memberId }),
@@ -57,53 +58,53 @@ test('reading one, and then all, is seen on the other device', async () => {
 
   await here.getByRole('button', { name: 'Mark as read: message 2' }).click()
   await there.getByRole('button', { name: 'Inbox, 2 unread' }).click()
-  await expect.poll(() => there.getByRole('button', { name: 'Mark as read: message 2' }).count(), patient).toBe(0)
+  await expect.poll(() => there.getByRole('button', { name: 'Mark as read: message 2' }).count(), pollOptions).toBe(0)
 
   await there.getByRole('button', { name: 'Mark all read' }).click()
   await here.getByRole('button', { name: 'Inbox, nothing unread' }).waitFor()
-  await expect.poll(() => here.getByRole('button', { name: /^Mark as read/ }).count(), patient).toBe(0)
+  await expect.poll(() => here.getByRole('button', { name: /^Mark as read/ }).count(), pollOptions).toBe(0)
   const disabled = () => here.getByRole('button', { name: 'Mark all read' }).getAttribute('aria-disabled')
-  await expect.poll(disabled, patient).toBe('true')
+  await expect.poll(disabled, pollOptions).toBe('true')
   await desk.close()
   await phone.close()
 })
 
-test('what arrives while the inbox is open waits above the list until asked for', async () => {
-  const memberId = newMember()
-  await send(memberId, 2)
+test('holds new notifications above the open inbox until the button is pressed', async () => {
+  const memberId = nextMemberId()
+  await sendMany(memberId, 2)
   const context = await openDevice(browser, { url: stack.url, memberId })
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Inbox, 2 unread' }).click()
-  await send(memberId, 2, (number) => `late ${number}`)
+  await sendMany(memberId, 2, (number) => `late ${number}`)
   const held = page.getByRole('button', { name: '2 new' })
   await held.waitFor()
   expect(await rows(page).count()).toBe(2)
   await held.click()
   const messages = () => rows(page).locator('.inbox-message').allTextContents()
-  await expect.poll(messages, patient).toEqual(['late 2', 'late 1', 'message 2', 'message 1'])
+  await expect.poll(messages, pollOptions).toEqual(['late 2', 'late 1', 'message 2', 'message 1'])
   await context.close()
 })
 
-test('empty, loading and error each say so; trying again helps', async () => {
-  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+test('shows the states empty, loading and error, and recovers with "Try again"', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   const page = await openPage(context)
   await bell(page).click()
   await page.getByText('Nothing yet').waitFor()
 
-  let answer: 'later' | 'never' | 'now' = 'later'
+  let response: 'held' | 'aborted' | 'passed' = 'held'
   const waiting: Route[] = []
   await page.route('**/notification?*', async (route) => {
-    if (answer === 'later') waiting.push(route)
-    else await (answer === 'never' ? route.abort() : route.continue())
+    if (response === 'held') waiting.push(route)
+    else await (response === 'aborted' ? route.abort() : route.continue())
   })
   await page.reload()
   await bell(page).click()
   await page.getByText('Loading your inbox').waitFor({ state: 'attached' })
-  answer = 'never'
+  response = 'aborted'
   for (const route of waiting) await route.abort()
   await page.getByRole('alert').getByText('The inbox could not be read').waitFor()
   await Promise.all([page.waitForRequest('**/notification?*'), page.getByRole('button', { name: 'Try again' }).click()])
-  answer = 'now'
+  response = 'passed'
   await page.getByText('Nothing yet').waitFor()
   await context.close()
 })

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
-import { live, newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
-import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+import { nextMemberId, openBrowser, openDevice, openPage, waitUntilConnected } from './fixture/page-browser.ts'
+import { type PageStack, startPageStack } from './fixture/page-stack.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
 
@@ -15,18 +15,18 @@ afterAll(async () => {
   await stack?.stop()
 })
 
-test('sign in, and what a backend posts is on the page', async () => {
-  const memberId = newMember()
+test('shows a notification that a backend posts after sign-in, and opens it', async () => {
+  const memberId = nextMemberId()
   const context = await openDevice(browser, { url: stack.url })
   const page = await context.newPage()
   await page.goto('/')
   await page.getByLabel('Member number').fill(String(memberId))
   await page.getByRole('button', { name: 'Sign in' }).click()
-  await live(page)
+  await waitUntilConnected(page)
 
   const { online } = await stack.send({ memberId, message: '새로운 알림이 도착했습니다.', redirectPath: '/dashboard' })
   expect(online).toBe(true)
-  // With the pointer on it, it stays until it is pressed.
+  // Hover, so that the toast does not disappear before it is clicked.
   await page.getByRole('region', { name: 'New notifications' }).getByText('새로운 알림이 도착했습니다.').hover()
   await page.getByRole('button', { name: 'Inbox, 1 unread' }).waitFor()
   await page.getByRole('link', { name: /새로운 알림/ }).click()
@@ -36,8 +36,8 @@ test('sign in, and what a backend posts is on the page', async () => {
   await context.close()
 })
 
-test('a number that is none is refused where it is typed; signing out leads back', async () => {
-  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+test('returns to the sign-in form at sign-out, and refuses an invalid member number there', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   const page = await openPage(context)
   await page.getByRole('button', { name: /^Account of member/ }).click()
   await page.getByRole('button', { name: 'Sign out' }).click()
@@ -48,44 +48,45 @@ test('a number that is none is refused where it is typed; signing out leads back
   await context.close()
 })
 
-test('a notification of the browser is raised while the tab is not looked at, and none while it is', async () => {
-  const memberId = newMember()
+test('shows a browser notification while the tab is hidden, and none while it is visible', async () => {
+  const memberId = nextMemberId()
   const context = await openDevice(browser, { url: stack.url, memberId, notificationsGranted: true })
   await context.addInitScript(recordNotifications)
   const page = await openPage(context)
   await stack.send({ memberId, message: 'seen on the page', redirectPath: '/' })
   await page.getByRole('region', { name: 'New notifications' }).getByText('seen on the page').waitFor()
 
-  await page.evaluate(() => (globalThis as unknown as Recorded).lookAway())
+  await page.evaluate(() => (globalThis as unknown as Recorded).hideTab())
   await stack.send({ memberId, message: 'seen on the desktop', redirectPath: '/desk' })
-  const raised = () => page.evaluate(() => (globalThis as unknown as Recorded).raised)
-  await expect.poll(raised, { timeout: 40_000 }).toEqual([{ title: 'Tidings', body: 'seen on the desktop' }])
+  const recorded = () => page.evaluate(() => (globalThis as unknown as Recorded).recorded)
+  await expect.poll(recorded, { timeout: 40_000 }).toEqual([{ title: 'Tidings', body: 'seen on the desktop' }])
   await context.close()
 })
 
-test('permission is asked from a button only', async () => {
-  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+test('requests the permission for browser notifications only from the button', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   await context.addInitScript(() => {
-    const asked = { count: 0 }
-    Object.assign(globalThis, { asked })
-    Object.defineProperty(Notification, 'permission', { get: () => (asked.count > 0 ? 'granted' : 'default') })
+    const permissionRequests = { count: 0 }
+    Object.assign(globalThis, { permissionRequests })
+    Object.defineProperty(Notification, 'permission', { get: () => (permissionRequests.count > 0 ? 'granted' : 'default') })
     Notification.requestPermission = async () => {
-      asked.count += 1
+      permissionRequests.count += 1
       return 'granted'
     }
   })
   const page = await openPage(context)
   await page.getByRole('button', { name: /^Inbox/ }).click()
-  const askedCount = () => page.evaluate(() => (globalThis as unknown as { asked: { count: number } }).asked.count)
-  expect(await askedCount()).toBe(0)
+  const requestCount = () =>
+    page.evaluate(() => (globalThis as unknown as { permissionRequests: { count: number } }).permissionRequests.count)
+  expect(await requestCount()).toBe(0)
   await page.getByRole('button', { name: 'Turn on' }).click()
   await page.getByText('On. Shown when no tab of this page is in view.').waitFor()
-  expect(await askedCount()).toBe(1)
+  expect(await requestCount()).toBe(1)
   await context.close()
 })
 
-test("the sender's console tells who was online: one, several, everyone", async () => {
-  const memberId = newMember()
+test('shows in the send console how many recipients were online: for one member, several, and everyone', async () => {
+  const memberId = nextMemberId()
   const context = await openDevice(browser, { url: stack.url, memberId })
   const page = await openPage(context)
   const sent = page.getByRole('log', { name: 'Sent' }).getByRole('listitem')
@@ -102,7 +103,7 @@ test("the sender's console tells who was online: one, several, everyone", async 
   await page.getByRole('radio', { name: 'Everyone' }).check()
   await page.getByRole('textbox', { name: 'Message' }).fill('for all')
   await send()
-  // First what goes by itself after a while.
+  // Check the toast first: it disappears by itself after a while.
   await page.getByRole('region', { name: 'New notifications' }).getByText('for all').waitFor()
   await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toContain('Everyone')
   await page.getByRole('button', { name: 'Inbox, 3 unread' }).waitFor()
@@ -114,17 +115,17 @@ test("the sender's console tells who was online: one, several, everyone", async 
 })
 
 interface Recorded {
-  readonly raised: { readonly title: string; readonly body?: string }[]
-  readonly lookAway: () => void
+  readonly recorded: { readonly title: string; readonly body?: string }[]
+  readonly hideTab: () => void
 }
 
-/** Runs in the page: keeps what would have been shown on the desktop, and lets the tab be hidden. */
+/** Runs in the page: records browser notifications, and lets the test make the tab hidden. */
 function recordNotifications(): void {
-  const raised: Recorded['raised'] = []
+  const recorded: Recorded['recorded'] = []
   let hidden = false
   Object.assign(globalThis, {
-    raised,
-    lookAway: () => {
+    recorded,
+    hideTab: () => {
       hidden = true
       document.dispatchEvent(new Event('visibilitychange'))
       dispatchEvent(new Event('blur'))
@@ -132,7 +133,7 @@ function recordNotifications(): void {
     Notification: class extends Notification {
       constructor(title: string, options?: NotificationOptions) {
         super(title, options)
-        raised.push({ title, ...(options?.body !== undefined && { body: options.body }) })
+        recorded.push({ title, ...(options?.body !== undefined && { body: options.body }) })
       }
     },
   })

@@ -1,10 +1,10 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
-import { newMember, openBrowser, openDevice, openPage } from './page-browser.test.fixture.ts'
-import { type PageStack, startPageStack } from './page-stack.test.fixture.ts'
+import { nextMemberId, openBrowser, openDevice, openPage } from './fixture/page-browser.ts'
+import { type PageStack, startPageStack } from './fixture/page-stack.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
-const patient = { timeout: 40_000 }
+const pollOptions = { timeout: 40_000 }
 
 let stack: PageStack
 let browser: Browser
@@ -17,15 +17,15 @@ afterAll(async () => {
 })
 
 test.each([
-  ['a desk', {}],
+  ['a desktop', {}],
   ['a phone', { viewport: { width: 375, height: 720 } }],
-])('nothing moves when something arrives, on %s', async (_where, options) => {
-  const memberId = newMember()
+])('shifts no layout when notifications arrive on %s', async (_device, options) => {
+  const memberId = nextMemberId()
   await stack.send({ memberId, message: 'before', redirectPath: '/' })
   const context = await openDevice(browser, { url: stack.url, memberId, ...options })
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Inbox, 1 unread' }).waitFor()
-  await watchShifts(page)
+  await watchLayoutShifts(page)
 
   for (const message of [
     'first',
@@ -39,25 +39,25 @@ test.each([
   await page.locator('.inbox-row').nth(3).waitFor()
   await stack.send({ memberId, message: 'fourth', redirectPath: '/' })
   await page.getByRole('button', { name: '1 new' }).waitFor()
-  expect(await shifts(page)).toEqual([])
+  expect(await layoutShifts(page)).toEqual([])
   await context.close()
 })
 
-test('by keyboard alone: into the inbox, to a notification, and back', async () => {
-  const memberId = newMember()
+test('opens the inbox and a notification, and returns, by keyboard alone', async () => {
+  const memberId = nextMemberId()
   await stack.send({ memberId, message: 'reached by keyboard', redirectPath: '/keys' })
   const context = await openDevice(browser, { url: stack.url, memberId })
   const page = await openPage(context)
   await page.getByRole('button', { name: 'Inbox, 1 unread' }).waitFor()
   await page.keyboard.press('Tab')
-  expect(await focused(page)).toBe('Skip to content')
+  expect(await focusedName(page)).toBe('Skip to content')
   await tabTo(page, /^Inbox, 1 unread/)
   await page.keyboard.press('Enter')
   await page.getByRole('dialog', { name: 'Inbox' }).waitFor()
-  await expect.poll(() => focused(page), patient).toBe('Inbox')
+  await expect.poll(() => focusedName(page), pollOptions).toBe('Inbox')
   await page.keyboard.press('Escape')
   await page.getByRole('dialog', { name: 'Inbox' }).waitFor({ state: 'detached' })
-  await expect.poll(() => focused(page), patient).toMatch(/^Inbox, 1 unread/)
+  await expect.poll(() => focusedName(page), pollOptions).toMatch(/^Inbox, 1 unread/)
 
   await page.keyboard.press('Enter')
   await page.locator('.inbox-row').first().waitFor()
@@ -71,11 +71,11 @@ test('by keyboard alone: into the inbox, to a notification, and back', async () 
   await context.close()
 })
 
-test('language and theme are chosen by keyboard, and still there after a reload, before the first paint', async () => {
-  const context = await openDevice(browser, { url: stack.url, memberId: newMember(), colorScheme: 'light' })
+test('keeps language and theme, chosen by keyboard, after a reload and before the first paint', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId(), colorScheme: 'light' })
   const page = await openPage(context)
-  const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
-  const light = await paper()
+  const backgroundColor = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
+  const light = await backgroundColor()
   await tabTo(page, /^Account of member/)
   await page.keyboard.press('Enter')
   await tabTo(page, 'English')
@@ -83,16 +83,16 @@ test('language and theme are chosen by keyboard, and still there after a reload,
   await page.getByRole('heading', { name: '기다리던 소식은 빠짐없이 도착합니다.' }).waitFor()
   await tabTo(page, '자동')
   await page.keyboard.press('ArrowLeft')
-  await expect.poll(paper, patient).not.toBe(light)
+  await expect.poll(backgroundColor, pollOptions).not.toBe(light)
 
   await page.reload({ waitUntil: 'commit' })
   await page.locator('html[data-theme=dark][lang=ko]').waitFor()
-  await expect.poll(paper, patient).not.toBe(light)
+  await expect.poll(backgroundColor, pollOptions).not.toBe(light)
   await context.close()
 })
 
-test('runs no inline script, and nothing comes from elsewhere', async () => {
-  const context = await openDevice(browser, { url: stack.url, memberId: newMember() })
+test('runs no inline script, and loads everything from its own origin', async () => {
+  const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   const page = await openPage(context)
   expect(await page.locator('script:not([src])').count()).toBe(0)
   expect(await page.locator('[onclick], [onload], style').count()).toBe(0)
@@ -101,8 +101,8 @@ test('runs no inline script, and nothing comes from elsewhere', async () => {
   await context.close()
 })
 
-test('stands still for those who asked for it', async () => {
-  const memberId = newMember()
+test('runs no animation when reduced motion is preferred', async () => {
+  const memberId = nextMemberId()
   const context = await openDevice(browser, { url: stack.url, memberId, reducedMotion: 'reduce' })
   const page = await openPage(context)
   await stack.send({ memberId, message: 'no motion', redirectPath: '/' })
@@ -114,17 +114,17 @@ test('stands still for those who asked for it', async () => {
   await context.close()
 })
 
-interface Watching {
+interface ShiftWatch {
   readonly shifts: string[]
   readonly observer: PerformanceObserver
-  readonly note: (entries: PerformanceEntry[]) => void
+  readonly record: (entries: PerformanceEntry[]) => void
 }
 
-/** From now on, less what a person set off in the half second before. */
-function watchShifts(page: Page): Promise<void> {
+/** Records layout shifts from now on, except those within half a second of user input. */
+function watchLayoutShifts(page: Page): Promise<void> {
   return page.evaluate(() => {
     const found: string[] = []
-    const note = (list: PerformanceObserverEntryList | PerformanceEntry[]) => {
+    const record = (list: PerformanceObserverEntryList | PerformanceEntry[]) => {
       const entries = Array.isArray(list) ? list : list.getEntries()
       for (const entry of entries as (PerformanceEntry & {
         value: number
@@ -134,25 +134,25 @@ function watchShifts(page: Page): Promise<void> {
         if (!entry.hadRecentInput) found.push(`${entry.value} ${entry.sources.map(({ node }) => node?.className).join(', ')}`)
       }
     }
-    const observer = new PerformanceObserver(note)
+    const observer = new PerformanceObserver(record)
     observer.observe({ type: 'layout-shift' })
-    Object.assign(globalThis, { watching: { shifts: found, observer, note } })
+    Object.assign(globalThis, { shiftWatch: { shifts: found, observer, record } })
   })
 }
 
-/** After two frames, so that what was painted last is counted. */
-function shifts(page: Page): Promise<string[]> {
+/** Resolves to the recorded layout shifts, after two frames, so that the last paint is included. */
+function layoutShifts(page: Page): Promise<string[]> {
   return page.evaluate(async () => {
     for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame)
-    const { shifts: found, observer, note } = (globalThis as unknown as { watching: Watching }).watching
+    const { shifts: found, observer, record } = (globalThis as unknown as { shiftWatch: ShiftWatch }).shiftWatch
     await new Promise((resolve) => setTimeout(resolve))
-    note(observer.takeRecords())
+    record(observer.takeRecords())
     return found
   })
 }
 
-/** How a screen reader would call what has the focus. */
-function focused(page: Page): Promise<string> {
+/** Resolves to the accessible name of the focused element. */
+function focusedName(page: Page): Promise<string> {
   return page.evaluate(() => {
     const { activeElement: element } = document
     const [label] = element instanceof HTMLInputElement ? (element.labels ?? []) : []
@@ -160,13 +160,14 @@ function focused(page: Page): Promise<string> {
   })
 }
 
-const mostTabs = 60
+const maxTabPresses = 60
 
+/** Presses Tab until the element with this accessible name has the focus. */
 async function tabTo(page: Page, name: string | RegExp): Promise<void> {
-  for (let tabs = 0; tabs < mostTabs; tabs += 1) {
-    const reached = await focused(page)
+  for (let tabs = 0; tabs < maxTabPresses; tabs += 1) {
+    const reached = await focusedName(page)
     if (typeof name === 'string' ? reached === name : name.test(reached)) return
     await page.keyboard.press('Tab')
   }
-  throw new Error(`no way to ${name} by Tab`)
+  throw new Error(`${name} was not reached with ${maxTabPresses} presses of Tab`)
 }

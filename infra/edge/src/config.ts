@@ -1,8 +1,8 @@
-import { join } from 'node:path'
 import { serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
+import { builtPageDirectory } from '@tidings/demo/server'
 import { z } from 'zod'
 
-const urls = z
+const gatewayUrls = z
   .string({ error: 'is required: comma-separated URLs such as http://gateway:8082' })
   .transform((list) => list.split(',').map((url) => url.trim()))
   .pipe(z.array(z.url({ protocol: /^http$/ })))
@@ -13,18 +13,19 @@ export const EdgeConfig = z
     ...serviceVariables({ service: 8080, ops: 0 }),
     ...tokenVariables('MEMBER'),
     SERVICE_JWT_SECRET: tokenVariables('SERVICE').SERVICE_JWT_SECRET,
-    GATEWAY_URLS: urls,
+    GATEWAY_URLS: gatewayUrls,
     NOTIFY_API_URL: z.url({ protocol: /^https?$/ }),
-    /** `local` lets anybody sign in as any member: for a developer's own machine. */
+    /** `local` lets any visitor sign in as any member: only for a developer's own machine. */
     EDGE_LOGIN: z.enum(['local', 'off']).default('off'),
-    PAGE_DIRECTORY: z.string().default(join(import.meta.dirname, '../../../packages/demo/dist')),
+    PAGE_DIRECTORY: z.string().default(builtPageDirectory),
   })
-  .transform((given, context) => {
-    if (given.EDGE_LOGIN === 'local' && given.NODE_ENV === 'production')
+  .transform((variables, context) => {
+    const localLogin = variables.EDGE_LOGIN === 'local'
+    if (localLogin && variables.NODE_ENV === 'production')
       context.addIssue({ code: 'custom', path: ['EDGE_LOGIN'], message: 'lets anybody sign in as any member: not in production' })
-    const secrets = { member: given.MEMBER_JWT_SECRET, service: given.SERVICE_JWT_SECRET }
+    const secrets = { member: variables.MEMBER_JWT_SECRET, service: variables.SERVICE_JWT_SECRET }
     for (const [name, secret] of Object.entries(secrets)) {
-      if (given.EDGE_LOGIN === 'local' && secret === undefined)
+      if (localLogin && secret === undefined)
         context.addIssue({
           code: 'custom',
           path: [`${name.toUpperCase()}_JWT_SECRET`],
@@ -32,17 +33,20 @@ export const EdgeConfig = z
         })
     }
     return {
-      host: given.HOST,
-      port: given.PORT,
-      logLevel: given.LOG_LEVEL,
-      allowedOrigins: given.ALLOWED_ORIGINS,
-      cookie: given.MEMBER_COOKIE,
-      memberKey: tokenKey('MEMBER', given, context),
-      gatewayUrls: given.GATEWAY_URLS,
-      notifyApiUrl: given.NOTIFY_API_URL,
-      pageDirectory: given.PAGE_DIRECTORY,
-      /** What the local login signs with; undefined where there is none. */
-      login: given.EDGE_LOGIN === 'local' ? { member: secrets.member ?? '', service: secrets.service ?? '' } : undefined,
+      host: variables.HOST,
+      port: variables.PORT,
+      logLevel: variables.LOG_LEVEL,
+      gatewayUrls: variables.GATEWAY_URLS,
+      /** A client may name the gateway it wants: the demo page switches between them. */
+      gatewayByQuery: localLogin,
+      notifyApiUrl: variables.NOTIFY_API_URL,
+      demo: {
+        allowedOrigins: variables.ALLOWED_ORIGINS,
+        memberCookie: variables.MEMBER_COOKIE,
+        memberKey: tokenKey('MEMBER', variables, context),
+        signingSecrets: localLogin ? { member: secrets.member ?? '', service: secrets.service ?? '' } : undefined,
+        pageDirectory: variables.PAGE_DIRECTORY,
+      },
     }
   })
 export type EdgeConfig = z.infer<typeof EdgeConfig>

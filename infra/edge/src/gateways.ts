@@ -7,33 +7,38 @@ export interface Address {
   readonly port: number
 }
 
+const defaultHttpPort = 80
+
 /**
- * All gateways, beginning with the one whose turn it is. Names are resolved again for each upgrade and spread over all their
- * addresses: a gateway that was added a moment ago gets its share.
+ * Addresses of all gateways, in rotation. Names are resolved for each upgrade, and each name stands for all its addresses: a gateway
+ * that was added a moment ago gets its share.
  */
 export class Gateways {
   readonly #urls: readonly URL[]
   readonly #lookup: Lookup
-  #turn = 0
+  #next = 0
 
   constructor(urls: readonly string[], lookup: Lookup = dnsLookup) {
     this.#lookup = lookup
     this.#urls = urls.map((url) => new URL(url))
   }
 
-  /** Beginning with the `chosen`th instead, counted round and round, where that is given. */
-  async inTurn(chosen?: number): Promise<readonly Address[]> {
-    const found = await Promise.all(this.#urls.map((url) => this.#resolve(url)))
-    const addresses = found.flat()
-    const first = addresses.length > 0 ? (chosen ?? this.#turn++) % addresses.length : 0
-    return [...addresses.slice(first), ...addresses.slice(0, first)]
+  /**
+   * Resolves to all addresses in the order in which they are to be tried. The first one is the next in rotation, or number `first`
+   * (modulo the number of addresses), which leaves the rotation as it is.
+   */
+  async inTurn(first?: number): Promise<readonly Address[]> {
+    const resolved = await Promise.all(this.#urls.map((url) => this.#resolve(url)))
+    const addresses = resolved.flat()
+    const start = addresses.length > 0 ? (first ?? this.#next++) % addresses.length : 0
+    return [...addresses.slice(start), ...addresses.slice(0, start)]
   }
 
-  /** In a fixed order, as name servers rotate theirs; none when the name is not known (now). */
+  /** Sorted, as name servers rotate their results; empty while the name is unknown. */
   async #resolve({ hostname, port }: URL): Promise<readonly Address[]> {
-    const found = await this.#lookup(hostname.replaceAll(/[[\]]/g, ''), { all: true }).catch(() => [])
-    return found
-      .map(({ address }) => ({ host: address, port: Number(port || 80) }))
+    const results = await this.#lookup(hostname.replaceAll(/[[\]]/g, ''), { all: true }).catch(() => [])
+    return results
+      .map(({ address }) => ({ host: address, port: Number(port || defaultHttpPort) }))
       .toSorted((a, b) => (a.host < b.host ? -1 : 1))
   }
 }

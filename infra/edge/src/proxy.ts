@@ -1,40 +1,39 @@
 import replyFrom from '@fastify/reply-from'
-import type { FastifyInstance, FastifyReply, FastifyRequest, RawServerBase, RouteGenericInterface } from 'fastify'
-import { sendProblem } from './problem.ts'
+import { problemMediaType, problemOf } from '@tidings/chassis'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
-/** What notify-api answers, from the same origin as the page. */
+/** Paths of notify-api that the edge serves, each with all paths below it. */
 export const apiPaths = ['/notification', '/task', '/session', '/openapi.json', '/docs'] as const
 
-/** Hands the HTTP API on to notify-api: bodies stream both ways, nothing is retried. */
-export async function proxyApi(app: FastifyInstance, notifyApiUrl: string): Promise<void> {
+/** Fastify plugin: forwards the HTTP API to notify-api. Bodies stream both ways; no request is retried. */
+export async function proxyApi(app: FastifyInstance, { notifyApiUrl }: { readonly notifyApiUrl: string }): Promise<void> {
   await app.register(replyFrom, { base: notifyApiUrl, retryMethods: [], disableRequestLogging: true, destroyAgent: true })
-  await app.register(async (api) => {
-    api.removeAllContentTypeParsers()
-    api.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
-    for (const path of apiPaths) {
-      api.all(path, handOn)
-      api.all(`${path}/*`, handOn)
-    }
-  })
-}
-
-function handOn(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return reply.from(request.raw.url, {
-    rewriteRequestHeaders: (_, headers) => ({ ...headers, ...forwarded(request) }),
-    onError: unreachable,
-  })
-}
-
-/** Who asked, and for which host (de facto standard X-Forwarded-*). */
-export function forwarded(request: FastifyRequest): Record<string, string> {
-  const before = [request.headers['x-forwarded-for']].flat().filter(Boolean)
-  return {
-    'x-forwarded-for': [...before, request.raw.socket.remoteAddress].join(', '),
-    'x-forwarded-host': request.host,
-    'x-forwarded-proto': request.protocol,
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  for (const path of apiPaths) {
+    app.all(path, forward)
+    app.all(`${path}/*`, forward)
   }
 }
 
-export function unreachable(reply: FastifyReply<RouteGenericInterface, RawServerBase>): void {
-  void sendProblem(reply, 502, 'notify-api does not answer')
+function forward(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.from(originForm(request.raw.url ?? '/'), {
+    rewriteRequestHeaders: (_, headers) => ({ ...headers, ...forwardedHeaders(request) }),
+    onError: (failed) => void failed.code(502).type(problemMediaType).send(problemOf(502, 'notify-api does not answer')),
+  })
+}
+
+/** Returns the request target without scheme and authority: a client may send the absolute form (RFC 9112 §3.2.2). */
+function originForm(target: string): string {
+  return target.replace(/^https?:\/\/[^/]*/i, '')
+}
+
+/** Returns X-Forwarded-For, extended by the client's address, X-Forwarded-Host and X-Forwarded-Proto. */
+function forwardedHeaders(request: FastifyRequest): Record<string, string> {
+  const earlier = [request.headers['x-forwarded-for']].flat().filter(Boolean)
+  return {
+    'x-forwarded-for': [...earlier, request.raw.socket.remoteAddress].join(', '),
+    'x-forwarded-host': request.host,
+    'x-forwarded-proto': request.protocol,
+  }
 }

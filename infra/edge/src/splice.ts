@@ -1,58 +1,75 @@
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import type { Log } from '@tidings/chassis'
+import { type Log, problemMediaType, problemOf } from '@tidings/chassis'
 import type { Address, Gateways } from './gateways.ts'
-import { problem } from './problem.ts'
 
 const connectTimeoutMs = 2_000
-const answerTimeoutMs = 10_000
+const responseTimeoutMs = 10_000
 const keepAliveMs = 30_000
 const gatewayNumber = /^\d{1,9}$/
-const unavailable = /^HTTP\/1\.1 503 /
+const serviceUnavailable = /^HTTP\/1\.1 503 /
 
 /**
- * Hands upgrades of `/ws` to the gateways in turn, as bytes: frames are not looked at. A gateway that cannot be reached, or answers
- * 503 because it is draining, is passed over. With `mayChoose` a client may say with `?gateway=<number>` where to begin. The returned
- * function ends all connections.
+ * Connects WebSocket upgrades of `/ws` to the gateways in rotation, byte for byte: frames are not parsed. A gateway that cannot be
+ * reached, or refuses with 503 because it is draining or full, is skipped. With `gatewayByQuery` a client may name the first gateway to
+ * try in `?gateway=<number>`. Every other request with an Upgrade header is served as if it had none. Returns a function that ends all
+ * connections.
  */
-export function spliceUpgrades(server: Server, gateways: Gateways, log: Log, { mayChoose = false } = {}): () => void {
-  const open = new Set<Socket>()
+export function spliceUpgrades(server: Server, gateways: Gateways, log: Log, { gatewayByQuery = false } = {}): () => void {
+  const clients = new Set<Socket>()
   server.on('upgrade', (request: IncomingMessage, client: Socket, head: Buffer) => {
-    open.add(client)
-    client.once('close', () => open.delete(client))
+    const target = targetOf(request)
+    if (target?.pathname !== '/ws' || !isWebSocketUpgrade(request)) return serveWithoutUpgrade(server, request, client, head)
+    clients.add(client)
+    client.once('close', () => clients.delete(client))
     client.on('error', () => client.destroy())
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://edge')
-    if (pathname !== '/ws') return refuse(client, 404)
-    const chosen = mayChoose ? gatewayNumber.exec(searchParams.get('gateway') ?? '')?.[0] : undefined
-    const inTurn = () => gateways.inTurn(chosen === undefined ? undefined : Number(chosen))
     client.setTimeout(0).setNoDelay(true).setKeepAlive(true, keepAliveMs)
-    void splice(requestHead(request, client), head, client, inTurn, log)
+    const first = gatewayByQuery ? gatewayNumber.exec(target.searchParams.get('gateway') ?? '')?.[0] : undefined
+    const addresses = () => gateways.inTurn(first === undefined ? undefined : Number(first))
+    void splice(upgradeRequest(request, client), head, client, addresses, log)
   })
   return () => {
-    for (const client of open) client.destroy()
+    for (const client of clients) client.destroy()
   }
+}
+
+/** Undefined for a target that is no URL, such as `//`. */
+function targetOf({ url = '' }: IncomingMessage): URL | undefined {
+  const base = 'http://edge'
+  return URL.canParse(url, base) ? new URL(url, base) : undefined
+}
+
+function isWebSocketUpgrade({ method, headers }: IncomingMessage): boolean {
+  const protocols = headers.upgrade?.split(',').map((protocol) => protocol.trim().toLowerCase())
+  return method === 'GET' && protocols?.includes('websocket') === true
+}
+
+/**
+ * Ignores the Upgrade header (RFC 9110 §7.8): puts the request back in front of its body, without that header, and has the server parse
+ * the connection anew. Node has detached the connection from its parser by now.
+ */
+function serveWithoutUpgrade(server: Server, request: IncomingMessage, client: Socket, head: Buffer): void {
+  client.unshift(Buffer.concat([Buffer.from(requestHead(request, ['upgrade']), 'latin1'), head]))
+  server.emit('connection', client)
 }
 
 async function splice(
   requestText: string,
   head: Buffer,
   client: Socket,
-  inTurn: () => Promise<readonly Address[]>,
+  addresses: () => Promise<readonly Address[]>,
   log: Log,
 ): Promise<void> {
-  let refusal: Answer | undefined
-  for (const address of await inTurn()) {
+  let refusal: UpgradeResponse | undefined
+  for (const address of await addresses()) {
     if (client.destroyed) return
     try {
-      const answer = await ask(address, requestText, client)
-      if (!unavailable.test(answer.bytes.toString('latin1'))) {
-        refusal?.gateway.destroy()
-        return join(client, head, answer)
-      }
+      const response = await requestUpgrade(address, requestText, client)
       refusal?.gateway.destroy()
-      refusal = answer
+      if (!serviceUnavailable.test(response.firstBytes.toString('latin1'))) return join(client, head, response)
+      refusal = response
     } catch (error) {
-      log.warn({ err: error, ...address }, 'gateway passed over')
+      log.warn({ err: error, ...address }, 'gateway skipped')
     }
   }
   if (client.destroyed) refusal?.gateway.destroy()
@@ -60,58 +77,69 @@ async function splice(
   else refuse(client, 502)
 }
 
-interface Answer {
+interface UpgradeResponse {
+  /** Paused, so that nothing after `firstBytes` is lost. */
   readonly gateway: Socket
-  /** What came first: the status line and more. */
-  readonly bytes: Buffer
+  /** The status line and whatever arrived with it. */
+  readonly firstBytes: Buffer
 }
 
-/** Sends the request and waits for the beginning of the answer. The socket is paused then, so that nothing after it is lost. */
-function ask({ host, port }: Address, requestText: string, client: Socket): Promise<Answer> {
+/** Resolves with the beginning of the gateway's response. Rejects when there is none in time, or when the client closes first. */
+function requestUpgrade({ host, port }: Address, requestText: string, client: Socket): Promise<UpgradeResponse> {
   return new Promise((resolve, reject) => {
     const gateway = connect({ host, port, allowHalfOpen: true, noDelay: true })
     const fail = (error: Error) => {
       gateway.destroy()
       reject(error)
     }
-    const gone = () => fail(new Error('the client went away'))
-    client.once('close', gone)
-    gateway.setTimeout(connectTimeoutMs, () => fail(new Error('the gateway did not answer in time')))
-    gateway.once('connect', () => gateway.setTimeout(answerTimeoutMs).write(requestText, 'latin1'))
-    gateway.once('end', () => fail(new Error('the gateway closed without an answer')))
+    const onClientClose = () => fail(new Error('the client closed the connection'))
+    client.once('close', onClientClose)
+    gateway.setTimeout(connectTimeoutMs, () => fail(new Error('the gateway did not respond in time')))
+    gateway.once('connect', () => gateway.setTimeout(responseTimeoutMs).write(requestText, 'latin1'))
+    gateway.once('end', () => fail(new Error('the gateway closed the connection without a response')))
     gateway.once('error', fail)
-    gateway.once('data', (bytes) => {
+    gateway.once('data', (firstBytes) => {
       gateway.pause()
       gateway.setTimeout(0)
       gateway.removeAllListeners('end')
-      client.off('close', gone)
-      resolve({ gateway, bytes })
+      client.off('close', onClientClose)
+      resolve({ gateway, firstBytes })
     })
   })
 }
 
-/** From here on bytes only: `pipe` holds back the faster side and hands on the end of each; an error or a close ends both. */
-function join(client: Socket, head: Buffer, { gateway, bytes }: Answer): void {
+/** Forwards bytes both ways: `pipe` slows down the faster side and forwards the end of each; an error or a close ends both. */
+function join(client: Socket, head: Buffer, { gateway, firstBytes }: UpgradeResponse): void {
   gateway.on('error', () => client.destroy())
   gateway.once('close', () => client.destroySoon())
   client.once('close', () => gateway.destroy())
-  client.write(bytes)
+  client.write(firstBytes)
   if (head.length > 0) gateway.write(head)
   client.pipe(gateway).pipe(client)
 }
 
-/** The request as it came, with the client's address added (de facto standard X-Forwarded-For). */
-function requestHead({ method, url, httpVersion, rawHeaders, headers }: IncomingMessage, client: Socket): string {
-  const lines = [`${method} ${url} HTTP/${httpVersion}`]
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    if (rawHeaders[at]?.toLowerCase() !== 'x-forwarded-for') lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`)
-  }
-  const forwardedFor = [headers['x-forwarded-for'], client.remoteAddress].flat().filter(Boolean)
-  return [...lines, `X-Forwarded-For: ${forwardedFor.join(', ')}`, '', ''].join('\r\n')
+/** Returns the client's request, its address added to X-Forwarded-For. */
+function upgradeRequest(request: IncomingMessage, client: Socket): string {
+  const forwardedFor = [request.headers['x-forwarded-for'], client.remoteAddress].flat().filter(Boolean)
+  return requestHead(request, ['x-forwarded-for'], [`X-Forwarded-For: ${forwardedFor.join(', ')}`])
 }
 
-function refuse(client: Socket, status: 404 | 502): void {
-  const body = JSON.stringify(problem(status))
-  const headers = `Content-Type: application/problem+json\r\nContent-Length: ${body.length}\r\nConnection: close`
+/** Returns the request line and the headers as the client sent them, less those in `without` (lower case), plus `added`. */
+function requestHead(
+  { method, url, httpVersion, rawHeaders }: IncomingMessage,
+  without: readonly string[],
+  added: readonly string[] = [],
+): string {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? ''
+    if (!without.includes(name.toLowerCase())) lines.push(`${name}: ${rawHeaders[at + 1]}`)
+  }
+  return [...lines, ...added, '', ''].join('\r\n')
+}
+
+function refuse(client: Socket, status: number): void {
+  const body = JSON.stringify(problemOf(status))
+  const headers = `Content-Type: ${problemMediaType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`
   client.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}\r\n\r\n${body}`)
 }

@@ -6,10 +6,10 @@ const deadlineMs = 10_000
 const memberId = 7
 
 /**
- * The main job once: a notification posted over HTTP arrives in a STOMP session, both through the edge. Answers the MESSAGE frame
- * and how long it took.
+ * Posts one notification over HTTP and receives it in a STOMP session, both through the edge. Resolves to the MESSAGE frame and the
+ * time from POST to MESSAGE, as text.
  *
- * @throws Error saying what did not happen.
+ * @throws Error that names the step that failed.
  */
 export async function runMainJob(url: string): Promise<string> {
   const { session } = await connectStomp(url, { memberId, origin: url })
@@ -24,7 +24,7 @@ export async function runMainJob(url: string): Promise<string> {
   )
 }
 
-/** Answers the new notification's id. */
+/** Posts the notification and resolves to its id. */
 async function post(url: string): Promise<number> {
   const response = await fetch(`${url}/notification/send`, {
     method: 'POST',
@@ -32,12 +32,12 @@ async function post(url: string): Promise<number> {
     body: JSON.stringify({ memberId, message: '새로운 알림이 도착했습니다.', redirectPath: '/dashboard' }),
     signal: AbortSignal.timeout(deadlineMs),
   })
-  const answer = await response.text()
-  if (response.status !== 201) throw new Error(`POST /notification/send answered ${response.status} ${answer}`)
-  return (JSON.parse(answer) as { notificationId: number }).notificationId
+  const body = await response.text()
+  if (response.status !== 201) throw new Error(`POST /notification/send responded with ${response.status} ${body}`)
+  return (JSON.parse(body) as { notificationId: number }).notificationId
 }
 
-/** The MESSAGE of this notification, which may well come before the answer to the POST; those of others are passed over. */
+/** Resolves to the MESSAGE of this notification, which may arrive before the response to the POST. Skips other notifications. */
 async function arrival(session: RawSession, posted: Promise<number>): Promise<{ frame: ServerFrame; arrivedAt: number }> {
   for (;;) {
     const frame = await session.nextFrame(deadlineMs).catch(async (cause: unknown) => {

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 
 const home = join(import.meta.dirname, '..')
 
-/** Runs these test files with the reporter alone and answers the last line and the exit code. */
+/** Runs these test files in a vitest of their own and returns the last line of the output and the exit code. */
 function closingLine(files: Record<string, string>): [string | undefined, number | null] {
   mkdirSync(join(home, '.local'), { recursive: true })
   const directory = mkdtempSync(join(home, '.local/reporter-'))
@@ -21,16 +21,16 @@ function closingLine(files: Record<string, string>): [string | undefined, number
   return [stdout.trimEnd().split('\n').at(-1), status]
 }
 
-test('counts what passed', () => {
+test('counts passed tests', () => {
   expect(closingLine({ good: 'test("a", () => {}); test("b", () => {})' })).toEqual(['2 passed, 0 failed', 0])
 })
 
-test('counts what failed and was skipped', () => {
+test('counts failed and skipped tests', () => {
   const body = 'test("a", () => {}); test("b", () => expect(1).toBe(2)); test.skip("c", () => {})'
   expect(closingLine({ mixed: body })).toEqual(['1 passed, 1 failed, 1 skipped', 1])
 })
 
-test('counts what failed outside a test: a file, a hook, a stray rejection', () => {
+test('counts failures outside a test: a file, a hook, an unhandled rejection', () => {
   const files = {
     file: 'throw new Error("no tests here")',
     hook: 'beforeAll(() => { throw new Error("hook") }); test("a", () => {})',

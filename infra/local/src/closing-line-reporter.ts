@@ -1,6 +1,6 @@
 import type { Reporter, TestModule } from 'vitest/node'
 
-/** Ends the run with `N passed, N failed`, alone on a line. What failed outside a test (a file, a hook, a stray rejection) counts. */
+/** Prints `N passed, N failed` as the last line of a run. Failures outside a test (a file, a hook, an unhandled rejection) count. */
 export class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     let passed = 0
@@ -16,7 +16,7 @@ export class ClosingLineReporter implements Reporter {
       }
       if (failed === before && !module.ok()) failed += 1
     }
-    // After the default reporter's own summary, which is written in the same turn.
+    // On exit, as the default reporter writes its summary in the same turn.
     process.once('exit', () =>
       process.stdout.write(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`),
     )

@@ -4,13 +4,13 @@ import { memberToken } from './token.ts'
 export interface StompOptions extends Upgrade {
   /** Signs a token for this member unless `token` or `cookie` is given. */
   readonly memberId?: number
-  /** `accept-version`; 1.2 unless told otherwise. */
+  /** `accept-version`; 1.2 by default. */
   readonly version?: string
-  /** `heart-beat`; none unless told otherwise. */
+  /** `heart-beat`; `0,0`, which is none, by default. */
   readonly heartBeat?: string
 }
 
-/** Opens a session, sends CONNECT and takes CONNECTED. Rejects when the upgrade or CONNECT is refused. */
+/** Opens a session, sends CONNECT and waits for CONNECTED. Rejects when the upgrade or CONNECT is refused. */
 export async function connectStomp(
   url: string,
   { memberId = 1, version = '1.2', heartBeat = '0,0', ...upgrade }: StompOptions = {},
@@ -24,7 +24,7 @@ export async function connectStomp(
   return { session, connected }
 }
 
-/** SUBSCRIBE, once the server has confirmed it. */
+/** Sends SUBSCRIBE and resolves once its RECEIPT has arrived. */
 export async function subscribe(session: RawSession, id: string, destination: string): Promise<void> {
   session.sends(`SUBSCRIBE\nid:${id}\ndestination:${destination}\nreceipt:subscribed-${id}\n\n\0`)
   const frame = await session.nextFrame()

@@ -16,10 +16,10 @@ export interface DatabaseServer {
 }
 
 export interface DatabaseOptions {
-  /** Where its data stays from one run to the next. A temporary directory otherwise. */
+  /** Directory that keeps the data between runs; a temporary one by default. */
   readonly directory?: string
   readonly onLine?: (line: string) => void
-  /** Further options of the server's command line. */
+  /** Further command line options of the server. */
   readonly flags?: readonly string[]
 }
 
@@ -36,7 +36,7 @@ export async function startDatabase({ directory, onLine, flags = [] }: DatabaseO
   const temporary = directory ? undefined : mkdtempSync(join(tmpdir(), 'tidings-database-'))
   const home = directory ?? temporary ?? ''
   const mariadb = isMariadb(program)
-  // Neither reads the other's data.
+  // MariaDB and MySQL cannot read each other's data.
   const data = join(home, mariadb ? 'mariadb' : 'mysql')
   const grantsFile = join(home, 'grants.sql')
   if (!existsSync(data)) await initialise(program, mariadb, data, temporary)
@@ -51,9 +51,9 @@ export async function startDatabase({ directory, onLine, flags = [] }: DatabaseO
         '--no-defaults',
         ...asRoot,
         `--datadir=${data}`,
-        // A server that starts removes the temporary tables of all others that share its directory.
+        // A starting server removes the temporary tables of every other server in the same tmpdir.
         `--tmpdir=${home}`,
-        // Relative to the data directory: an absolute path may be longer than a socket's may be.
+        // Relative to the data directory: an absolute path may exceed the length limit of a Unix socket.
         '--socket=socket',
         '--pid-file=pid',
         '--bind-address=127.0.0.1',
@@ -86,7 +86,7 @@ export async function startDatabase({ directory, onLine, flags = [] }: DatabaseO
   return launch(1)
 }
 
-/** Creates an empty utf8mb4 database on the server, replacing one of that name, and gives its URL: one for each test file. */
+/** Creates an empty utf8mb4 database, replacing one of the same name, and resolves to its URL. Each test file uses its own. */
 export async function createDatabase(serverUrl: string, name: string): Promise<string> {
   const connection = await createConnection(serverUrl)
   try {
@@ -100,7 +100,10 @@ export async function createDatabase(serverUrl: string, name: string): Promise<s
   return url.href
 }
 
-/** MariaDB has a script for this; MySQL's server does it itself. Into a directory aside first, so that half of it is never taken for all. */
+/**
+ * Creates the system tables: MariaDB with a script, MySQL with the server itself. Writes to a fresh directory and renames it at the end,
+ * so that an interrupted run leaves no half of a data directory.
+ */
 async function initialise(program: string, mariadb: boolean, data: string, temporary: string | undefined): Promise<void> {
   const home = dirname(data)
   mkdirSync(home, { recursive: true })

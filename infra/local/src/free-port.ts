@@ -2,29 +2,32 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** A process asks for a port before it uses it: none is given twice. */
-const given = new Set<number>()
+/** Ports returned so far: a port is not in use yet when the next one is requested. */
+const returned = new Set<number>()
 
 /**
- * A loopback port that was free a moment ago. Below the range from which the system takes ports for outgoing connections, so that
- * a server that is restarted on its port finds it free again and no client connects to itself meanwhile.
+ * Resolves to a port that was free a moment ago. It lies below the system's range for outgoing connections, so that a server finds its
+ * port free after a restart, and no client connects to itself in between.
  */
 export async function freePort(from = 20_000, to = 32_000): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     const port = randomInt(from, to)
-    if (given.has(port) || !(await isFree(port))) continue
-    given.add(port)
+    if (returned.has(port) || !(await isFree(port))) continue
+    returned.add(port)
     return port
   }
   throw new Error(`no free port between ${from} and ${to}`)
 }
 
-/** One that no database or Redis takes, which find another when somebody was quicker: a service would end. */
+/**
+ * Resolves to a port from a range that databases and Redis do not use. Those retry with another port when theirs is taken; a service
+ * would exit.
+ */
 export function freeServicePort(): Promise<number> {
   return freePort(10_000, 20_000)
 }
 
-/** Whether nothing listens on this port, on any address of the machine. */
+/** Resolves to whether the port is free on all addresses of the machine, or on `host`. */
 export async function isFree(port: number, host?: string): Promise<boolean> {
   const server = createServer()
   server.listen({ port, host, exclusive: true })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { Inbox } from './inbox.ts'
 import { waitFor } from './wait-for.ts'
 
-test('what comes before and after it is asked for arrives in order', async () => {
+test('items pushed before and after they are requested arrive in order', async () => {
   const inbox = new Inbox<number>()
   inbox.push(1)
   const [first, second, third] = [inbox.next(1_000, 'number'), inbox.next(1_000, 'number'), inbox.next(1_000, 'number')]
@@ -13,14 +13,14 @@ test('what comes before and after it is asked for arrives in order', async () =>
   expect(inbox.waiting).toBe(1)
 })
 
-test('who waited in vain does not take what comes later', async () => {
+test('a reader whose deadline has passed does not take a later item', async () => {
   const inbox = new Inbox<number>()
   await expect(inbox.next(10, 'number')).rejects.toThrow('no number within 10 ms')
   inbox.push(1)
   expect(await inbox.next(1_000, 'number')).toBe(1)
 })
 
-test('after the end only what had come is left', async () => {
+test('after the end only items pushed before it can be read', async () => {
   const inbox = new Inbox<number>()
   const waiting = inbox.next(1_000, 'number')
   inbox.push(1)
@@ -30,7 +30,7 @@ test('after the end only what had come is left', async () => {
   await expect(inbox.next(1_000, 'number')).rejects.toThrow('no number: closed with 1000')
 })
 
-test('a fact is awaited until it holds, and named when it does not', async () => {
+test('waitFor resolves once the fact holds, and names it when it never does', async () => {
   let asked = 0
   expect(await waitFor(() => ++asked > 2 && asked, { what: 'three' })).toBe(3)
   await expect(

@@ -1,10 +1,10 @@
-/** A queue that loses nothing: what comes is kept until somebody asks, and who asks first waits first. */
+/** A queue that loses nothing: items wait for readers, and readers wait for items, each in order of arrival. */
 export class Inbox<T> {
   readonly #items: T[] = []
   readonly #readers: { resolve: (item: T) => void; reject: (error: Error) => void }[] = []
   #ended: string | undefined
 
-  /** How many came and were not asked for yet. */
+  /** Number of items that no reader has taken yet. */
   get waiting(): number {
     return this.#items.length
   }
@@ -15,13 +15,13 @@ export class Inbox<T> {
     else this.#items.push(item)
   }
 
-  /** Nothing more will come: readers are told why. What has come already can still be read. */
+  /** Rejects all waiting readers with the reason. Items pushed before can still be read. */
   end(reason: string): void {
     this.#ended = reason
     for (const reader of this.#readers.splice(0)) reader.reject(new Error(reason))
   }
 
-  /** The next item; rejects after the deadline, or when there is none and the inbox has ended. */
+  /** Resolves to the next item. Rejects after the deadline, or when there is none and the inbox has ended. */
   next(deadlineMs: number, what: string): Promise<T> {
     const item = this.#items.shift()
     if (item !== undefined) return Promise.resolve(item)

@@ -6,7 +6,7 @@ import { Refusal } from './refusal.ts'
 interface Requirement {
   readonly programs: readonly string[]
   readonly debian: string
-  /** The system service that Debian's package brings. */
+  /** System service in Debian's package. */
   readonly unit?: string
   readonly fedora: string
   readonly macos: string
@@ -33,7 +33,7 @@ const browser: Requirement = {
   macos: '--cask google-chrome',
 }
 
-/** What `npm start` needs, less what was given as a URL. */
+/** Installs the servers of `npm start` that are missing. */
 export function installForStart({ ownDatabase, ownRedis }: { ownDatabase: boolean; ownRedis: boolean }): string {
   return install([...(ownDatabase ? [database] : []), ...(ownRedis ? [redis] : [])])
 }
@@ -42,14 +42,14 @@ export function installForTests(): string {
   return install([database, redis, browser])
 }
 
-/** The browser for tests of the page; throws when there is none. */
+/** Returns the path of the browser for page tests; throws a {@link Refusal} when none is installed. */
 export function findBrowser(): string {
   const path = findProgram(...browser.programs)
   if (!path) throw new Refusal(howToInstall([browser]))
   return path
 }
 
-/** Brings in what is missing, but no system service: servers run as our own children. */
+/** Installs missing programs without starting their system services: servers run as child processes. */
 function install(requirements: readonly Requirement[]): string {
   const missing = requirements.filter(({ programs }) => !findProgram(...programs))
   if (missing.length === 0) return 'installed'
@@ -57,7 +57,7 @@ function install(requirements: readonly Requirement[]): string {
   const allowed = sudo.length === 0 || spawnSync('sudo', ['-n', 'true']).status === 0
   if (!findProgram('apt-get') || !allowed) throw new Refusal(howToInstall(missing))
   const packages = missing.map(({ debian }) => debian)
-  // Both kinds of init are told that this is no time to start anything.
+  // Neither systemd nor sysvinit starts the service of a new package.
   const apt = [...sudo, 'env', 'DEBIAN_FRONTEND=noninteractive', 'SYSTEMD_OFFLINE=1', 'RUNLEVEL=1', 'apt-get', '-q']
   runOrThrow([...apt, 'update'])
   runOrThrow([...apt, 'install', '-y', '--no-install-recommends', ...packages])

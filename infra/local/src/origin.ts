@@ -1,2 +1,2 @@
-/** The Origin that a service of {@link startService} allows and that a test session sends, unless told otherwise. */
+/** The Origin that services allow and test sessions send by default. */
 export const localOrigin = 'http://localhost:8080'

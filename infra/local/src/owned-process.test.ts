@@ -12,46 +12,46 @@ function shell(script: string): OwnedProcess {
 }
 
 const deadlineMs = 20_000
-const said = (word: string) => (line: string) => (line === word ? true : undefined)
+const isLine = (word: string) => (line: string) => (line === word ? true : undefined)
 
-test('the first line is found, before it came and after', async () => {
+test('firstLine finds a line written before or after the call', async () => {
   const child = shell('echo one; echo two >&2; read forever')
-  await child.firstLine(said('one'), deadlineMs)
-  await child.firstLine(said('two'), deadlineMs)
-  await child.firstLine(said('one'), deadlineMs)
+  await child.firstLine(isLine('one'), deadlineMs)
+  await child.firstLine(isLine('two'), deadlineMs)
+  await child.firstLine(isLine('one'), deadlineMs)
   expect([...child.logs].toSorted()).toEqual(['one', 'two'])
   await child.kill()
 })
 
-test('who waits for a line hears of the end, with what was said last', async () => {
-  await expect(shell('echo no luck; exit 3').firstLine(said('ready'), deadlineMs)).rejects.toThrow(
+test('firstLine rejects with the last lines when the process ends', async () => {
+  await expect(shell('echo no luck; exit 3').firstLine(isLine('ready'), deadlineMs)).rejects.toThrow(
     'shell ended with exit code 3\nno luck',
   )
 })
 
-test('who waits for a line hears of the deadline', async () => {
+test('firstLine rejects when the deadline passes', async () => {
   const child = shell('sleep 60')
-  await expect(child.firstLine(said('ready'), 50)).rejects.toThrow('shell was not ready within 50 ms')
+  await expect(child.firstLine(isLine('ready'), 50)).rejects.toThrow('shell was not ready within 50 ms')
   await child.kill()
 })
 
-test('a program that cannot be started has ended', async () => {
+test('a program that cannot be started counts as ended', async () => {
   const child = spawnOwned({ name: 'none', command: '/nowhere/program', args: [] })
-  await expect(child.firstLine(said('ready'), deadlineMs)).rejects.toThrow(/none ended.*\n.*ENOENT/)
+  await expect(child.firstLine(isLine('ready'), deadlineMs)).rejects.toThrow(/none ended.*\n.*ENOENT/)
   expect(await child.stop()).toEqual({ code: null, signal: null })
 })
 
-test('stop is SIGTERM, also to one that is paused, and twice is once', async () => {
+test('stop sends SIGTERM, also to a paused process, and is idempotent', async () => {
   const child = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done")
-  await child.firstLine(said('ready'), deadlineMs)
+  await child.firstLine(isLine('ready'), deadlineMs)
   child.pause()
   expect(await child.stop()).toEqual({ code: 7, signal: null })
   expect(await child.stop()).toEqual({ code: 7, signal: null })
 })
 
-test('stop is SIGKILL when the deadline has passed', async () => {
+test('stop sends SIGKILL when the deadline has passed', async () => {
   const child = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done")
-  await child.firstLine(said('ready'), deadlineMs)
+  await child.firstLine(isLine('ready'), deadlineMs)
   expect(await child.stop(50)).toEqual({ code: null, signal: 'SIGKILL' })
 })
 

@@ -1,23 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
-/** A process that cannot outlive this one, however this one ends. */
+/** A child process that never outlives this process, however this process ends. */
 export interface OwnedProcess {
   readonly name: string
   readonly pid: number
   /** The last 200 lines it wrote. */
   readonly logs: readonly string[]
-  /** Settles once, when it has ended; never rejects. */
+  /** Resolves when the process has ended; never rejects. */
   readonly exited: Promise<Exit>
-  /** The first line, past or future, that `parse` makes something of. Rejects with the last log lines on exit or deadline. */
+  /** Resolves to the first defined result of `parse`, over past and future lines. Rejects with the last lines on exit or deadline. */
   firstLine<T>(parse: (line: string) => T | undefined, deadlineMs: number): Promise<T>
-  /** Sends the signal (SIGKILL unless told otherwise) and waits for the end. */
+  /** Sends the signal (SIGKILL by default) and resolves when the process has ended. */
   kill(signal?: NodeJS.Signals): Promise<Exit>
-  /** SIGTERM, then SIGKILL once the deadline has passed. Idempotent. */
+  /** Sends SIGTERM, and SIGKILL once the deadline has passed. Idempotent. */
   stop(deadlineMs?: number): Promise<Exit>
-  /** SIGSTOP: it keeps its connections and answers nothing. */
+  /** Sends SIGSTOP: connections stay open and get no response. */
   pause(): void
-  /** SIGCONT. */
+  /** Sends SIGCONT. */
   resume(): void
 }
 
@@ -32,16 +32,16 @@ export interface Command {
   readonly args: readonly string[]
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
-  /** Removed with all its content when this process dies without having stopped the child. */
+  /** Removed when this process dies without having stopped the child. */
   readonly temporaryDirectory?: string | undefined
-  /** Told each line as it comes. */
+  /** Called with each line. */
   readonly onLine?: ((line: string) => void) | undefined
 }
 
 const keptLines = 200
 
 export function spawnOwned({ name, command, args, cwd, env, temporaryDirectory, onLine }: Command): OwnedProcess {
-  // A group of its own: Ctrl-C in a terminal reaches only us, and we end our parts in order.
+  // A process group of its own: Ctrl-C in a terminal reaches this process only, which stops its children in order.
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const logs: string[] = []
   const listeners = new Set<(line: string) => void>()
@@ -63,7 +63,7 @@ export function spawnOwned({ name, command, args, cwd, env, temporaryDirectory, 
   }).finally(dismiss)
 
   const kill = (signal: NodeJS.Signals = 'SIGKILL') => {
-    // The whole group: what the child started must not keep our end of its pipes open.
+    // The whole group: a grandchild would keep the pipes open.
     if (signal === 'SIGKILL') killGroup(child)
     else child.kill(signal)
     return exited
@@ -108,8 +108,8 @@ function killGroup({ pid, exitCode, signalCode }: ChildProcess): void {
 }
 
 /**
- * A shell that waits on a pipe from this process. Its end without a word means that this process has died, by SIGKILL even:
- * then it kills the child. A line tells it that the child is gone already.
+ * Starts a shell that reads from a pipe of this process. End of file without a line means that this process has died, even by SIGKILL:
+ * the shell then kills the child. Returns a function that dismisses the shell with a line, once the child has ended.
  */
 function watchOver(pid: number, temporaryDirectory = ''): () => void {
   const script = 'read -r word || { kill -s KILL -- "-$1"; [ -z "$2" ] || rm -rf -- "$2"; }'

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Whether a process runs; one that has ended and waits for its parent to notice does not. Linux only. */
+/** Returns whether a process runs; a zombie does not. Linux only. */
 export function isAlive(pid: number): boolean {
   return (stat(pid)?.state ?? 'Z') !== 'Z'
 }
 
-/** All processes below this one as they are now. Linux only. */
+/** Returns the pids of all current descendants. Linux only. */
 export function descendants(pid: number): number[] {
   const found: number[] = []
   const all = readdirSync('/proc')
@@ -22,7 +22,7 @@ export function descendants(pid: number): number[] {
   return found
 }
 
-/** See proc(5): the name in parentheses may itself hold spaces and parentheses. */
+/** Parses /proc/pid/stat (proc(5)): the name in parentheses may contain spaces and parentheses. */
 function stat(pid: number): { state: string; parent: number } | undefined {
   try {
     const [state = '', parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')

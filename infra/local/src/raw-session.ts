@@ -11,7 +11,7 @@ export interface ServerFrame {
   readonly body: string
 }
 
-/** An upgrade that the server answered with HTTP instead. */
+/** Response to an upgrade that the server refused. */
 export interface RefusedUpgrade {
   readonly status: number
   readonly headers: IncomingMessage['headers']
@@ -23,19 +23,19 @@ export interface Upgrade {
   readonly token?: string
   /** The whole Cookie header, instead of `token`. */
   readonly cookie?: string
-  /** {@link localOrigin} unless told otherwise; null sends none. */
+  /** {@link localOrigin} by default; null sends none. */
   readonly origin?: string | null
   readonly protocols?: readonly string[]
   readonly headers?: Readonly<Record<string, string>>
 }
 
 const limits = { maxFrameBytes: 16_777_216, maxHeaders: 1_000, maxHeaderBytes: 65_536 }
-const patienceMs = 10_000
+const defaultDeadlineMs = 10_000
 
-/** A WebSocket to a gateway for transcripts: says exactly what it is told, and keeps every frame until it is asked for. */
+/** A WebSocket to a gateway for tests: sends exactly the given bytes, and keeps every received frame until it is read. */
 export class RawSession {
   readonly socket: WebSocket
-  /** Every WebSocket message as it came, heart-beats (`\n`) included. */
+  /** Every WebSocket message as received, heart-beats (`\n`) included. */
   readonly received: string[] = []
   readonly #frames = new Inbox<ServerFrame>()
   readonly #closed: Promise<{ code: number; reason: string }>
@@ -65,23 +65,23 @@ export class RawSession {
     return this.socket.protocol
   }
 
-  /** How many frames came that nobody asked for yet. */
+  /** Number of frames that have not been read yet. */
   get framesWaiting(): number {
     return this.#frames.waiting
   }
 
-  /** One WebSocket message, binary for bytes. STOMP frames end in `\0`, which is the caller's to write. */
+  /** Sends one WebSocket message, binary for bytes. The caller writes the `\0` at the end of STOMP frames. */
   sends(message: string | Uint8Array): void {
     this.socket.send(message)
   }
 
-  /** The next frame; rejects after the deadline, or at once when the connection is closed and none is left. */
-  nextFrame(deadlineMs = patienceMs): Promise<ServerFrame> {
+  /** Resolves to the next frame. Rejects after the deadline, or when the connection is closed and no frame is left. */
+  nextFrame(deadlineMs = defaultDeadlineMs): Promise<ServerFrame> {
     return this.#frames.next(deadlineMs, 'frame')
   }
 
-  /** The close code and reason; rejects after the deadline. */
-  async closed(deadlineMs = patienceMs): Promise<{ code: number; reason: string }> {
+  /** Resolves to the close code and reason; rejects after the deadline. */
+  async closed(deadlineMs = defaultDeadlineMs): Promise<{ code: number; reason: string }> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`still open after ${deadlineMs} ms`)), deadlineMs)
@@ -89,14 +89,14 @@ export class RawSession {
     return Promise.race([this.#closed, late]).finally(() => clearTimeout(timer))
   }
 
-  /** Closes like a browser that leaves the page. */
+  /** Closes the WebSocket as a browser does when its page is left, and waits for the close. */
   async leaves(code = 1000): Promise<void> {
     this.socket.close(code)
     await this.closed()
   }
 }
 
-/** Opens `/ws` of this server (`http://…` or `ws://…`). A refusal is a value, not an error. */
+/** Opens `/ws` of this server (`http://…` or `ws://…`). Resolves to a {@link RefusedUpgrade} when the server refuses. */
 export function openRawSession(url: string, upgrade: Upgrade = {}): Promise<RawSession | RefusedUpgrade> {
   const { token, cookie = token && `access_token=${token}`, origin = localOrigin, protocols = ['v12.stomp'], headers } = upgrade
   const target = new URL('/ws', url.replace(/^http/, 'ws'))
@@ -105,7 +105,7 @@ export function openRawSession(url: string, upgrade: Upgrade = {}): Promise<RawS
     perMessageDeflate: false,
     handshakeTimeout: 10_000,
   })
-  // Made before the socket opens: a message may come in the same turn.
+  // Created before the socket opens: a message may arrive in the same turn.
   const session = new RawSession(socket)
   return new Promise((resolve, reject) => {
     socket.once('open', () => resolve(session))

@@ -6,20 +6,20 @@ import { freePort } from './free-port.ts'
 import { type OwnedProcess, spawnOwned } from './owned-process.ts'
 import { waitFor } from './wait-for.ts'
 
-/** Three masters, and a replica for each when asked for, that share the slots between them. */
+/** Three masters that share the slots, with one replica each on request. */
 export interface RedisCluster {
   readonly url: string
   readonly masters: readonly OwnedProcess[]
-  /** Stops the replica of each master and cuts it off: what is written from now on, it will not have. */
+  /** Pauses all replicas and closes their connections: they miss all later writes. */
   leaveReplicasBehind(): Promise<void>
-  /** They go on, and take over from masters that are gone. */
+  /** Resumes all replicas, which then replace masters that are away. */
   resumeReplicas(): void
   close(): Promise<void>
 }
 
 export async function startRedisCluster({ replicas = false } = {}): Promise<RedisCluster> {
   const count = replicas ? 6 : 3
-  // Short where replicas are to take over; otherwise nobody is to be taken for dead who was only held up.
+  // Short when replicas are to take over; otherwise long, so that a slow node is not declared dead.
   const nodeTimeoutMs = replicas ? 2_000 : 15_000
   const nodes: { port: number; process: OwnedProcess; redis: Redis; directory: string }[] = []
   while (nodes.length < count) {
@@ -34,7 +34,7 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
       temporaryDirectory: directory,
     })
     const started = owned.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 20_000)
-    // Its bus listens on port + 10000, which somebody else may have: then another port.
+    // The cluster bus listens on port + 10000: when that is taken, try another port.
     if (!(await started.catch(() => false))) continue
     const redis = new Redis(port, '127.0.0.1', { retryStrategy: () => 100, maxRetriesPerRequest: null })
     redis.on('error', () => {})
@@ -49,7 +49,7 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
   for (const { port } of nodes.slice(1)) await first.redis.call('CLUSTER', 'MEET', '127.0.0.1', port)
   const knows = async (redis: Redis) => String(await redis.call('CLUSTER', 'INFO')).includes(`cluster_known_nodes:${count}`)
   await waitFor(async () => (await Promise.all(nodes.map(({ redis }) => knows(redis)))).every(Boolean), {
-    what: 'all to know all',
+    what: 'every node to know all nodes',
     deadlineMs: 20_000,
   })
   for (const [index, { redis }] of nodes.slice(3).entries()) {

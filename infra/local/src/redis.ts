@@ -9,21 +9,21 @@ import { findProgram } from './program.ts'
 export interface RedisServer {
   readonly url: string
   readonly port: number
-  /** The server as it runs now: another one after `restart`. */
+  /** The current process: another one after `restart`. */
   readonly process: OwnedProcess
   stop(): Promise<Exit>
   /** SIGKILL: connections break. */
   kill(): Promise<Exit>
-  /** SIGSTOP: connections stay and nothing answers. */
+  /** SIGSTOP: connections stay open and get no reply. */
   pause(): void
   resume(): void
-  /** Ends it if it still runs and starts it on the same port; empty, unless a directory was given. */
+  /** Kills the process if it runs and starts another one on the same port; empty without `directory`. */
   restart(): Promise<void>
 }
 
 export interface RedisOptions {
   readonly port?: number
-  /** Where its data stays from one run to the next. None is kept otherwise. */
+  /** Directory that keeps the data between runs; without it nothing is kept. */
   readonly directory?: string
   readonly onLine?: (line: string) => void
 }

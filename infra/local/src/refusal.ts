@@ -1,4 +1,4 @@
-/** Why something cannot be done here, in words for the person at the terminal: shown without a stack. */
+/** An expected error whose message is meant for the user at the terminal: printed without a stack. */
 export class Refusal extends Error {
   override readonly name = 'Refusal'
   readonly expected = true

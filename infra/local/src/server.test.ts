@@ -22,7 +22,7 @@ async function query(url: string, sql: string): Promise<unknown> {
 }
 
 describe('the database server', () => {
-  test('gives each test file an empty utf8mb4 database', async () => {
+  test('creates an empty utf8mb4 database for each test file', async () => {
     const url = await createDatabase(inject('databaseServerUrl'), 'local_server_test')
     await query(url, 'CREATE TABLE t (a INT)')
     expect(await createDatabase(inject('databaseServerUrl'), 'local_server_test')).toBe(url)
@@ -30,7 +30,7 @@ describe('the database server', () => {
     expect(await query(url, 'SELECT @@character_set_database AS charset')).toEqual([{ charset: 'utf8mb4' }])
   })
 
-  test('keeps its data in a directory from one run to the next', async () => {
+  test('keeps its data in a directory between runs', async () => {
     const directory = keptDirectory()
     const first = await startDatabase({ directory })
     await query(first.url, 'CREATE TABLE kept (a INT)')
@@ -45,7 +45,7 @@ describe('the database server', () => {
 })
 
 describe('redis', () => {
-  test('restarts on its port, empty', async () => {
+  test('restarts empty on the same port', async () => {
     const redis = await startRedis()
     expect(await redisCommand(redis.port, 'SET a 1')).toBe('+OK')
     const { pid } = redis.process
@@ -56,7 +56,7 @@ describe('redis', () => {
     expect(await isFree(redis.port)).toBe(true)
   })
 
-  test('keeps its data in a directory from one run to the next', async () => {
+  test('keeps its data in a directory between runs', async () => {
     const directory = keptDirectory()
     const redis = await startRedis({ directory })
     await redisCommand(redis.port, 'SET a 1')
@@ -66,7 +66,7 @@ describe('redis', () => {
     await again.stop()
   })
 
-  test('answers nothing while it is paused, and all of it after', async () => {
+  test('replies to nothing while paused, and to everything after', async () => {
     const redis = await startRedis()
     redis.pause()
     const first = redisCommand(redis.port, 'PING')
@@ -77,14 +77,14 @@ describe('redis', () => {
     expect(await isFree(redis.port)).toBe(true)
   })
 
-  test('says so when its port is taken', async () => {
+  test('rejects when its port is taken', async () => {
     const redis = await startRedis()
     await expect(startRedis({ port: redis.port })).rejects.toThrow(/redis ended.*Address already in use/s)
     await redis.stop()
   })
 })
 
-test('free ports lie below those of outgoing connections', async () => {
+test('free ports lie below the range of outgoing connections', async () => {
   const port = await freePort()
   expect(port).toBeGreaterThanOrEqual(20_000)
   expect(port).toBeLessThan(32_000)

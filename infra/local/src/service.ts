@@ -5,35 +5,35 @@ import { developmentSecrets } from './token.ts'
 
 export type ServiceName = 'notify-api' | 'realtime-gateway' | 'edge'
 
-/** A service as it runs in production: the built `dist/main.js` in a process of its own. Run `npm run build` first. */
+/** A service as in production: the built `dist/main.js` in its own process. Run `npm run build` first. */
 export interface ServiceProcess extends OwnedProcess {
   readonly url: string
   readonly port: number
-  /** 0 where there is none: the edge has no ops port. */
+  /** 0 for the edge, which has no ops port. */
   readonly opsPort: number
-  /** Starts another one with the same environment, on the same ports. The caller has ended this one. */
+  /** Starts another process with the same environment and ports. The caller has stopped this one. */
   again(): Promise<ServiceProcess>
 }
 
 export interface ServiceOptions {
   readonly deadlineMs?: number
-  /** Told each line it logs. */
+  /** Called with each line of the log. */
   readonly onLine?: (line: string) => void
 }
 
-/** One that cannot start ends by itself, and is heard of then: only one that hangs has to be given up. */
+/** A service that cannot start exits, which rejects at once: the deadline is for one that hangs. */
 const startMs = 45_000
 const root = join(import.meta.dirname, '../../..')
-const homes: Readonly<Record<ServiceName, string>> = {
+const folders: Readonly<Record<ServiceName, string>> = {
   'notify-api': 'services/notify-api',
   'realtime-gateway': 'services/realtime-gateway',
   edge: 'infra/edge',
 }
 
 /**
- * Resolves once the service logs that it is listening; rejects with its last log lines when it ends before that or misses the
- * deadline. It gets PATH and HOME of this process, free loopback ports, the development secrets and {@link localOrigin}, all of which
- * `env` may replace; nothing else is inherited.
+ * Starts a service and resolves once it logs that it is listening. Rejects with its last log lines when it exits before that or misses
+ * the deadline. Its environment is PATH and HOME of this process, free loopback ports, the development secrets and {@link localOrigin},
+ * overridden by `env`; nothing else is inherited.
  */
 export async function startService(
   name: ServiceName,
@@ -43,7 +43,7 @@ export async function startService(
   const owned = spawnOwned({
     name,
     command: process.execPath,
-    args: ['--enable-source-maps', join(root, homes[name], 'dist/main.js')],
+    args: ['--enable-source-maps', join(root, folders[name], 'dist/main.js')],
     cwd: root,
     env: { ...defaults(), ...env },
     onLine,

@@ -9,20 +9,20 @@ import { type ServiceName, type ServiceProcess, startService } from './service.t
 import { developmentSecrets } from './token.ts'
 import { waitFor } from './wait-for.ts'
 
-/** Does a piece of work and tells how long it took, and what it answered, in one line. */
+/** Runs a piece of work, then prints its duration and outcome on one line. */
 export type Step = <T>(title: string, work: () => Promise<T>, outcome?: (result: T) => string) => Promise<T>
 
 export interface StackOptions {
-  /** Of the edge. */
+  /** Port of the edge. */
   readonly port: number
-  /** Where the servers keep their data and all parts write their logs; a temporary one, without logs, otherwise. */
+  /** Directory of the servers' data and of all logs. By default the data is temporary and logs are not written. */
   readonly directory?: string | undefined
   readonly step: Step
-  /** Called at once when a part ends, unless the stack is being stopped. */
+  /** Called when a process ends while the stack is not being stopped. */
   readonly onDeath: (part: OwnedProcess, exit: Exit) => void
 }
 
-/** One notify-api, two gateways and the edge, on MYSQL_URL and REDIS_URL where set and on private servers otherwise. */
+/** One notify-api, two gateways and the edge, on the servers at MYSQL_URL and REDIS_URL, or on private ones where unset. */
 export class Stack {
   readonly url: string
   readonly #options: StackOptions
@@ -94,7 +94,7 @@ export class Stack {
     ])
   }
 
-  /** In reverse, the gateways before the edge: browsers are told to come back later. Idempotent. */
+  /** Stops all in reverse, the gateways before the edge, so that their close code 1012 reaches the browsers. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping = true
     await stopAll(this.#services.filter(({ name }) => name.startsWith('gateway')))
@@ -102,9 +102,9 @@ export class Stack {
     await stopAll(this.#servers)
   }
 
-  /** The last log lines of each service, for when something did not come about. */
-  get lastWords(): string {
-    return this.#services.map(({ name, logs }) => [`${name} said last:`, ...logs.slice(-5)].join('\n')).join('\n')
+  /** The last log lines of each service, for error messages. */
+  get lastLogLines(): string {
+    return this.#services.map(({ name, logs }) => [`last lines of ${name}:`, ...logs.slice(-5)].join('\n')).join('\n')
   }
 
   async #server<T extends DatabaseServer | RedisServer>(

@@ -6,13 +6,13 @@ import { Stack, type Step } from './stack.ts'
 import { serviceToken } from './token.ts'
 
 const root = join(import.meta.dirname, '../../..')
-const usualPort = 8080
+const defaultPort = 8080
 
-/** `npm start`, until a signal or the death of a part; `npm start -- --check`, until the main job has been seen to work or not. */
+/** Runs `npm start` until a signal or the end of a process, or `npm start -- --check` until one notification has arrived or failed. */
 export async function start(args: readonly string[], step: Step): Promise<void> {
   const checking = args.includes('--check')
   const port = checking ? await freeServicePort() : wantedPort()
-  if (!(await isFree(port))) throw new Refusal(`Port ${port} is taken (\`lsof -i :${port}\` tells by what). ${elsewhere}`)
+  if (!(await isFree(port))) throw new Refusal(`Port ${port} is taken (\`lsof -i :${port}\` shows by what). ${elsewhere}`)
   const directory = checking ? undefined : join(root, '.local', String(port))
   let ending: Promise<never> | undefined
   const end = (exitCode: number, reason: string) => {
@@ -27,7 +27,7 @@ export async function start(args: readonly string[], step: Step): Promise<void> 
     onDeath: ({ name, logs }, { code, signal }) =>
       end(
         1,
-        [`${name} ended with ${signal ?? `exit code ${code}`}. The last it said:`, ...logs.slice(-20), '', 'stopping'].join('\n'),
+        [`${name} ended with ${signal ?? `exit code ${code}`}. Its last lines:`, ...logs.slice(-20), '', 'stopping'].join('\n'),
       ),
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0, 'stopping'))
@@ -37,16 +37,16 @@ export async function start(args: readonly string[], step: Step): Promise<void> 
     if (checking) end(0, await runMainJob(stack.url))
     else console.log(closingBlock(stack.url, directory))
   } catch (error) {
-    end(1, `${error instanceof Error ? error.message : String(error)}\n\n${stack.lastWords}`.trimEnd())
+    end(1, `${error instanceof Error ? error.message : String(error)}\n\n${stack.lastLogLines}`.trimEnd())
   }
 }
 
-const elsewhere = 'End that, or take another port: PORT=8090 npm start'
+const elsewhere = 'Stop that program, or take another port: PORT=8090 npm start'
 
 function wantedPort(): number {
-  const port = Number(process.env['PORT'] || usualPort)
+  const port = Number(process.env['PORT'] || defaultPort)
   if (Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new Refusal(`PORT=${process.env['PORT']} is no port. Take another one: PORT=8090 npm start`)
+  throw new Refusal(`PORT=${process.env['PORT']} is not a port. Take another one: PORT=8090 npm start`)
 }
 
 function closingBlock(url: string, directory = ''): string {

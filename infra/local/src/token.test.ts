@@ -14,18 +14,18 @@ function printed(...args: string[]): string {
   return execFileSync(process.execPath, ['--input-type=module', '--eval', script, ...args], { encoding: 'utf8' })
 }
 
-test('a member token names the member and ends', () => {
+test('a member token names the member and expires after an hour', () => {
   const { sub, iat, exp } = verifyMember(memberToken(7)) as { sub: string; iat: number; exp: number }
   expect([sub, exp - iat]).toEqual(['7', 3_600])
 })
 
-test('a service token has all scopes, or those that are wanted', () => {
+test('a service token has all scopes by default, or the given ones', () => {
   const all = 'notification:send notification:broadcast session:revoke task:write'
   expect(verifyService(serviceToken())).toMatchObject({ sub: 'local', scope: all })
   expect(verifyService(serviceToken({ scopes: ['task:write'] }))).toMatchObject({ scope: 'task:write' })
 })
 
-test('tokens can be made wrong: expired, with another secret, with other claims', () => {
+test('tokens can be made invalid: expired, with another secret, with other claims', () => {
   expect(() => verifyMember(memberToken(7, { expiresInSeconds: -1 }))).toThrow('expired')
   expect(() => verifyMember(memberToken(7, { secret: 'x'.repeat(32) }))).toThrow('signature')
   expect(decode(memberToken(7, { claims: { sub: 'nobody', exp: undefined } }))).toEqual({

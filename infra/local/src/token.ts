@@ -1,6 +1,6 @@
 import { createSigner } from 'fast-jwt'
 
-/** What the local stack signs with. The services refuse both when NODE_ENV is production. */
+/** Secrets that the local stack signs with. The services refuse both when NODE_ENV is production. */
 export const developmentSecrets = {
   member: 'tidings-development-member-secret-0123456789',
   service: 'tidings-development-service-secret-0123456789',
@@ -10,19 +10,19 @@ export const serviceScopes = ['notification:send', 'notification:broadcast', 'se
 export type ServiceScope = (typeof serviceScopes)[number]
 
 export interface TokenOptions {
-  /** One hour unless told otherwise; below zero for one that has expired. */
+  /** One hour by default; negative for an expired token. */
   readonly expiresInSeconds?: number
   readonly secret?: string
-  /** Further claims, or others in place of the usual. */
+  /** Claims added to the default ones, or replacing them. */
   readonly claims?: Readonly<Record<string, unknown>>
 }
 
-/** The JWT of a member's browser, for the cookie `access_token`. */
+/** Returns the JWT of a member's browser, for the cookie `access_token`. */
 export function memberToken(memberId: number, options: TokenOptions = {}): string {
   return sign({ sub: String(memberId) }, developmentSecrets.member, options)
 }
 
-/** The JWT of a product backend, for `Authorization: Bearer`; every scope unless told otherwise. */
+/** Returns the JWT of a product backend, for `Authorization: Bearer`, with all scopes by default. */
 export function serviceToken({
   scopes = serviceScopes,
   ...options
@@ -30,7 +30,7 @@ export function serviceToken({
   return sign({ sub: 'local', scope: scopes.join(' ') }, developmentSecrets.service, options)
 }
 
-/** `npm run -s token -- member 7` and `npm run -s token -- service`. */
+/** Prints a token: `npm run -s token -- member 7` and `npm run -s token -- service`. */
 export function printToken([kind, memberId]: readonly string[]): void {
   if (kind === 'service') return console.log(serviceToken({ expiresInSeconds: 86_400 }))
   if (kind === 'member' && Number.isSafeInteger(Number(memberId)) && Number(memberId) > 0) {
@@ -42,8 +42,8 @@ export function printToken([kind, memberId]: readonly string[]): void {
 
 function sign(
   claims: object,
-  usualSecret: string,
-  { expiresInSeconds = 3_600, secret = usualSecret, claims: other = {} }: TokenOptions,
+  defaultSecret: string,
+  { expiresInSeconds = 3_600, secret = defaultSecret, claims: other = {} }: TokenOptions,
 ): string {
   const iat = Math.floor(Date.now() / 1_000)
   return createSigner({ algorithm: 'HS256', key: secret })({ ...claims, iat, exp: iat + expiresInSeconds, ...other })

@@ -1,7 +1,7 @@
 import type { TestProject } from 'vitest/node'
 import { type DatabaseServer, startDatabase } from './database.ts'
 
-// The re-export is what makes the compiler find the module that is added to.
+// The compiler finds the augmented module through this re-export.
 export type { ProvidedContext } from 'vitest'
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -12,7 +12,7 @@ declare module 'vitest' {
 
 let database: DatabaseServer | undefined
 
-/** Tests run on a private database server, or on the one at TEST_MYSQL_URL, whose user may create databases. */
+/** Starts a private database server for the tests, or uses the one at TEST_MYSQL_URL, whose user may create databases. */
 export async function setup(project: TestProject): Promise<void> {
   const { TEST_MYSQL_URL } = process.env
   if (!TEST_MYSQL_URL) database = await startDatabase()

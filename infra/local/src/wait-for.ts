@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 type Falsy = undefined | null | false | 0 | ''
 
 /**
- * Asks for a fact again and again until it holds, and answers it. An error of `fact` counts as not yet.
+ * Calls `fact` until it returns a truthy value, and resolves to that value. An error of `fact` counts as not yet.
  *
- * @throws Error naming `what` was awaited, and the last error of `fact`, once the deadline has passed.
+ * @throws Error that names `what`, with the last error of `fact` as its cause, once the deadline has passed.
  */
 export async function waitFor<T>(
   fact: () => T | Falsy | Promise<T | Falsy>,
@@ -14,7 +14,7 @@ export async function waitFor<T>(
   const deadline = performance.now() + deadlineMs
   let cause: unknown
   for (;;) {
-    // Looked at before the fact: who was held up past the deadline asks once more.
+    // Read before the fact: a caller delayed past the deadline still checks once more.
     const late = performance.now() >= deadline
     try {
       const held = await fact()

@@ -1,25 +1,29 @@
 import { z } from 'zod'
 
-/** Thrown by {@link readConfig}: one line for each variable that is wrong, none of them with its value. */
+/** Error of {@link readConfig}. The message has one line for each invalid variable, without its value, which may be a secret. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }
 
-/** Reads environment variables once through a schema. An empty variable counts as unset. Lists every error at once. */
+/**
+ * Parses environment variables with a schema. An empty variable counts as unset.
+ *
+ * @throws ConfigError that lists every invalid variable.
+ */
 export function readConfig<S extends z.ZodType>(schema: S, environment: NodeJS.ProcessEnv): z.infer<S> {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   const result = schema.safeParse(given)
   if (result.success) return result.data
   const lines = result.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`)
-  throw new ConfigError(`the configuration is wrong:\n  ${lines.join('\n  ')}`)
+  throw new ConfigError(`invalid configuration:\n  ${lines.join('\n  ')}`)
 }
 
-/** A bound or a duration from the environment: a positive integer. No setting is unbounded. */
+/** Schema of a bound or a duration: a positive integer, so that no setting is unbounded. */
 export const positive = (byDefault: number) => z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).default(byDefault)
 
 const port = (byDefault: number) => z.coerce.number().int().min(0).max(65_535).default(byDefault)
 
-/** Variables that both services read. `ports`: the defaults of PORT and OPS_PORT. */
+/** Schemas of the variables that both services read. `ports` are the defaults of PORT and OPS_PORT. */
 export const serviceVariables = (ports: { service: number; ops: number }) => ({
   NODE_ENV: z.string().default('development'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),

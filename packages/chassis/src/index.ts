@@ -9,14 +9,6 @@ export { Recurring, type RecurringOptions } from './recurring.ts'
 export { type ConnectionOptions, connectRedis, isCluster, opened, type RedisConnection } from './redis.ts'
 export { RepeatedFailure } from './repeated-failure.ts'
 export { listen, type RunningService, run } from './run.ts'
-export {
-  type Claims,
-  developmentSecrets,
-  openTokenVerifier,
-  type TokenKey,
-  type TokenVerifier,
-  tokenKey,
-  tokenVariables,
-  type Verdict,
-} from './token.ts'
+export { developmentSecrets, openTokenVerifier, type TokenKey, tokenKey, tokenVariables } from './token.ts'
+export type { Claims, TokenVerifier, Verdict } from './token-verifier.ts'
 export { version } from './version.ts'

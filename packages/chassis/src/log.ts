@@ -1,9 +1,10 @@
 import { type Logger, pino } from 'pino'
 
+/** Structured log of a service. */
 export type Log = Logger
 
-/** Fields that must never reach a log line, wherever a request is logged. */
-const secret = [
+/** Paths of fields that are never written to the log. */
+const secretPaths = [
   'req.headers.authorization',
   'req.headers.cookie',
   'headers.authorization',
@@ -12,7 +13,7 @@ const secret = [
   '*.cookie',
 ]
 
-/** One JSON line for each event, `service` on every line. */
+/** Opens a log that writes one JSON line per event to stdout, each with `service` and `pid`. `level` is a level of pino. */
 export function openLog(service: string, level: string): Log {
-  return pino({ level, base: { service, pid: process.pid }, redact: { paths: secret, censor: '[redacted]' } })
+  return pino({ level, base: { service, pid: process.pid }, redact: { paths: secretPaths, censor: '[redacted]' } })
 }

@@ -10,7 +10,7 @@ interface ErrorFields {
   readonly command?: unknown
 }
 
-/** The fields of an error that may appear in a log. */
+/** Fields of an error that may be logged. */
 export interface Loggable {
   readonly name: string | undefined
   readonly code?: string | undefined
@@ -20,8 +20,8 @@ export interface Loggable {
 }
 
 /**
- * Returns what may be logged of an error. Database errors carry the SQL and quote values in their message, and Redis errors carry the
- * command: both contain message bodies, which must never reach a log.
+ * Returns the fields of an error that may be logged, with its causes. The text of notifications must never be logged. The message
+ * of a database error quotes values, and the stack of a Redis error may contain the command: both are left out.
  */
 export function loggable(error: unknown): Loggable {
   const { name, code, errno, message, stack, cause, sql, sqlMessage, command } = error as ErrorFields

@@ -1,14 +1,15 @@
 import { collectDefaultMetrics, type Registry } from '@prometheus-io/client'
 import { type FastifyInstance, fastify } from 'fastify'
 
-/** What `/ready` answers: 200 when `failing` is empty, else 503 with what is failing. */
+/** Result of a readiness check. `/ready` responds with 200 if `failing` is empty, and with 503 otherwise. */
 export interface Readiness {
+  /** Names of the failing dependencies or conditions. */
   readonly failing: readonly string[]
 }
 
 /**
- * The ops port of a service: `/live`, `/ready`, `/metrics` (Prometheus text). Not for the public: no authentication.
- * The caller may add routes before it listens.
+ * Builds the HTTP server of the ops port: `/live`, `/ready` and `/metrics` (Prometheus text format). It has no authentication, so
+ * it must not be reachable from outside. The caller may add routes before it listens.
  */
 export function buildOps(registry: Registry, ready: () => Readiness | Promise<Readiness>): FastifyInstance {
   const ops = fastify({ logger: false, forceCloseConnections: true })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { originMatcher } from './origin.ts'
 
-test('an exact Origin matches itself only', () => {
+test('a pattern without a wildcard matches exactly one Origin', () => {
   const allowed = originMatcher(['https://app.example.com', 'http://localhost:8080'])
   expect(allowed('https://app.example.com')).toBe(true)
   expect(allowed('http://localhost:8080')).toBe(true)
@@ -17,11 +17,11 @@ test('an exact Origin matches itself only', () => {
     expect(allowed(origin), String(origin)).toBe(false)
 })
 
-test('a wildcard stands for one or more labels, at the front of the host only', () => {
+test('a wildcard matches one or more labels at the beginning of the host', () => {
   const allowed = originMatcher(['https://*.example.com'])
   expect(allowed('https://a.example.com')).toBe(true)
   expect(allowed('https://a.b-c.example.com')).toBe(true)
-  const strangers = [
+  const notAllowed = [
     'https://example.com',
     'https://.example.com',
     'https://evil.com/.example.com',
@@ -34,10 +34,10 @@ test('a wildcard stands for one or more labels, at the front of the host only', 
     'https://user@a.example.com',
     'https://-a.example.com',
   ]
-  for (const origin of strangers) expect(allowed(origin), origin).toBe(false)
+  for (const origin of notAllowed) expect(allowed(origin), origin).toBe(false)
 })
 
-test("a pattern may spell out its scheme's own port or use capitals; browsers do not", () => {
+test('a pattern may have the default port of its scheme, or upper case', () => {
   const allowed = originMatcher(['https://App.Example.com:443', 'http://*.Example.org:8080'])
   expect(allowed('https://app.example.com')).toBe(true)
   expect(allowed('http://a.example.org:8080')).toBe(true)

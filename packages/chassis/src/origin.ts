@@ -1,7 +1,8 @@
 /**
- * Tells whether an Origin header (RFC 6454 §7) is on the allow-list. A pattern is an Origin, or one whose host begins with `*.`,
- * which stands for one or more labels: `https://*.example.com` takes `https://a.b.example.com`, not `https://example.com`.
- * A missing Origin and the Origin `null` are refused: every browser sends one, and a token in a cookie is only safe where it does.
+ * Returns a function that checks an Origin header (RFC 6454 §7) against an allow-list. A pattern is an Origin, or an Origin whose
+ * host begins with `*.`, which stands for one or more labels: `https://*.example.com` matches `https://a.b.example.com`, but not
+ * `https://example.com`. A missing Origin and the Origin `null` never match: every browser sends an Origin, and a token in a
+ * cookie is not safe without that check.
  */
 export function originMatcher(patterns: readonly string[]): (origin: string | undefined) => boolean {
   const exact = new Set(patterns.filter((pattern) => !pattern.includes('*')).map(normalise))
@@ -12,7 +13,7 @@ export function originMatcher(patterns: readonly string[]): (origin: string | un
   }
 }
 
-/** Browsers send the scheme and host in lower case and leave out the scheme's own port. */
+/** Returns a pattern as browsers send it: scheme and host in lower case, without the default port of the scheme. */
 function normalise(pattern: string): string {
   return new URL(pattern).origin
 }

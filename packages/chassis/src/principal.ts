@@ -1,14 +1,19 @@
-import type { TokenVerifier, Verdict } from './token.ts'
+import type { TokenVerifier, Verdict } from './token-verifier.ts'
 
-/** For whom a session or a member's request acts. `expiresAt`: Unix seconds. */
+/** The authenticated member of a session or a request. */
 export interface Principal {
   readonly memberId: number
+  /** Time at which the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
 
+/** Result of {@link authenticateMember}. `refused` is the reason, as text for the caller. */
 export type MemberVerdict = { readonly principal: Principal; readonly refused?: undefined } | { readonly refused: string }
 
-/** Verifies a member's token; `refused` says why not. A promise only where the verifier answers with one. */
+/**
+ * Verifies a member's token, whose `sub` must be a member id (PROTOCOL.md §2). Returns a promise only if the verifier returns
+ * one.
+ */
 export function authenticateMember(tokens: TokenVerifier, token: string | undefined): MemberVerdict | Promise<MemberVerdict> {
   const verdict = tokens.verify(token)
   return verdict instanceof Promise ? verdict.then(memberVerdict) : memberVerdict(verdict)

@@ -1,9 +1,9 @@
 import { STATUS_CODES } from 'node:http'
 
-/** Media type of every refusal over HTTP (RFC 9457 §3). */
+/** Media type of an HTTP error response (RFC 9457 §3). */
 export const problemMediaType = 'application/problem+json; charset=utf-8'
 
-/** Body of a refusal over HTTP (RFC 9457 §3.1). */
+/** Body of an HTTP error response (RFC 9457 §3.1). */
 export interface ProblemDetails {
   readonly type: string
   readonly title: string
@@ -11,7 +11,7 @@ export interface ProblemDetails {
   readonly detail?: string
 }
 
-/** Returns a problem without a type of its own: the title is the name of the HTTP status (RFC 9457 §4.2.1). */
+/** Returns a problem of type `about:blank`, whose title is the reason phrase of the HTTP status (RFC 9457 §4.2.1). */
 export function problemOf(status: number, detail?: string): ProblemDetails {
   return {
     type: 'about:blank',

@@ -15,7 +15,7 @@ function withResolvers() {
   return { promise, resolve: () => settle?.() }
 }
 
-/** A job whose n-th run rejects with the n-th of `outcomes`; `finished` resolves at the last of them. */
+/** Opens a job whose n-th run rejects with the n-th of `outcomes`. `finished` resolves at the last of them. */
 function openJob(outcomes: readonly (Error | undefined)[]) {
   const { log, lines } = recordedLog()
   let count = 0
@@ -38,7 +38,7 @@ function openJob(outcomes: readonly (Error | undefined)[]) {
   return { job, lines, finished: finished.promise, overlapped: () => overlapped, count: () => count }
 }
 
-test('a run that rejects is followed by the next one, and the same failure is logged once', async () => {
+test('runs again after a run that rejects, and logs a repeated failure once', async () => {
   const { job, lines, finished } = openJob([new Error('away'), new Error('away'), undefined, new Error('away'), undefined])
   await finished
   await job.close()
@@ -48,7 +48,7 @@ test('a run that rejects is followed by the next one, and the same failure is lo
   ])
 })
 
-test('runs never overlap, and none starts after close', async () => {
+test('does not overlap runs, and starts none after close', async () => {
   const { job, finished, overlapped, count } = openJob(Array.from({ length: 20 }, () => undefined))
   await finished
   await job.close()
@@ -58,7 +58,7 @@ test('runs never overlap, and none starts after close', async () => {
   expect(count()).toBe(closedAt)
 })
 
-test('close aborts the signal of the current run and waits for its end', async () => {
+test('close aborts the signal of the current run and resolves after its end', async () => {
   const { log } = recordedLog()
   const started = withResolvers()
   let ended = false
@@ -78,7 +78,7 @@ test('close aborts the signal of the current run and waits for its end', async (
   expect(ended).toBe(true)
 })
 
-test('a failure is logged again with another message, and after a success', () => {
+test('a repeated failure is logged again with another message, and after a success', () => {
   const { log, lines } = recordedLog()
   const failure = new RepeatedFailure(log, 'redis failed')
   for (const message of ['refused', 'refused', 'timed out']) failure.failed(new Error(message))

@@ -1,20 +1,21 @@
 import type { Log } from './log.ts'
 import { RepeatedFailure } from './repeated-failure.ts'
 
-/** Share of the interval by which each wait may be shorter or longer, so that instances started together drift apart. */
-const jitter = 0.25
+/** Share of the interval by which a wait is shortened or extended at random, so that instances started together drift apart. */
+const jitterShare = 0.25
 
+/** Options of a {@link Recurring} job. */
 export interface RecurringOptions {
   /** Mean time between the end of one run and the start of the next, in ms. */
   readonly intervalMs: number
-  /** A job that takes several steps stops between them once `closing` is aborted. */
+  /** The job. A job of several steps checks `closing` between them, and stops when it is aborted. */
   readonly run: (closing: AbortSignal) => Promise<void>
   readonly log: Log
-  /** Text of the log line when a run rejects; repeats are logged once. */
+  /** Message of the log line when a run rejects. A repeated failure is logged once. */
   readonly failure: string
 }
 
-/** Runs a job again and again, never twice at a time. A run that rejects is logged and followed by the next one. */
+/** Runs a job repeatedly, one run at a time. A run that rejects is logged, and the next one starts after the usual interval. */
 export class Recurring {
   readonly #options: RecurringOptions
   readonly #failure: RepeatedFailure
@@ -22,14 +23,14 @@ export class Recurring {
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
 
-  /** The first run starts after one interval. */
+  /** Schedules the first run after one interval. */
   constructor(options: RecurringOptions) {
     this.#options = options
     this.#failure = new RepeatedFailure(options.log, options.failure)
     this.#schedule()
   }
 
-  /** Starts no further run, and resolves when the current one has ended. */
+  /** Starts no further run. Resolves when the current run has ended. */
   async close(): Promise<void> {
     this.#closing.abort()
     clearTimeout(this.#timer)
@@ -38,7 +39,7 @@ export class Recurring {
 
   #schedule(): void {
     if (this.#closing.signal.aborted) return
-    const delayMs = this.#options.intervalMs * (1 - jitter + Math.random() * 2 * jitter)
+    const delayMs = this.#options.intervalMs * (1 - jitterShare + Math.random() * 2 * jitterShare)
     this.#timer = setTimeout(() => {
       this.#running = this.#run().finally(() => this.#schedule())
     }, delayMs)

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 
+/** Connection to a single Redis server, to the master of a Sentinel group, or to a Cluster. */
 export type RedisConnection = Redis | Cluster
 
-/** What a service decides about a connection; the rest is the same for all. */
+/** Options of a connection that differ between its users. */
 export interface ConnectionOptions
   extends Pick<
     RedisOptions,
@@ -15,19 +16,33 @@ export interface ConnectionOptions
     | 'maxRetriesPerRequest'
     | 'socketTimeout'
   > {
-  /** Lua scripts, called by name on the connection; without `numberOfKeys` each call gives it first. */
+  /**
+   * Lua scripts, which become methods of the connection. Without `numberOfKeys`, the first argument of each call is the number of
+   * keys.
+   */
   readonly scripts?: Record<string, { lua: string; numberOfKeys?: number; readOnly?: boolean }>
-  /** On a Cluster: subscribe with SSUBSCRIBE. */
+  /** Whether a Cluster connection subscribes with SSUBSCRIBE. Ignored by other connections. */
   readonly shardedSubscribers?: boolean
 }
 
+/** Longest time to establish a connection, and longest wait of {@link opened}. */
 const connectTimeoutMs = 5_000
+/** The delay of the n-th reconnection is this, doubled n times, and at most {@link maxReconnectMs}. */
+const reconnectBaseMs = 50
 const maxReconnectMs = 1_000
+/** Share of the delay that is random, so that gateways do not reconnect to a restarted Redis all at once. */
+const reconnectJitterShare = 0.5
+const defaultSentinelPort = 26_379
 
 /**
- * Connects to `redis://` or `rediss://`, to `redis+sentinel://[user:password@]host:port,host:port/master-name[?db=n]`, or to a Cluster
- * when several comma-separated nodes are named. Reconnects for ever, at least once a second. Errors of the connection arrive as
- * `error` events.
+ * Connects to Redis in the background. The URL is one of these:
+ * - `redis://host:port` or `rediss://host:port`: a single server.
+ * - `redis+sentinel://[user:password@]host:port,host:port/master-name[?db=n]`: the master of a Sentinel group.
+ * - several single-server URLs, separated by commas: nodes of a Cluster.
+ *
+ * The connection reconnects without limit, at least once a second. Its errors are `error` events.
+ *
+ * @throws Error for a malformed `redis+sentinel://` URL.
  */
 export function connectRedis(url: string, { shardedSubscribers, ...options }: ConnectionOptions): RedisConnection {
   const common = { connectTimeout: connectTimeoutMs, retryStrategy: reconnectDelayMs, reconnectOnError: isDemoted, ...options }
@@ -50,32 +65,36 @@ export function connectRedis(url: string, { shardedSubscribers, ...options }: Co
   })
 }
 
-/** Resolves when the connection can be used, or when the first attempt has failed or taken too long. */
+/** Resolves when the connection is ready, when it has failed, or after five seconds. Never rejects. */
 export async function opened(redis: RedisConnection): Promise<void> {
   if (redis.status !== 'ready') await once(redis, 'ready', { signal: AbortSignal.timeout(connectTimeoutMs) }).catch(() => {})
 }
 
-/** True when the URL names a Redis Cluster, where publications are sharded (SPUBLISH, SSUBSCRIBE). */
+/** Returns whether the URL names a Redis Cluster. Publications on a Cluster are sharded (SPUBLISH, SSUBSCRIBE). */
 export function isCluster(url: string): boolean {
   return url.includes(',') && !url.startsWith('redis+sentinel://')
 }
 
-// A master that was made a replica keeps its connections: the same address, asked anew, may lead to its successor.
+/**
+ * Returns whether to reconnect: a master that became a replica keeps its connections, and its address may now lead to the new
+ * master.
+ */
 function isDemoted({ message }: Error): boolean {
   return message.startsWith('READONLY')
 }
 
-// With jitter, so that a fleet of gateways does not come back to a restarted Redis in one instant.
 function reconnectDelayMs(attempt: number): number {
-  return Math.min(50 * 2 ** Math.min(attempt, 10), maxReconnectMs) * (0.5 + Math.random() / 2)
+  const delayMs = Math.min(reconnectBaseMs * 2 ** attempt, maxReconnectMs)
+  return delayMs * (1 - reconnectJitterShare * Math.random())
 }
 
+/** Returns the options of a `redis+sentinel://` URL. `URL` cannot parse several hosts, so they are replaced by one first. */
 function sentinel(url: string) {
   const match = /^redis\+sentinel:\/\/(?:[^@/]*@)?([^/]+)\/([^?]+)/.exec(url)
   if (!match) throw new Error('REDIS_URL: redis+sentinel:// needs host:port,host:port/master-name')
   const sentinels = (match[1] as string).split(',').map((node) => {
     const { hostname, port } = new URL(`redis://${node}`)
-    return { host: hostname, port: Number(port) || 26_379 }
+    return { host: hostname, port: Number(port) || defaultSentinelPort }
   })
   const address = new URL(url.replace(match[1] as string, 'sentinel'))
   return { sentinels, name: match[2], db: Number(address.searchParams.get('db') ?? 0), ...credentials(address) }

@@ -1,13 +1,13 @@
 import type { Log } from './log.ts'
 import { loggable } from './loggable.ts'
 
-/** Logs a failure that may repeat many times: once when it starts, and again only after a success or with another message. */
+/** Logs a failure that may repeat: the first time, and then only after a success or with another error message. */
 export class RepeatedFailure {
   readonly #log: Log
   readonly #event: string
   #message: string | undefined
 
-  /** `event`: the text of the log line, at level `warn`. */
+  /** `event` is the message of the log line, which has level `warn`. */
   constructor(log: Log, event: string) {
     this.#log = log
     this.#event = event
@@ -18,14 +18,14 @@ export class RepeatedFailure {
     return this.#message !== undefined
   }
 
-  /** Logs `error`, unless it is the failure that was logged last. */
+  /** Records a failure. Logs it unless its message is that of the previous failure. */
   failed(error: unknown): void {
     const { message } = error as Error
     if (message !== this.#message) this.#log.warn({ err: loggable(error) }, this.#event)
     this.#message = message
   }
 
-  /** The next failure is logged again. */
+  /** Records a success: the next failure is logged again. */
   succeeded(): void {
     this.#message = undefined
   }

@@ -4,17 +4,19 @@ import type { FastifyInstance } from 'fastify'
 import { ConfigError } from './config.ts'
 import type { Log } from './log.ts'
 
-/** A started service: `close` ends what was opened, in reverse. */
+/** A started service. */
 export interface RunningService {
   readonly log: Log
-  /** Longest time `close` may take, in ms; past it the process ends with exit code 1. */
+  /** Longest time that `close` may take, in ms. After it the process exits with code 1. */
   readonly closeTimeoutMs: number
+  /** Closes everything that was opened, in reverse order. */
   close(): Promise<void>
 }
 
 /**
- * Runs a service until SIGTERM or SIGINT, or an error nobody caught, then closes it. Exit code 0 after a signal, 1 after an
- * error. A second signal ends the process at once.
+ * Starts a service, and closes it on SIGTERM, SIGINT or an uncaught error. The process then exits with code 0 after a signal, and
+ * with 1 after an error. A second signal ends the process immediately. If `start` rejects, its error is printed to stderr and the
+ * process exits with code 1.
  */
 export async function run(start: () => Promise<RunningService>): Promise<void> {
   try {
@@ -34,13 +36,19 @@ export async function run(start: () => Promise<RunningService>): Promise<void> {
   }
 }
 
-/** Opens both ports of a service and says so in the line that operators and tests wait for. */
+/** Longest queue of connections that the process has not accepted yet. After an outage thousands of clients connect at once. */
+const listenBacklog = 4_096
+
+/**
+ * Listens on both ports of a service, ops port first, and logs `listening` with the ports. Operators and tests wait for that
+ * line.
+ */
 export async function listen(
   log: Log,
   { host, app, port, ops, opsPort }: { host: string; app: FastifyInstance; port: number; ops: FastifyInstance; opsPort: number },
 ): Promise<void> {
   await ops.listen({ host, port: opsPort })
-  await app.listen({ host, port, backlog: 4_096 })
+  await app.listen({ host, port, backlog: listenBacklog })
   log.info({ host, port: portOf(app), opsPort: portOf(ops) }, 'listening')
 }
 

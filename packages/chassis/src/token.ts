@@ -1,37 +1,24 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
-import { type Algorithm, createVerifier, TokenError } from 'fast-jwt'
 import { z } from 'zod'
 import { Jwks } from './jwks.ts'
+import { algorithmOf, openKeyVerifier, type TokenVerifier } from './token-verifier.ts'
 
-/** How tokens of one kind of caller are verified. Exactly one is set. */
+/** The key that verifies tokens of one kind of caller: an HMAC secret, a public key in PEM, or the URL of a JWKS (RFC 7517). */
 export type TokenKey = { readonly secret: string } | { readonly publicKey: string } | { readonly jwksUrl: string }
 
-/** The claims of a verified token. The object may be shared between calls: treat it as frozen. */
-export interface Claims {
-  readonly sub: string | number
-  /** Unix seconds. */
-  readonly exp: number
-  readonly scope?: string
-}
-
-/** A refusal is a value: `refused` says why in words fit for the caller, never a part of the token. */
-export type Verdict = { readonly claims: Claims; readonly refused?: undefined } | { readonly refused: string }
-
-export interface TokenVerifier {
-  /** A promise only where the key may have to be fetched. */
-  verify(token: string | undefined): Verdict | Promise<Verdict>
-}
-
-/** Only for a developer's own machine; {@link tokenVariables} refuses them when NODE_ENV=production. */
+/** Public secrets for development. {@link tokenKey} refuses them if NODE_ENV is `production`. */
 export const developmentSecrets = {
   member: 'tidings-development-member-secret-0123456789',
   service: 'tidings-development-service-secret-0123456789',
 } as const
 
+/** Shortest HMAC secret: as long as the hash (RFC 7518 §3.2). */
 const minSecretBytes = 32
-const believedMs = 10_000
 
-/** The three variables that say how tokens of one kind are verified, e.g. MEMBER_JWT_SECRET. */
+/**
+ * Schemas of the three variables that configure a key, for example MEMBER_JWT_SECRET. {@link tokenKey} selects the one that is
+ * set.
+ */
 export const tokenVariables = <P extends 'MEMBER' | 'SERVICE'>(prefix: P) =>
   ({
     [`${prefix}_JWT_SECRET`]: z
@@ -42,7 +29,10 @@ export const tokenVariables = <P extends 'MEMBER' | 'SERVICE'>(prefix: P) =>
     [`${prefix}_JWKS_URL`]: z.url({ protocol: /^https?$/ }).optional(),
   }) as Record<`${P}_JWT_SECRET` | `${P}_JWT_PUBLIC_KEY` | `${P}_JWKS_URL`, z.ZodOptional<z.ZodString>>
 
-/** Checks that exactly one way is given and that production does not run on a secret everybody knows. */
+/**
+ * Returns the key that `environment` configures. Adds an issue to `context` unless exactly one of the three variables is set, and
+ * if production uses a development secret; the result must not be used then.
+ */
 export function tokenKey(
   prefix: 'MEMBER' | 'SERVICE',
   environment: Readonly<Record<string, unknown>>,
@@ -57,68 +47,28 @@ export function tokenKey(
   if (given.length !== 1)
     refuse('JWT_SECRET', `set exactly one of ${prefix}_JWT_SECRET, ${prefix}_JWT_PUBLIC_KEY, ${prefix}_JWKS_URL`)
   else if (environment.NODE_ENV === 'production' && Object.values<string>(developmentSecrets).includes(secret))
-    refuse('JWT_SECRET', 'is the development secret, which everybody knows: not in production')
+    refuse('JWT_SECRET', 'is the public development secret, which is not allowed in production')
   if (given[0] === 'JWT_PUBLIC_KEY') return { publicKey: environment[`${prefix}_JWT_PUBLIC_KEY`] as string }
   if (given[0] === 'JWKS_URL') return { jwksUrl: environment[`${prefix}_JWKS_URL`] as string }
   return { secret }
 }
 
 /**
- * Verifies JWTs with the algorithm of our key, never the token's. `sub` and `exp` are required.
- * `cacheSize`: verified tokens remembered for a few seconds, for callers that send the same token again and again. Not for longer, so
- * that a key that is withdrawn is soon refused; expiry is always honoured.
- * `now`: a clock in ms for the age of fetched keys.
+ * Opens a verifier of JWTs (RFC 7519). The algorithm is that of the key, never the one that the token names. `sub` and `exp` are
+ * required.
+ *
+ * - `cacheSize`: number of verified tokens that are cached for ten seconds, for callers that send the same token with each
+ *   request. An expired token is refused even if it is cached. Default 0: no cache.
+ * - `now`: clock in ms, for the age of fetched keys.
+ *
+ * @throws Error for a public key that cannot be parsed or has an unsupported type.
  */
 export function openTokenVerifier(key: TokenKey, { cacheSize = 0, now = () => performance.now() } = {}): TokenVerifier {
-  if ('jwksUrl' in key) return new Jwks(key.jwksUrl, (publicKey) => keyVerifier(publicKey, cacheSize), now)
-  return keyVerifier('secret' in key ? key.secret : readPublicKey(key.publicKey), cacheSize)
+  if ('jwksUrl' in key) return new Jwks(key.jwksUrl, cacheSize, now)
+  return openKeyVerifier('secret' in key ? key.secret : readPublicKey(key.publicKey), cacheSize)
 }
 
-function keyVerifier(key: string | KeyObject, cacheSize: number): TokenVerifier {
-  const verifier = createVerifier({
-    key: typeof key === 'string' ? key : key.export({ type: 'spki', format: 'pem' }),
-    algorithms: [typeof key === 'string' ? 'HS256' : algorithmOf(key)],
-    requiredClaims: ['sub', 'exp'],
-    cache: cacheSize,
-    cacheTTL: believedMs,
-    // Hashing it first would cost more than it spares; what is kept of a token for so short a time is no secret from this process.
-    cacheKeyBuilder: (token: string) => token,
-  })
-  return {
-    verify(token) {
-      if (!token) return { refused: 'no token' }
-      try {
-        return { claims: verifier(token) as Claims }
-      } catch (error) {
-        if (error instanceof TokenError) return { refused: reasons[error.code] ?? 'the token is not valid' }
-        throw error
-      }
-    },
-  }
-}
-
-const reasons: Readonly<Record<string, string>> = {
-  [TokenError.codes.malformed]: 'the token is malformed',
-  [TokenError.codes.invalidType]: 'the token is malformed',
-  [TokenError.codes.invalidPayload]: 'the token is malformed',
-  [TokenError.codes.missingSignature]: 'the token is not signed',
-  [TokenError.codes.invalidAlgorithm]: 'the token is signed with another algorithm than is configured',
-  [TokenError.codes.invalidSignature]: 'the signature of the token is not valid',
-  [TokenError.codes.expired]: 'the token has expired',
-  [TokenError.codes.inactive]: 'the token is not valid yet',
-  [TokenError.codes.missingRequiredClaim]: 'the token lacks sub or exp',
-  [TokenError.codes.invalidClaimType]: 'a claim of the token has the wrong type',
-}
-
-/** The algorithm that belongs to a key (RFC 7518 §3.1, RFC 8037); throws for kinds we do not take. */
-function algorithmOf(key: KeyObject): Algorithm {
-  if (key.asymmetricKeyType === 'rsa') return 'RS256'
-  if (key.asymmetricKeyType === 'ed25519') return 'EdDSA'
-  if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'ES256'
-  throw new Error(`keys of type ${key.asymmetricKeyType} are not supported`)
-}
-
-// A PEM in an environment variable often has its line ends written as \n.
+/** Parses a PEM. In an environment variable its line ends are often written as `\n`. */
 function readPublicKey(pem: string): KeyObject {
   return createPublicKey(pem.replaceAll('\\n', '\n'))
 }

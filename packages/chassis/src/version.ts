@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** Version of the project, from the manifest of this package: all packages share one version. */
+/** Version of Tidings, from the package.json of this package. All packages have the same version. */
 export const version: string = readVersion()
 
 function readVersion(): string {

@@ -1,25 +1,26 @@
 import type { BroadcastMessage, NotificationMessage, ReadMessage, TaskAnnouncement, TaskMessage } from '@tidings/protocol'
 import { broadcastDestination, notificationDestination, readDestination } from '@tidings/protocol/destination'
-import { Renewal } from './connection/renewal.ts'
-import { SharedConnection, taskAnnouncementDestination, taskPrefix } from './connection/shared-connection.ts'
+import { SessionRenewal } from './connection/session-renewal.ts'
+import { SharedConnection } from './tab/shared-connection.ts'
+import { taskAnnouncementDestination, taskPrefix } from './tab/task-destination.ts'
 import { HttpApi } from './http-api.ts'
 import type { InboxItem } from './inbox/inbox.ts'
 import { LiveInbox } from './inbox/live-inbox.ts'
 import { settingsOf, type TidingsOptions } from './options.ts'
 import { showOnIcon } from './page/badge.ts'
-import { BrowserNotifications, lookingMs, requestPermission } from './page/browser-notification.ts'
-import { remind } from './page/remind.ts'
+import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
+import { wakeLeaderForRetry } from './page/retry-reminder.ts'
 import { showInTitle } from './page/title.ts'
-import { isLookedAt, onLeave, onWake } from './page/wake.ts'
+import { isFocused, onLeave, onWake } from './page/wake.ts'
 import { callAll } from './store.ts'
 import { LiveTasks } from './task/live-tasks.ts'
 import type { Tidings } from './tidings.ts'
 
-/** Makes the page's {@link Tidings}. Nothing happens before `start()`. */
+/** Creates the page's {@link Tidings}. Nothing happens before `start()`. Call it in a browser only. */
 export function createTidings(options: TidingsOptions = {}): Tidings {
   const settings = settingsOf(options)
   const listeners = new Set<(item: InboxItem) => void>()
-  const renewal = new Renewal(settings)
+  const renewal = new SessionRenewal(settings)
   const api = new HttpApi(settings, () => connection.renew())
   const tasks = new LiveTasks(
     { watch: (taskId, fresh) => connection.watch(taskId, fresh), unwatch: (taskId) => connection.unwatch(taskId) },
@@ -35,8 +36,8 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       return connection.leading
     },
     shareCount: (count) => connection.shareCount(count),
-    // The cookie is somebody else's than the connection: they have signed in since.
-    pageOf: (memberId) => {
+    // Another member has signed in since the connection was opened: the cookie of the HTTP API is newer.
+    pageRead(memberId) {
       if (connection.memberId !== undefined && connection.memberId !== memberId) connection.reopen()
     },
   })
@@ -47,7 +48,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     [readDestination]: (body) => inbox.wasRead(body as ReadMessage),
     [taskAnnouncementDestination]: (body) => tasks.announced(body as TaskAnnouncement),
   }
-  const connection = new SharedConnection(settings, api, renewal, () => isLookedAt() || undefined, {
+  const connection = new SharedConnection(settings, api, renewal, isFocused, {
     message(destination, body) {
       if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
       else handlers[destination]?.(body)
@@ -64,18 +65,17 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   })
   const notifications = new BrowserNotifications(
     settings,
-    async () => isLookedAt() || (await connection.ask('looking', lookingMs)),
+    async () => isFocused() || (await connection.ask('looking', focusTimeoutMs)),
   )
 
-  let endings: (() => void)[] | undefined
   const unreadCount = () => inbox.getSnapshot().unreadCount
-  const begin = (): (() => void)[] => [
+  const attach = (): (() => void)[] => [
     onWake(() => connection.wake()),
     onLeave(
       () => void connection.stop(),
       () => connection.start(),
     ),
-    remind({ state: connection.state, wake: () => connection.wake() }),
+    wakeLeaderForRetry({ state: connection.state, wake: () => connection.wake() }),
     connection.state.subscribe(() => {
       if (connection.state.getSnapshot().status !== 'connected') return
       inbox.connected(connection.memberId)
@@ -84,16 +84,18 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     settings.updateTitle ? showInTitle(unreadCount, inbox.subscribe) : () => {},
     settings.updateBadge ? showOnIcon(unreadCount, inbox.subscribe) : () => {},
   ]
+  /** Undo `attach`; undefined while stopped. */
+  let detachers: (() => void)[] | undefined
 
   return {
     start() {
-      endings ??= begin()
+      detachers ??= attach()
       inbox.start()
       connection.start()
     },
     async stop() {
-      for (const end of endings ?? []) end()
-      endings = undefined
+      for (const detach of detachers ?? []) detach()
+      detachers = undefined
       inbox.stop()
       tasks.stop()
       await connection.stop()
@@ -101,6 +103,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     connection: connection.state,
     inbox,
     onNotification(listener) {
+      // A function of its own for each call: the same listener may be added twice.
       const entry = (item: InboxItem) => listener(item)
       listeners.add(entry)
       return () => void listeners.delete(entry)

@@ -1,26 +1,26 @@
 import type { Settings } from './options.ts'
 
-/** What the HTTP API answered; `status` 0: nobody answered. */
-export type Answer<T> =
+/** Result of an HTTP call. `status` is 0 when there was no response. */
+export type ApiResult<T> =
   | { readonly ok: true; readonly body: T }
   | { readonly ok: false; readonly status: number; readonly detail: string }
 
-/** notify-api with the member's cookie (PROTOCOL.md §4). */
+/** Calls notify-api with the member's cookie (PROTOCOL.md §4). No call rejects. */
 export class HttpApi {
   readonly #settings: Pick<Settings, 'apiUrl' | 'requestTimeoutMs'>
   readonly #renew: () => Promise<boolean>
 
-  /** `renew` is called when the cookie was refused; the call is made once more when it answers true. */
+  /** `renew` is called when the cookie is refused. The call is repeated once when it resolves to true. */
   constructor(settings: Pick<Settings, 'apiUrl' | 'requestTimeoutMs'>, renew: () => Promise<boolean>) {
     this.#settings = settings
     this.#renew = renew
   }
 
-  get<T>(path: string): Promise<Answer<T>> {
+  get<T>(path: string): Promise<ApiResult<T>> {
     return this.#call<T>(path, {})
   }
 
-  post<T>(path: string, body: object = {}): Promise<Answer<T>> {
+  post<T>(path: string, body: object = {}): Promise<ApiResult<T>> {
     return this.#call<T>(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -28,20 +28,20 @@ export class HttpApi {
     })
   }
 
-  /** How the API takes the cookie just now; nothing is renewed. */
+  /** Checks whether the API accepts the cookie, without renewing it. */
   async probe(): Promise<'accepted' | 'unauthorized' | 'unreachable'> {
-    const answer = await this.#once('/notification/unread-count', {})
-    if (answer.ok || (answer.status !== 401 && answer.status > 0 && answer.status < 500)) return 'accepted'
-    return answer.status === 401 ? 'unauthorized' : 'unreachable'
+    const result = await this.#send('/notification/unread-count', {})
+    if (result.ok || (result.status !== 401 && result.status > 0 && result.status < 500)) return 'accepted'
+    return result.status === 401 ? 'unauthorized' : 'unreachable'
   }
 
-  async #call<T>(path: string, init: RequestInit): Promise<Answer<T>> {
-    const answer = await this.#once<T>(path, init)
-    if (answer.ok || answer.status !== 401 || !(await this.#renew())) return answer
-    return this.#once<T>(path, init)
+  async #call<T>(path: string, init: RequestInit): Promise<ApiResult<T>> {
+    const result = await this.#send<T>(path, init)
+    if (result.ok || result.status !== 401 || !(await this.#renew())) return result
+    return this.#send<T>(path, init)
   }
 
-  async #once<T>(path: string, init: RequestInit): Promise<Answer<T>> {
+  async #send<T>(path: string, init: RequestInit): Promise<ApiResult<T>> {
     const { apiUrl, requestTimeoutMs } = this.#settings
     try {
       const response = await fetch(apiUrl + path, {
@@ -59,7 +59,7 @@ export class HttpApi {
   }
 }
 
-/** Of a problem (RFC 9457). */
+/** Returns the text of a problem (RFC 9457). */
 function detailOf(body: unknown): string | undefined {
   const { detail, title } = (body ?? {}) as { detail?: unknown; title?: unknown }
   return [detail, title].find((text) => typeof text === 'string')

@@ -1,46 +1,46 @@
 import type { InboxItem } from './inbox/inbox.ts'
 import { plainTitle } from './page/title.ts'
 
-/** Every option may be left out. */
+/** All options may be omitted. */
 export interface TidingsOptions {
-  /** The gateway. Default: `/ws` of the page's own origin. */
+  /** URL of the gateway. Default: `/ws` of the page's own origin. */
   readonly url?: string
-  /** notify-api, without a slash at the end. Default: the page's own origin. */
+  /** Base URL of notify-api, without a trailing slash. Default: the page's own origin. */
   readonly apiUrl?: string
   /**
-   * Renews the cookie, before it ends and when it is refused. False: it cannot be renewed, and the state becomes `unauthorized`. A
-   * rejection counts as 'not now' and is tried again. Called in one tab at a time. Default: none, as if it answered false.
+   * Renews the cookie. Called before the token expires and when it is refused, in one tab at a time. Resolve to false when the cookie
+   * cannot be renewed: the state becomes `unauthorized`. A rejection is retried. Default: none, as if it resolved to false.
    */
   readonly refreshSession?: () => Promise<boolean>
-  /** How long before its end the token is renewed, at most; half of its remaining time when that is shorter. Default: 60,000. */
+  /** How long before it expires the token is renewed, but no more than half of its remaining time. Default: 60,000. */
   readonly renewBeforeMs?: number
-  /** One connection for all tabs of the origin. Default: true. */
+  /** Whether all tabs of the origin share one connection. Default: true. */
   readonly shareConnection?: boolean
-  /** Keeps apart what several members share who use one browser: tabs share a connection only within a scope. Default: `''`. */
+  /** Tabs share a connection only within one scope. Set it to the member's id where several members use one browser. Default: `''`. */
   readonly scope?: string
-  /** The first reconnect comes within this time, each further one within twice as much. Default: 1,000. */
+  /** Longest delay of the first reconnect. It doubles with each failure. Default: 1,000. */
   readonly reconnectBaseMs?: number
-  /** No reconnect is put off longer than this. Default: 30,000. */
+  /** Longest delay of any reconnect, unless a gateway announces a longer one. Default: 30,000. */
   readonly reconnectMaxMs?: number
-  /** An attempt to connect is given up after this time. Default: 10,000. */
+  /** Timeout of an attempt to connect. Default: 10,000. */
   readonly connectTimeoutMs?: number
-  /** A call of the HTTP API is given up after this time. Default: 15,000. */
+  /** Timeout of a call of the HTTP API, and of `refreshSession`. Default: 15,000. */
   readonly requestTimeoutMs?: number
-  /** Notifications in a page of the inbox, 1 to 100. Default: 20. */
+  /** Notifications per page of the inbox, 1 to 100. Default: 20. */
   readonly pageSize?: number
-  /** Shows notifications of the browser while no tab is looked at, once `requestPermission()` was granted. Default: true. */
+  /** Shows notifications of the browser while no tab is focused, once permission was granted. Default: true. */
   readonly browserNotifications?: boolean
-  /** What a browser notification says. Default: the page's title, and the message. */
+  /** Returns the content of a browser notification. Default: the page's title, and the message. */
   readonly describe?: (item: InboxItem) => { readonly title: string; readonly body?: string; readonly icon?: string }
-  /** Where a click on a browser notification leads. Default: `location.assign(redirectPath)`. */
+  /** Called when a browser notification is clicked. Default: `location.assign(redirectPath)`. */
   readonly open?: (redirectPath: string) => void
-  /** Puts the unread count before the page's title, as in `(3) Orders`. Default: false. */
+  /** Shows the unread count before the page's title, as in `(3) Orders`. Default: false. */
   readonly updateTitle?: boolean
-  /** Puts the unread count on the installed app's icon. Default: false. */
+  /** Shows the unread count on the icon of the installed app. Default: false. */
   readonly updateBadge?: boolean
 }
 
-/** Options with their defaults filled in. */
+/** The options, with defaults for those that were omitted. */
 export interface Settings extends Required<Omit<TidingsOptions, 'refreshSession'>> {
   readonly refreshSession?: () => Promise<boolean>
 }
@@ -63,11 +63,11 @@ export function settingsOf(options: TidingsOptions): Settings {
     open: (path) => location.assign(path),
     updateTitle: false,
     updateBadge: false,
-    ...given(options),
+    ...definedOf(options),
   }
 }
 
-/** An option that is undefined was left out. */
-function given(options: TidingsOptions): TidingsOptions {
+/** Drops options that are undefined, so that they do not replace a default. */
+function definedOf(options: TidingsOptions): TidingsOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }

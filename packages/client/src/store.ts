@@ -1,10 +1,10 @@
 /**
- * A value that changes over time. Snapshots are immutable, and the same object until something changed: it fits React's
- * `useSyncExternalStore`, and Svelte, Vue and signals need three lines (README). Both functions may be taken off it.
+ * A value that changes over time. A snapshot is immutable, and the same object until the value changes, as React's
+ * `useSyncExternalStore` requires; the README shows Svelte and Vue. Both functions work without `this`.
  */
 export interface Store<T> {
   readonly getSnapshot: () => T
-  /** Calls `listener` after each change. The returned function ends that. */
+  /** Calls `listener` after each change. Returns a function that unsubscribes. */
   readonly subscribe: (listener: () => void) => () => void
 }
 
@@ -20,7 +20,7 @@ export class Cell<T> implements Store<T> {
   readonly getSnapshot = (): T => this.#value
 
   readonly subscribe = (listener: () => void): (() => void) => {
-    // A wrapper of its own: the same function may subscribe twice.
+    // A function of its own for each call: the same listener may subscribe twice.
     const entry = () => listener()
     this.#listeners.add(entry)
     return () => void this.#listeners.delete(entry)
@@ -33,7 +33,7 @@ export class Cell<T> implements Store<T> {
   }
 }
 
-/** Calls them all. What one of them throws is reported to the page, as from an event listener; it stops neither the others nor us. */
+/** Calls all listeners. An error in one of them is reported to the page, as from an event listener, and does not stop the others. */
 export function callAll<T extends readonly unknown[]>(listeners: Iterable<(...args: T) => void>, ...args: T): void {
   for (const listener of listeners) {
     try {

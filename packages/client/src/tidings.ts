@@ -3,19 +3,19 @@ import type { Inbox, InboxItem } from './inbox/inbox.ts'
 import type { Store } from './store.ts'
 import type { TaskHandle, TasksState } from './task/task.ts'
 
-/** What a page holds: one for each page, made by `createTidings`. */
+/** The connection, inbox and tasks of one page, made by `createTidings`. A page needs one. */
 export interface Tidings {
-  /** Connects, and goes on doing so. Also what a person's click calls when the state is `unauthorized` or `stopped`. */
+  /** Connects, and keeps reconnecting. Call it again, for instance after a click, when the state is `unauthorized` or `stopped`. */
   readonly start: () => void
-  /** Ends what this tab does. Another tab takes over the connection, if there is one. */
+  /** Stops this tab. If it holds the connection, another tab takes it over. */
   readonly stop: () => Promise<void>
   readonly connection: Store<ConnectionState>
   readonly inbox: Inbox
-  /** Calls `listener` for each notification that arrives from now on, once, in every tab. The returned function ends that. */
+  /** Calls `listener` once for each notification that arrives from now on, in every tab. Returns a function that unsubscribes. */
   readonly onNotification: (listener: (notification: InboxItem) => void) => () => void
-  /** The same handle for the same id. */
+  /** Returns the same handle for the same id. @throws TypeError when the id cannot be a task's. */
   readonly task: (taskId: string) => TaskHandle
   readonly tasks: Store<TasksState>
-  /** Asks the person whether the browser may show notifications. Call it from a click: browsers refuse or hide it otherwise. */
+  /** Asks the user whether the browser may show notifications. Call it from a click: browsers refuse or hide the prompt otherwise. */
   readonly requestPermission: () => Promise<NotificationPermission>
 }

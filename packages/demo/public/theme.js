@@ -1,7 +1,8 @@
-// Before the first paint, so that a chosen theme never flashes as the other one. A file of its own: the page needs no inline script.
+// Sets the theme before the first paint, so that the page does not flash in the other one. It is a separate file, so that a
+// Content-Security-Policy can forbid inline scripts.
 try {
   const theme = localStorage.getItem('tidings.theme')
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme
 } catch {
-  // Storage is switched off: the system's theme it is.
+  // Storage is disabled: the theme of the system applies.
 }

@@ -1,11 +1,10 @@
 import { createRoot } from 'react-dom/client'
-import { installLine } from './break/line.ts'
+import { installNetworkFaults } from './break/network-fault.ts'
 import { Page } from './page/page.tsx'
 import './style/token.css'
 import './style/base.css'
 import './style/control.css'
 
-// Before anything connects.
-installLine()
+installNetworkFaults()
 const root = document.getElementById('root')
 if (root) createRoot(root).render(<Page />)

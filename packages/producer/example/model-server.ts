@@ -2,12 +2,16 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface ModelServerOptions {
+  /** Default: a free one. */
   readonly port?: number
   readonly tokens?: number
   readonly tokensPerSecond?: number
 }
 
-/** A server that speaks the wire of a streamed chat completion, with a generated answer: a stand-in for a model, for tests and demos. */
+/**
+ * Starts a stand-in for a model server, for tests and demos: it streams a generated answer in the format of an OpenAI-compatible chat
+ * completion.
+ */
 export async function startModelServer({ port = 0, tokens = 5_000, tokensPerSecond = 150 }: ModelServerOptions = {}): Promise<{
   readonly url: string
   close(): void
@@ -28,7 +32,7 @@ export async function startModelServer({ port = 0, tokens = 5_000, tokensPerSeco
   }
 }
 
-/** The same for the same number of tokens, so that whoever has it can be compared with it. */
+/** Returns the answer that the server streams: always the same for one `count`, so that a test can compare it with what arrived. */
 export function generatedTokens(count: number): string[] {
   return Array.from({ length: count }, (_, index) => {
     const word = words[(index * 7 + Math.floor(index / words.length)) % words.length] as string

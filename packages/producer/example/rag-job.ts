@@ -3,11 +3,11 @@ import { openAiStream, runTask, type TaskOptions } from '@tidings/producer'
 export interface Question {
   readonly memberId: number
   readonly question: string
-  /** Made by the page that asks, so that its stop button works from the first moment. */
+  /** A UUID made by the page, so that it can cancel the task at once. */
   readonly taskId?: string
 }
 
-/** Answers a member's question from documents: the whole of what a backend does. Ends as `succeeded`, `failed` or `cancelled`. */
+/** Answers a member's question from documents: everything that a backend has to do. Returns the status in which the task ended. */
 export function answerQuestion(
   { memberId, question, taskId }: Question,
   { modelUrl, search, ...tidings }: Pick<TaskOptions, 'url' | 'token'> & { modelUrl: string; search: Search },

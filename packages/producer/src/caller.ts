@@ -1,19 +1,19 @@
-import { Patience, Unanswered } from './patience.ts'
 import { refusalOf } from './problem.ts'
+import { RetryWindow, Unavailable } from './retry-window.ts'
 
 export interface CallerOptions {
-  /** Of notify-api: `http://notify-api:8081`. */
+  /** Base URL of notify-api: `http://notify-api:8081`. */
   readonly url: string
-  /** A service token with the scope `task:write`; a function when it has to be renewed. */
+  /** A service token with the scope `task:write`, or a function that returns one when tokens have to be renewed. */
   readonly token: string | (() => string | Promise<string>)
-  /** How long a call is repeated while notify-api or what it stands on is away, in ms. */
+  /** How long a call is retried while notify-api, MySQL or Redis is unavailable. Default: 60,000. */
   readonly patienceMs?: number | undefined
 }
 
-const defaultPatienceMs = 60_000
-const answerMs = 10_000
+const defaultRetryWindowMs = 60_000
+const requestTimeoutMs = 10_000
 
-/** Calls notify-api, and repeats what came to nothing. Every call it makes may be repeated without harm. */
+/** Calls notify-api, and retries calls that fail for the moment. Each call is idempotent. */
 export class Caller {
   readonly #options: CallerOptions
 
@@ -21,18 +21,19 @@ export class Caller {
     this.#options = options
   }
 
-  /** @throws TaskRefused, or the last error when patience is at its end. */
-  async call<Answer>(path: string, body?: unknown): Promise<Answer> {
-    const patience = this.patience()
+  /** @throws TaskRefused, or the last error when retrying has not helped within `patienceMs`. */
+  async call<Body>(path: string, body?: unknown): Promise<Body> {
+    const retries = this.retryWindow()
     for (;;) {
       try {
-        return await this.#attempt<Answer>(path, body)
+        return await this.#attempt<Body>(path, body)
       } catch (error) {
-        await patience.after(error)
+        await retries.waitAfter(error)
       }
     }
   }
 
+  /** Sends one request with the service token. Not retried, and without a timeout. */
   async fetch(
     path: string,
     { headers, ...init }: Omit<RequestInit, 'headers'> & { headers: Record<string, string> },
@@ -42,17 +43,17 @@ export class Caller {
     return fetch(new URL(path, url), { ...init, headers: { ...headers, authorization: `Bearer ${bearer}` } })
   }
 
-  patience(): Patience {
-    return new Patience(this.#options.patienceMs ?? defaultPatienceMs)
+  retryWindow(): RetryWindow {
+    return new RetryWindow(this.#options.patienceMs ?? defaultRetryWindowMs)
   }
 
-  async #attempt<Answer>(path: string, body: unknown): Promise<Answer> {
+  async #attempt<Body>(path: string, body: unknown): Promise<Body> {
     const response = await this.fetch(path, {
       ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
       headers: { 'content-type': 'application/json' },
-      signal: AbortSignal.timeout(answerMs),
+      signal: AbortSignal.timeout(requestTimeoutMs),
     })
-    if (response.ok) return (await response.json()) as Answer
-    throw (await refusalOf(response)) ?? new Unanswered(`${path} answered ${response.status}`)
+    if (response.ok) return (await response.json()) as Body
+    throw (await refusalOf(response)) ?? new Unavailable(`notify-api responded to ${path} with status ${response.status}`)
   }
 }

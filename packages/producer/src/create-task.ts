@@ -1,30 +1,38 @@
 import { randomUUID } from 'node:crypto'
 import { Caller, type CallerOptions } from './caller.ts'
-import { TaskOver } from './problem.ts'
+import { TaskOver, taskIsOver, taskOverWithStatus } from './problem.ts'
 import { type FinishOptions, Task } from './task.ts'
+
+/** Longest error text that is sent, in characters. notify-api accepts 4,000. */
+const maxErrorLength = 4_000
 
 export interface TaskOptions extends CallerOptions {
   readonly memberId: number
-  /** What kind of work it is: `chat`, `report.export`. */
+  /** The kind of work, such as `chat` or `report.export`. */
   readonly kind: string
   readonly title?: string | undefined
-  /** A UUID that the page made, so that it can cancel before the task exists. */
+  /** A UUID made by the page, so that it can cancel the task before it exists. Default: a new one. */
   readonly taskId?: string | undefined
 }
 
-/** Tells a member's devices that something has begun. @throws TaskOver when the member cancelled it before it began. */
+/**
+ * Creates a task, which is announced to the member's devices. The caller ends it with `finish` or `release`.
+ *
+ * @throws TaskOver when the member cancelled it before it was created.
+ */
 export async function createTask({ memberId, kind, title, taskId = randomUUID(), ...options }: TaskOptions): Promise<Task> {
   const caller = new Caller(options)
   const created = await caller.call<{ status: string; leaseSeconds: number }>('/task', { taskId, memberId, kind, title })
-  if (created.status !== 'queued' && created.status !== 'running') {
-    throw new TaskOver({ type: '/task-over', status: 409, title: `The task is ${created.status}.`, taskStatus: created.status })
-  }
+  if (taskIsOver(created.status)) throw taskOverWithStatus(created.status)
   return new Task(caller, taskId, created.leaseSeconds)
 }
 
 /**
- * A task from its beginning to its end: succeeded with what `work` answers, failed when it throws. When the member cancels, `work` sees
- * its calls throw and `task.signal` abort. Answers how it ended.
+ * Creates a task, runs `work`, and finishes the task: as `succeeded` with what `work` returns, as `failed` when it throws. When the
+ * member cancels, `task.signal` aborts and calls on the task throw `TaskOver`.
+ *
+ * @returns the status in which the task ended.
+ * @throws what `work` throws, unless the task was over by then.
  */
 export async function runTask(
   options: TaskOptions,
@@ -39,7 +47,7 @@ export async function runTask(
   } catch (error) {
     if (error instanceof TaskOver) return error.status
     if (task?.signal.aborted) return (task.signal.reason as TaskOver).status
-    await task?.finish({ status: 'failed', error: error instanceof Error ? error.message.slice(0, 4_000) : 'failed' })
+    await task?.finish({ status: 'failed', error: error instanceof Error ? error.message.slice(0, maxErrorLength) : 'failed' })
     throw error
   } finally {
     task?.release()

@@ -40,29 +40,32 @@ const whole = {
   usage: { completion_tokens: 2 },
 }
 
-test.each(['\n', '\r\n', '\r'])('reads tokens, sources and end with %j, cut at every size', async (lineEnd) => {
-  const text = events
-    .map((event) => `${event}\n\n`)
-    .join('')
-    .replaceAll('\n', lineEnd)
-  for (let size = 1; size < 80; size++) expect(await read(text, size)).toEqual(whole)
-  expect(await read(text.trimEnd())).toEqual(whole)
-})
+test.each(['\n', '\r\n', '\r'])(
+  'reads tokens, sources, finish reason and usage with line ending %j, cut at every size',
+  async (lineEnd) => {
+    const text = events
+      .map((event) => `${event}\n\n`)
+      .join('')
+      .replaceAll('\n', lineEnd)
+    for (let size = 1; size < 80; size++) expect(await read(text, size)).toEqual(whole)
+    expect(await read(text.trimEnd())).toEqual(whole)
+  },
+)
 
-test('citations of others than OpenAI are sources as well', async () => {
+test('reads citations of servers other than OpenAI as sources', async () => {
   const { sources } = await read('data: {"citations":["https://a.example"],"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n')
   expect(sources).toEqual([{ url: 'https://a.example' }])
 })
 
 test.each([
   ['an error object', `${chunk({ content: 'a' })}\n\ndata: {"error":{"message":"overloaded"}}\n\n`, 'overloaded'],
-  ['no end', `${chunk({ content: 'a' })}\n\n`, 'broke off'],
-  ['no JSON', 'data: <html>\n\n', 'no JSON'],
-])('a stream with %s is an error', async (_case, text, message) => {
+  ['no finish reason', `${chunk({ content: 'a' })}\n\n`, 'ended before'],
+  ['invalid JSON', 'data: <html>\n\n', 'invalid JSON'],
+])('throws on a stream with %s', async (_case, text, message) => {
   await expect(read(text)).rejects.toThrow(message)
 })
 
-test('an answer that is no success is an error that says why', async () => {
+test('throws ModelError when the response is not ok', async () => {
   const stream = openAiStream(new Response('{"error":"no such model"}', { status: 404 }))
   await expect(stream[Symbol.asyncIterator]().next()).rejects.toThrow(ModelError)
 })

@@ -1,7 +1,7 @@
-/** A place that an answer rests on, as the model's server tells it. */
+/** A source that the answer cites, in the form the model server sends. */
 export type AnswerSource = Readonly<Record<string, unknown>>
 
-/** The model's server says that something went wrong, or breaks off. What came before it was given. */
+/** The model server reported an error, or its stream ended early. The tokens before it were yielded. */
 export class ModelError extends Error {
   override readonly name = 'ModelError'
 }
@@ -16,23 +16,26 @@ interface Chunk {
   readonly error?: { readonly message?: string } | string
 }
 
-/** What a chat completion is besides its tokens; complete once those have been read. */
+/** The tokens of a chat completion. The other fields are complete when all tokens have been read. */
 export interface OpenAiStream extends AsyncIterable<string> {
-  /** `annotations` of OpenAI, `citations` of others. */
+  /** From `annotations` (OpenAI) or `citations` (other servers). */
   readonly sources: readonly AnswerSource[]
-  /** `stop`, `length`, … */
+  /** Such as `stop` or `length`. */
   readonly finishReason: string | undefined
   readonly usage: Readonly<Record<string, unknown>> | undefined
 }
 
-/** Longest line that is believed to be one; a server that sends more is not what it should be. */
+/** Longest line that is accepted, in characters. */
 const maxLineLength = 1_048_576
+/** How much of an error response is quoted, in characters. */
+const maxQuotedLength = 200
 
 /**
- * The tokens of a chat completion with `stream: true`, as OpenAI and everything compatible with it sends them: `text/event-stream`, one
- * JSON object for each `data:`, `[DONE]` at the end. To be read once.
+ * Reads the tokens of a chat completion with `stream: true`, as OpenAI and compatible servers send them: `text/event-stream`, one JSON
+ * object in each `data:`, `[DONE]` at the end. Can be iterated once.
  *
- * @throws ModelError when the answer is no success, on an error in the stream, and when it ends without an end.
+ * Iterating throws `ModelError` when the response is not ok, when the stream reports an error, and when it ends before the completion
+ * has finished.
  */
 export function openAiStream(response: Response): OpenAiStream {
   return new ChatCompletion(response)
@@ -50,22 +53,26 @@ class ChatCompletion implements OpenAiStream {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<string, void> {
     if (!this.#response.ok || !this.#response.body) {
-      throw new ModelError(`the model's server answered ${this.#response.status}: ${(await this.#response.text()).slice(0, 200)}`)
+      throw new ModelError(
+        `the model server responded with ${this.#response.status}: ${(await this.#response.text()).slice(0, maxQuotedLength)}`,
+      )
     }
     for await (const data of eventData(this.#response.body)) {
       if (data === '[DONE]') return
       yield* this.#take(parse(data))
     }
-    // Some servers leave out [DONE]. Without a reason to finish either, the connection was lost.
-    if (this.finishReason === undefined) throw new ModelError('the answer broke off')
+    // Some servers leave out [DONE]. Without a finish reason either, the connection was lost.
+    if (this.finishReason === undefined) throw new ModelError('the stream ended before the answer was complete')
   }
 
   *#take(chunk: Chunk): Generator<string, void> {
     if (chunk.error !== undefined) {
-      throw new ModelError(typeof chunk.error === 'string' ? chunk.error : (chunk.error.message ?? 'the model failed'))
+      throw new ModelError(
+        typeof chunk.error === 'string' ? chunk.error : (chunk.error.message ?? 'the model server reported an error'),
+      )
     }
     if (chunk.usage) this.usage = chunk.usage
-    // The whole list comes with each chunk.
+    // Each chunk carries the whole list.
     if (chunk.citations) this.sources = chunk.citations.map((source) => (typeof source === 'string' ? { url: source } : source))
     const choice = chunk.choices?.[0]
     if (choice?.delta?.annotations) this.sources.push(...choice.delta.annotations)
@@ -78,11 +85,11 @@ function parse(data: string): Chunk {
   try {
     return JSON.parse(data) as Chunk
   } catch {
-    throw new ModelError('the model’s server sent something that is no JSON')
+    throw new ModelError('the model server sent invalid JSON')
   }
 }
 
-/** The `data` of each event, cut anywhere (HTML standard, 9.2.6). */
+/** Yields the `data` of each event (HTML standard, 9.2.6). Chunks may be cut anywhere. */
 async function* eventData(body: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
   let lines: string[] = []
   for await (const line of linesOf(body)) {
@@ -93,21 +100,21 @@ async function* eventData(body: ReadableStream<Uint8Array>): AsyncGenerator<stri
       lines.push(line.slice(line[5] === ' ' ? 6 : 5))
     }
   }
-  // An event that its blank line did not follow is not whole, except for servers that leave out the last one.
+  // The standard discards an event without its blank line. Some servers leave out the last one, so it is kept.
   if (lines.length > 0) yield lines.join('\n')
 }
 
-/** Ends of line are CR LF, LF or CR. */
+/** Yields lines, which end with CR LF, LF or CR. */
 async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder()
-  let held = ''
+  let rest = ''
   for await (const bytes of body) {
-    held += decoder.decode(bytes, { stream: true })
-    const lines = held.split(/\r\n|\n|\r(?!$)/)
-    held = lines.pop() ?? ''
-    if (held.length > maxLineLength) throw new ModelError('the model’s server sent a line without end')
+    rest += decoder.decode(bytes, { stream: true })
+    const lines = rest.split(/\r\n|\n|\r(?!$)/)
+    rest = lines.pop() ?? ''
+    if (rest.length > maxLineLength) throw new ModelError(`the model server sent a line longer than ${maxLineLength} characters`)
     yield* lines
   }
-  const last = held + decoder.decode()
+  const last = rest + decoder.decode()
   if (last !== '') yield* last.replace(/\r$/, '\n').split('\n')
 }

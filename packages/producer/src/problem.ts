@@ -1,16 +1,16 @@
-/** What notify-api answers when it refuses (RFC 9457). */
+/** A refusal of notify-api (RFC 9457). */
 export interface Problem {
   readonly type: string
   readonly status: number
   readonly title: string
   readonly detail?: string
-  /** How the task ended. */
+  /** The status in which the task ended. */
   readonly taskStatus?: string
-  /** Where its text ends. */
+  /** Length of the stored text, in bytes of UTF-8. */
   readonly textBytes?: number
 }
 
-/** notify-api refuses, and would again. */
+/** notify-api refused a call. A retry would be refused as well. */
 export class TaskRefused extends Error {
   override readonly name: string = 'TaskRefused'
   readonly problem: Problem
@@ -21,7 +21,7 @@ export class TaskRefused extends Error {
   }
 }
 
-/** The task is over: stop working. `status` is `cancelled` when its member does not want it any more. */
+/** The task has ended: stop working. `status` is `cancelled` when the member cancelled it. */
 export class TaskOver extends TaskRefused {
   override readonly name = 'TaskOver'
   readonly status: string
@@ -36,12 +36,26 @@ export class TaskOver extends TaskRefused {
   }
 }
 
-/** Of an answer that is no success. Undefined when the same may well succeed later. */
+/** Makes the error for a task whose status was read, rather than refused by notify-api. */
+export function taskOverWithStatus(status: string): TaskOver {
+  return new TaskOver({ type: '/task-over', status: 409, title: `The task is ${status}.`, taskStatus: status })
+}
+
+export function taskIsOver(status: string): boolean {
+  return status !== 'queued' && status !== 'running'
+}
+
+/** Returns the refusal in a response that is not ok; undefined when the same call may succeed later. */
 export async function refusalOf(response: Response): Promise<TaskRefused | undefined> {
   const text = await response.text()
   if (response.status >= 500 || response.status === 429 || response.status === 408) return undefined
   const problem = problemOf(response, text)
   return problem.type.endsWith('/task-over') ? new TaskOver(problem) : new TaskRefused(problem)
+}
+
+/** True when notify-api has another amount of text than the offset of the call assumed (PROTOCOL.md §4). */
+export function isTextOffset({ type }: Problem): boolean {
+  return type.endsWith('/text-offset')
 }
 
 function problemOf(response: Response, text: string): Problem {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { TaskText } from './task-text.ts'
 
-test('every byte can be had again, and half a character waits for its other half', () => {
+test('returns the bytes after any offset, and keeps a high surrogate until its low surrogate is added', () => {
   const whole = '가 👋🏽 é done'
   const text = new TaskText()
   for (let index = 0; index < whole.length; index++) text.add(whole[index] as string)

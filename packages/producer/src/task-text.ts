@@ -1,24 +1,24 @@
 /**
- * The text of a task as its producer knows it: all of it, so that whatever got lost on the way can be sent again from any byte. It is
- * bounded by what notify-api takes (MAX_TASK_TEXT_BYTES).
+ * The whole text of a task, kept so that it can be sent again from any byte. notify-api limits its size (MAX_TASK_TEXT_BYTES).
  */
 export class TaskText {
   readonly #encoder = new TextEncoder()
   readonly #parts: Uint8Array[] = []
   #bytes = 0
-  #held = ''
+  /** A high surrogate at the end of the text, until its low surrogate is added: tokens may be cut anywhere. */
+  #highSurrogate = ''
   #wake: (() => void) | undefined
 
+  /** Length in bytes of UTF-8. */
   get bytes(): number {
     return this.#bytes
   }
 
   add(text: string): void {
-    // Half a character waits for its other half: tokens may be cut anywhere.
-    const whole = this.#held + text
+    const whole = this.#highSurrogate + text
     const last = whole.charCodeAt(whole.length - 1)
     const end = last >= 0xd800 && last <= 0xdbff ? whole.length - 1 : whole.length
-    this.#held = whole.slice(end)
+    this.#highSurrogate = whole.slice(end)
     if (end === 0) return
     const part = this.#encoder.encode(whole.slice(0, end))
     this.#parts.push(part)
@@ -26,11 +26,11 @@ export class TaskText {
     this.wake()
   }
 
-  /** What there is after this many bytes; empty when there is nothing yet. */
+  /** Returns the bytes after `offset`; empty when there are none yet. */
   after(offset: number): Uint8Array {
     const missing: Uint8Array[] = []
     let end = this.#bytes
-    // From the newest back: nearly always it is the last few.
+    // From the newest part backwards: nearly always only the last few are missing.
     for (let index = this.#parts.length - 1; index >= 0 && end > offset; index--) {
       const part = this.#parts[index] as Uint8Array
       const start = end - part.length
@@ -40,7 +40,7 @@ export class TaskText {
     return missing.length === 1 ? (missing[0] as Uint8Array) : Buffer.concat(missing)
   }
 
-  /** Resolves at the next addition, or when somebody is woken otherwise. */
+  /** Resolves at the next `add` or `wake`. */
   changed(): Promise<void> {
     return new Promise((resolve) => {
       const before = this.#wake
@@ -51,6 +51,7 @@ export class TaskText {
     })
   }
 
+  /** Resolves what waits in `changed`, though no text was added. */
   wake(): void {
     const wake = this.#wake
     this.#wake = undefined

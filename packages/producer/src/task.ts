@@ -1,160 +1,157 @@
 import type { Caller } from './caller.ts'
-import { TaskOver, TaskRefused } from './problem.ts'
+import { isTextOffset, TaskOver, taskIsOver, taskOverWithStatus, TaskRefused } from './problem.ts'
+import { type Report, ReportedState, type StoredTask } from './reported-state.ts'
+import { SerialQueue } from './serial-queue.ts'
 import { TaskText } from './task-text.ts'
-import { type Stored, Told, type Telling } from './told.ts'
 import { uploadAll } from './upload.ts'
 
-/** Longest text that one event carries, in characters; safely below 64 KiB of JSON. */
+/** Longest text sent in one event, in characters. Even with every character escaped or of three bytes, it stays below 64 KiB of JSON. */
 const maxAppendLength = 8_192
+/** The lease is renewed this often in its length, so that a renewal may be retried several times. */
+const renewalsPerLease = 6
 
 export interface FinishOptions {
   readonly status: 'succeeded' | 'failed'
-  /** Any JSON. */
+  /** Any JSON value. */
   readonly result?: unknown
   readonly error?: string
-  /** Also a notification for the member's inbox. */
+  /** Also sends the member this notification. */
   readonly notify?: { readonly message: string; readonly redirectPath: string }
 }
 
 /**
- * A long-running piece of work as its producer holds it. Whatever is called waits while notify-api is away, and repeats what may have
- * been lost. As long as the process lives it keeps the task's lease, so that silence while thinking is no end.
+ * A long-running piece of work, as its producer holds it. Calls wait while notify-api is unavailable, and send again what may have been
+ * lost. The task's lease is renewed as long as the process lives, so a silent producer does not lose its task.
  */
 export class Task {
   readonly taskId: string
   readonly #caller: Caller
   readonly #path: string
   readonly #text = new TaskText()
-  readonly #told = new Told()
+  readonly #reported = new ReportedState()
   readonly #over = new AbortController()
-  readonly #keepAlive: NodeJS.Timeout
-  #saying = false
-  /** Text is sent by one at a time, in order. */
-  #turn: Promise<unknown> = Promise.resolve()
-  /** Everything else too. */
-  #tellingTurn: Promise<unknown> = Promise.resolve()
+  readonly #leaseTimer: NodeJS.Timeout
+  #renewingLease = false
+  /** Text goes out in the order of the calls. */
+  readonly #textQueue = new SerialQueue()
+  /** Reports and reads of the stored task go out in order, so that what is read can be compared with what was reported. */
+  readonly #reportQueue = new SerialQueue()
 
-  /** @internal: `createTask` makes it. */
+  /** @internal `createTask` makes it. */
   constructor(caller: Caller, taskId: string, leaseSeconds: number) {
     this.taskId = taskId
     this.#caller = caller
     this.#path = `/task/${taskId}`
-    this.#keepAlive = setInterval(() => void this.#sayAlive(), (leaseSeconds * 1_000) / 6)
-    this.#keepAlive.unref()
+    this.#leaseTimer = setInterval(() => void this.#renewLease(), (leaseSeconds * 1_000) / renewalsPerLease)
+    this.#leaseTimer.unref()
   }
 
-  /** Aborts with `TaskOver` as its reason when the task was cancelled, or is over otherwise: hand it to what you wait for. */
+  /** Aborts with `TaskOver` as its reason when the task is cancelled or has ended otherwise. Pass it to whatever the work waits for. */
   get signal(): AbortSignal {
     return this.#over.signal
   }
 
-  /** Without anything, it only says that the producer is alive. */
+  /** Reports progress. Without arguments it only renews the lease. `percent` is 0 to 100. */
   progress(progress: { percent?: number; stage?: string } = {}): Promise<void> {
-    return this.#tell({ type: 'progress', ...progress })
+    return this.#report({ type: 'progress', ...progress })
   }
 
+  /** Reports any JSON value. */
   data(data: unknown): Promise<void> {
-    return this.#tell({ type: 'data', data })
+    return this.#report({ type: 'data', data })
   }
 
-  /** One piece of text. For many, `pipe` costs less. */
+  /** Appends one piece of text. For many pieces, `pipe` costs less. */
   append(text: string): Promise<void> {
-    return this.#inTurn(() => this.#append(text))
+    return this.#textQueue.run(() => this.#append(text))
   }
 
   /**
-   * Streams text in as it comes; resolves when all of it is there. Ends the source when the task is over.
+   * Appends text as the source yields it. Resolves when all of it is stored. Ends the source when the task is over.
    *
-   * @throws TaskOver, TaskRefused, or what the source throws: what it gave before that is there.
+   * @throws TaskOver, TaskRefused, or what the source throws after what it yielded before is stored.
    */
   pipe(source: Iterable<string> | AsyncIterable<string>): Promise<void> {
-    return this.#inTurn(() => this.#pipe(source))
+    return this.#textQueue.run(() => this.#pipe(source))
   }
 
-  /** @throws TaskOver when it has ended otherwise, by a cancel perhaps. */
+  /**
+   * Ends the task, after all text is stored.
+   *
+   * @throws TaskOver when the task has already ended otherwise, for instance by a cancel.
+   */
   async finish(end: FinishOptions): Promise<void> {
-    await this.#turn
-    await this.#complete()
+    await this.#textQueue.idle()
+    await this.#completeText()
     await this.#call('/finish', end)
     this.release()
   }
 
-  /** Lets go without a word: the lease ends the task, unless somebody else goes on with it. */
+  /** Stops renewing the lease and sends nothing. The task ends as `interrupted` when its lease expires, unless another producer renews it. */
   release(): void {
-    clearInterval(this.#keepAlive)
+    clearInterval(this.#leaseTimer)
   }
 
-  async #sayAlive(): Promise<void> {
-    if (this.#saying) return
-    this.#saying = true
-    await this.progress().catch(() => {}) // what matters of it aborts the signal
-    this.#saying = false
+  async #renewLease(): Promise<void> {
+    if (this.#renewingLease) return
+    this.#renewingLease = true
+    await this.progress().catch(() => {}) // TaskOver has aborted the signal; any other error is retried with the next renewal
+    this.#renewingLease = false
   }
 
-  async #tell(given: Telling): Promise<void> {
-    // As it is now: it may be changed while it waits, and is compared with what arrived.
-    const telling = JSON.parse(JSON.stringify(given)) as Telling
-    await this.#inTellingTurn(async () => {
-      await this.#call('/event', telling)
-      this.#told.add(telling)
+  async #report(given: Report): Promise<void> {
+    // A copy: the caller may change the object while it is queued, and it is compared with the stored task later.
+    const report = JSON.parse(JSON.stringify(given)) as Report
+    await this.#reportQueue.run(async () => {
+      await this.#call('/event', report)
+      this.#reported.add(report)
     })
   }
 
-  /** Where the text ends over there. What Redis has lost besides is told again. */
-  #textBytes(): Promise<number> {
-    return this.#inTellingTurn(async () => {
-      const stored = await this.#caller.call<Stored>(this.#path)
-      const { status, textBytes } = stored
-      if (status !== 'queued' && status !== 'running') {
-        throw new TaskOver({ type: '/task-over', status: 409, title: `The task is ${status}.`, taskStatus: status })
-      }
-      for (const telling of this.#told.missingIn(stored)) await this.#caller.call(`${this.#path}/event`, telling)
-      return textBytes
+  /** Returns how much text is stored, after reporting again what Redis has lost besides text. */
+  #storedBytes(): Promise<number> {
+    return this.#reportQueue.run(async () => {
+      const stored = await this.#caller.call<StoredTask>(this.#path)
+      if (taskIsOver(stored.status)) throw taskOverWithStatus(stored.status)
+      for (const report of this.#reported.missingFrom(stored)) await this.#caller.call(`${this.#path}/event`, report)
+      return stored.textBytes
     })
   }
 
-  /** What is stored with the end is what is over there now. */
-  async #complete(): Promise<void> {
+  /** Sends again what Redis has lost: `/finish` ends the task with what is stored at that moment. */
+  async #completeText(): Promise<void> {
     try {
-      if ((await this.#textBytes()) < this.#text.bytes) await this.#upload(() => true, this.signal)
+      if ((await this.#storedBytes()) < this.#text.bytes) await this.#uploadWhole()
     } catch (error) {
-      // It may have ended just so, and only the answer was lost.
+      // It may have been finished by an earlier attempt whose response was lost; `/finish` is idempotent and decides that.
       if (!(error instanceof TaskOver)) throw error
     }
-  }
-
-  #inTellingTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const mine = this.#tellingTurn.then(work)
-    this.#tellingTurn = mine.catch(() => {})
-    return mine
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const mine = this.#turn.then(work)
-    this.#turn = mine.catch(() => {})
-    return mine
   }
 
   async #append(text: string): Promise<void> {
     const offset = this.#text.bytes
     this.#text.add(text)
     const added = new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.#text.after(offset))
-    if (added.length > maxAppendLength) return this.#upload(() => true, this.signal)
+    if (added.length > maxAppendLength) return this.#uploadWhole()
     if (added === '') return undefined
     try {
       await this.#call(`/event?offset=${offset}`, { type: 'append', text: added })
     } catch (error) {
-      // What came before has been lost over there: all of it goes again.
-      if (!(error instanceof TaskRefused) || !error.problem.type.endsWith('/text-offset')) throw error
-      await this.#upload(() => true, this.signal)
+      // Redis has lost text that was stored before: the upload sends it again.
+      if (!(error instanceof TaskRefused) || !isTextOffset(error.problem)) throw error
+      await this.#uploadWhole()
     }
+  }
+
+  #uploadWhole(): Promise<void> {
+    return this.#upload(() => true, this.signal)
   }
 
   async #upload(ended: () => boolean, signal: AbortSignal): Promise<void> {
     try {
-      await uploadAll(this.#caller, this.#path, { text: this.#text, ended, signal, textBytes: () => this.#textBytes() })
+      await uploadAll(this.#caller, this.#path, { text: this.#text, ended, signal, storedBytes: () => this.#storedBytes() })
     } catch (error) {
-      throw this.#noticed(error)
+      throw this.#checked(error)
     }
   }
 
@@ -171,7 +168,8 @@ export class Task {
       ended = true
       this.#text.wake()
     })
-    // Whatever the source threw, what it gave before is to arrive; but a refusal says more than what it made of the source.
+    // When the source throws, the upload still completes what it yielded before. An error of the upload is thrown in preference: it is
+    // what made the source end.
     const [read] = await Promise.allSettled([reading])
     await uploading
     if (read.status === 'rejected') throw read.reason
@@ -191,7 +189,7 @@ export class Task {
         this.#text.add(next.value)
       }
     } catch (error) {
-      // Not awaited: a source that is waiting for its next token ends when that comes.
+      // Not awaited: a generator that waits for its next token returns only when that arrives.
       if (signal.aborted) void Promise.resolve(iterator.return?.()).catch(() => {})
       throw error
     }
@@ -202,11 +200,12 @@ export class Task {
     try {
       await this.#caller.call(`${this.#path}${path}`, body)
     } catch (error) {
-      throw this.#noticed(error)
+      throw this.#checked(error)
     }
   }
 
-  #noticed(error: unknown): unknown {
+  /** Aborts the signal when the error is the first `TaskOver`. Returns the error to throw. */
+  #checked(error: unknown): unknown {
     if (!(error instanceof TaskOver)) return this.signal.aborted ? this.signal.reason : error
     this.release()
     this.#over.abort(error)

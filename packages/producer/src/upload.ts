@@ -1,41 +1,41 @@
 import type { Caller } from './caller.ts'
-import { Unanswered } from './patience.ts'
-import { refusalOf } from './problem.ts'
+import { isTextOffset, refusalOf } from './problem.ts'
+import { Unavailable } from './retry-window.ts'
 import type { TaskText } from './task-text.ts'
 
-export interface Source {
+export interface UploadSource {
   readonly text: TaskText
-  /** Nothing more will be added. */
+  /** True when no more text will be added. */
   readonly ended: () => boolean
   readonly signal: AbortSignal
-  /** Asks where the text ends over there. */
-  readonly textBytes: () => Promise<number>
+  /** Asks notify-api how much text it has stored, in bytes of UTF-8. */
+  readonly storedBytes: () => Promise<number>
 }
 
 /**
- * Sends the text of a task as it grows, until its end is there whole. When the connection breaks or notify-api restarts, the next
- * upload begins where the text ends over there: no character is lost or doubled.
+ * Sends the text of a task as it grows, and resolves when all of it is stored. When the connection breaks or notify-api restarts, the
+ * next upload starts at the end of the stored text: no character is lost or doubled.
  *
- * @throws TaskRefused, or the last error when nothing went on for longer than the caller's patience.
+ * @throws TaskRefused, or the last error when no byte was stored for the length of the caller's retry window.
  */
-export async function uploadAll(caller: Caller, path: string, source: Source): Promise<void> {
-  const patience = caller.patience()
-  let offset = await source.textBytes()
+export async function uploadAll(caller: Caller, path: string, source: UploadSource): Promise<void> {
+  const retries = caller.retryWindow()
+  let offset = await source.storedBytes()
   for (;;) {
     try {
-      offset = (await uploadFrom(caller, path, offset, source)) ?? (await source.textBytes())
+      offset = (await uploadFrom(caller, path, offset, source)) ?? (await source.storedBytes())
       if (source.ended() && offset === source.text.bytes) return
     } catch (error) {
-      await patience.after(error)
-      const there = await source.textBytes()
-      if (there > offset) patience.renew()
-      offset = there
+      await retries.waitAfter(error)
+      const stored = await source.storedBytes()
+      if (stored > offset) retries.reset()
+      offset = stored
     }
   }
 }
 
-/** One upload. Answers where the text ends then; undefined when it had ended elsewhere. */
-async function uploadFrom(caller: Caller, path: string, offset: number, source: Source): Promise<number | undefined> {
+/** Runs one upload. Returns how much text is stored after it; undefined when the stored text did not end at `offset`. */
+async function uploadFrom(caller: Caller, path: string, offset: number, source: UploadSource): Promise<number | undefined> {
   const response = await caller.fetch(`${path}/stream?offset=${offset}`, {
     method: 'POST',
     headers: { 'content-type': 'text/plain; charset=utf-8' },
@@ -45,17 +45,18 @@ async function uploadFrom(caller: Caller, path: string, offset: number, source: 
   })
   if (response.ok) return ((await response.json()) as { textBytes: number }).textBytes
   const refusal = await refusalOf(response)
-  if (!refusal) throw new Unanswered(`an upload was answered with ${response.status}`)
-  const { type, textBytes } = refusal.problem
-  if (!type.endsWith('/text-offset') || textBytes === undefined || textBytes > source.text.bytes) throw refusal
+  if (!refusal) throw new Unavailable(`notify-api responded to ${path}/stream with status ${response.status}`)
+  const { textBytes } = refusal.problem
+  // More text stored than was ever produced here: another producer wrote it, so there is no offset to continue from.
+  if (!isTextOffset(refusal.problem) || textBytes === undefined || textBytes > source.text.bytes) throw refusal
   return undefined
 }
 
-function bodyFrom(offset: number, { text, ended }: Source): ReadableStream<Uint8Array> {
+function bodyFrom(offset: number, { text, ended }: UploadSource): ReadableStream<Uint8Array> {
   let sent = offset
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      // Of an upload that was given up this waits once more, and what it gives then goes nowhere.
+      // After its upload was aborted, this may wait once more; what it then enqueues is discarded.
       while (sent === text.bytes && !ended()) await text.changed()
       if (sent === text.bytes) return controller.close()
       const rest = text.after(sent)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { broadcastChannel, controlChannel, historyKey, memberChannel } from './channel.ts'
 
-test('channels are named as PROTOCOL.md §3 lists them', () => {
+test('channels have the names of PROTOCOL.md §3', () => {
   expect(memberChannel(1, 'notification')).toBe('member:1:notification')
   expect(memberChannel(1, 'read')).toBe('member:1:read')
   expect(memberChannel(7, 'task.018f')).toBe('member:7:task.018f')
@@ -9,6 +9,6 @@ test('channels are named as PROTOCOL.md §3 lists them', () => {
   expect(controlChannel).toBe('gateway:control')
 })
 
-test('the whole channel is the hash tag of its history, so that both share a cluster slot', () => {
+test('the key of a history has its channel as hash tag, so that both are on one cluster slot', () => {
   expect(historyKey('member:1:notification')).toBe('{member:1:notification}:history')
 })

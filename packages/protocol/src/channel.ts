@@ -1,40 +1,46 @@
-/** Names of Redis channels (PROTOCOL.md §3). */
-
+/** Redis channel with commands for all gateways (PROTOCOL.md §3). */
 export const controlChannel = 'gateway:control'
 
+/** Returns the channel of a member's queue, for example `member:1:notification` (PROTOCOL.md §3). */
 export function memberChannel(memberId: number, queue: string): string {
   return `member:${memberId}:${queue}`
 }
 
+/** Returns the channel of a topic, for example `broadcast:all` (PROTOCOL.md §3). */
 export function broadcastChannel(topic: string): string {
   return `broadcast:${topic}`
 }
 
-/** The list that holds a channel's recent publications. The braces put channel and history on one cluster slot. */
+/**
+ * Returns the key of the list with the recent publications of a channel. The braces make the channel the hash tag of the key, so
+ * that channel and history are on the same slot of a Redis Cluster.
+ */
 export function historyKey(channel: string): string {
   return `{${channel}}:history`
 }
 
-/** Bounds of one channel's history: publications kept, and seconds it outlives its last publication. */
+/** Caps of the history of one channel (PROTOCOL.md §3). */
 export interface HistoryLimit {
+  /** Publications kept. */
   readonly length: number
+  /** Seconds after the last publication at which the history expires. */
   readonly seconds: number
 }
 
-/** History bounds by kind of channel. */
+/** History caps by kind of channel (PROTOCOL.md §3; TASK.md, Channels and history). */
 export const historyLimits = {
   notification: { length: 100, seconds: 86_400 },
   read: { length: 20, seconds: 86_400 },
   broadcast: { length: 500, seconds: 86_400 },
-  /** Orders to the gateways: one whose connection was cut still obeys them. */
+  /** Commands for gateways. A gateway reads the ones that it missed while it was disconnected from Redis. */
   control: { length: 1_000, seconds: 3_600 },
-  /** Started and finished tasks of a member. */
+  /** Announcements of started and finished tasks of a member. */
   task: { length: 50, seconds: 86_400 },
-  /** One task, whole from its first event: folded, it is the snapshot of somebody who joins late. */
+  /** All events of one task. Folded, they are the snapshot for a subscriber that joins late. */
   taskEvents: { length: 10_000, seconds: 3_600 },
 } as const satisfies Record<string, HistoryLimit>
 
-/** How much history a channel keeps; undefined for kinds that have none. */
+/** Returns the history caps of a channel, or undefined if channels of this kind have no history. */
 export function historyLimitOf(channel: string): HistoryLimit | undefined {
   if (channel === controlChannel) return historyLimits.control
   if (channel.startsWith('broadcast:')) return historyLimits.broadcast

@@ -1,23 +1,24 @@
-/** WebSocket close codes and what each tells the client to do (PROTOCOL.md §7). */
+/** WebSocket close codes of the gateway, each with the reaction of the client (PROTOCOL.md §7). */
 export const Close = {
-  /** The conversation is over: DISCONNECT, or the client went away. */
+  /** DISCONNECT, or the client closed the socket. */
   done: 1000,
-  /** This gateway is stopping or shedding: reconnect after the told delay. */
+  /** The gateway stops, or it rotates the session: reconnect after `reconnectAfterMs`. */
   restarting: 1012,
-  /** The client broke the protocol or a limit of it: do not come back unchanged. */
+  /** A frame violated the protocol or one of its limits: do not reconnect unchanged. */
   badFrame: 4400,
-  /** The token has expired or was revoked: renew it first. */
+  /** The token has expired or was revoked: renew it, then reconnect. */
   unauthorized: 4401,
-  /** Not allowed: do not come back unchanged. */
+  /** The request is not allowed: do not reconnect unchanged. */
   forbidden: 4403,
   /** No CONNECT in time, or silence for three heart-beat periods: reconnect with backoff. */
   timeout: 4408,
-  /** A newer session of this member took the place: do not fight back. */
+  /** A newer session of the member replaced this one: do not reconnect. */
   displaced: 4409,
   /** Too many frames: reconnect with backoff. */
   flood: 4429,
-  /** Too slow in reading: reconnect with backoff and resume. */
+  /** The client reads too slowly: reconnect with backoff and resume. */
   slow: 4508,
 } as const
 
+/** A close code that the gateway sends. */
 export type CloseCode = (typeof Close)[keyof typeof Close]

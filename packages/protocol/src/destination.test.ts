@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { errorDestination, resolveDestination, sessionDestination } from './destination.ts'
 
-describe('a destination', () => {
+describe('resolveDestination', () => {
   test.each([
     ['/member/queue/notification', 'member:1:notification'],
     ['/member/queue/read', 'member:1:read'],
@@ -11,11 +11,11 @@ describe('a destination', () => {
     ['/topic/all', 'broadcast:all'],
     ['/topic/release.2026', 'broadcast:release.2026'],
     [`/topic/${'a'.repeat(128)}`, `broadcast:${'a'.repeat(128)}`],
-  ])('%s is the channel %s of member 1', (destination, channel) => {
+  ])('resolves %s to the channel %s for member 1', (destination, channel) => {
     expect(resolveDestination(destination, 1)).toEqual({ kind: 'channel', channel })
   })
 
-  test("the gateway's own queues are of one session", () => {
+  test('resolves the session queues', () => {
     expect(resolveDestination(sessionDestination, 1)).toEqual({ kind: 'session', queue: 'session' })
     expect(resolveDestination(errorDestination, 1)).toEqual({ kind: 'session', queue: 'error' })
   })
@@ -46,11 +46,11 @@ describe('a destination', () => {
     '/queue/notification',
     '/publish/notification/read',
     '/user/queue/notification',
-  ])('%j is none', (destination) => {
+  ])('returns undefined for %j', (destination) => {
     expect(resolveDestination(destination, 1)).toBeUndefined()
   })
 
-  test("nobody reaches another member's channel, whatever they name", () => {
+  test("never resolves to another member's channel", () => {
     const tail = fc.string({ unit: fc.constantFrom('2', ':', '/', '.', '1', 'notification', 'member', '\n', '{', '}') })
     fc.assert(
       fc.property(fc.constantFrom('/member/queue/', '/topic/', '/member/', '/'), tail, (prefix, name) => {

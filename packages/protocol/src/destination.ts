@@ -1,27 +1,34 @@
 import { broadcastChannel, memberChannel } from './channel.ts'
 
-/** What a client may name in SUBSCRIBE and what stands behind it (PROTOCOL.md §5). */
+/** Target of a SUBSCRIBE destination (PROTOCOL.md §5, Destinations). */
 export type Destination =
-  /** Carried by Redis: every session subscribed to it anywhere has each publication. */
+  /** A Redis channel. Every session that is subscribed to it, on any gateway, receives each publication. */
   | {
       readonly kind: 'channel'
       readonly channel: string
-      /** Set where one task is told of, which begins with a snapshot. */
+      /** Set if the channel carries one task; the subscription then begins with a snapshot. */
       readonly taskId?: string
     }
-  /** The gateway's own queue to this one session. */
+  /** A queue of this one session, which only its gateway writes to. */
   | { readonly kind: 'session'; readonly queue: SessionQueue }
 
+/** Queues that the gateway writes for one session; they are not Redis channels. */
 export const sessionQueues = ['session', 'error'] as const
+/** Name of a session queue. */
 export type SessionQueue = (typeof sessionQueues)[number]
 
+/** Destination of a `SessionMessage`. */
 export const sessionDestination = '/member/queue/session'
+/** Destination of an `ErrorMessage`. */
 export const errorDestination = '/member/queue/error'
+/** Destination of a `NotificationMessage`. */
 export const notificationDestination = '/member/queue/notification'
+/** Destination of a `ReadMessage`. */
 export const readDestination = '/member/queue/read'
+/** Destination of a `BroadcastMessage`. */
 export const broadcastDestination = '/topic/all'
 
-/** What an ERROR tells somebody who named something else. */
+/** The destinations that SUBSCRIBE accepts, as text for the ERROR of any other destination. */
 export const subscribable = '/member/queue/{name} and /topic/{name}, where name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}'
 
 const name = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
@@ -30,8 +37,8 @@ const memberQueue = '/member/queue/'
 const topic = '/topic/'
 
 /**
- * Resolves a SUBSCRIBE destination for one member; undefined when there is no such destination. The member id comes from the
- * session's principal, so nobody can name another member's queue.
+ * Resolves a SUBSCRIBE destination for one member. Returns undefined if there is no such destination. The caller takes `memberId`
+ * from the principal of the session, never from the client, so that a client cannot name the queue of another member.
  */
 export function resolveDestination(destination: string, memberId: number): Destination | undefined {
   if (destination.startsWith(memberQueue)) {

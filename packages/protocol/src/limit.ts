@@ -1,11 +1,12 @@
-/** Limits of the wire with their defaults (PROTOCOL.md §8). A gateway reads each from the environment variable of the same name. */
+/** Default limits of the frame decoder (PROTOCOL.md §8). The gateway reads `maxFrameBytes` from MAX_FRAME_BYTES, and so on. */
 export const defaultLimits = {
-  /** Largest STOMP frame a client may send, in bytes from command to body. */
+  /** Largest frame, in bytes from the command to the end of the body. */
   maxFrameBytes: 65_536,
-  /** Most headers in one frame. */
+  /** Largest number of headers in a frame, including repeated ones. */
   maxHeaders: 64,
-  /** Longest command or header line, in bytes. */
+  /** Longest command or header line, in bytes without the line end. */
   maxHeaderBytes: 4_096,
 } as const
 
+/** Limits of a frame decoder. */
 export type FrameLimits = { readonly [limit in keyof typeof defaultLimits]: number }

@@ -1,4 +1,4 @@
-/** For the tests that hold PROTOCOL.md against the code. */
+/** Type of the documents that the tests import as text. */
 declare module '*.md?raw' {
   const text: string
   export { text as default }

@@ -17,7 +17,7 @@ import {
 
 const send = { memberId: 1, message: '새로운 알림이 도착했습니다.', redirectPath: '/dashboard' }
 
-/** The fields that a schema complains about. */
+/** Returns the paths of the fields that a schema refuses. */
 function faults(schema: z.ZodType, value: unknown): string[] {
   return schema.safeParse(value).error?.issues.map((issue) => issue.path.join('.')) ?? []
 }
@@ -28,7 +28,7 @@ function faultsOfSendTo(memberIds: unknown): string[] {
 
 describe('redirectPath', () => {
   test.each(['/', '/dashboard', '/a/b?c=d#e', '/order/1?next=//x', '/한글', '/%2f%2fevil.example', '/a//b', '/@evil.example'])(
-    '%j is a path on our own origin',
+    'accepts %j, which stays on the own origin',
     (redirectPath) => {
       expect(faults(SendNotification, { ...send, redirectPath })).toEqual([])
       expect(new URL(redirectPath, 'https://app.example').origin).toBe('https://app.example')
@@ -61,25 +61,25 @@ describe('redirectPath', () => {
     '?a',
     '#a',
     `/${'a'.repeat(maxRedirectPathLength)}`,
-  ])('%j is refused', (redirectPath) => {
+  ])('refuses %j', (redirectPath) => {
     expect(faults(SendNotification, { ...send, redirectPath })).toEqual(['redirectPath'])
     expect(faults(NotificationMessage, { ...send, notificationId: 1, redirectPath })).toEqual(['redirectPath'])
   })
 })
 
 describe('SendNotification', () => {
-  test('goes to one member or to several', () => {
+  test('accepts one member or several', () => {
     const { memberId, ...rest } = send
     expect(SendNotification.parse(send)).toEqual(send)
     expect(SendNotification.parse({ ...rest, memberIds: [memberId, 2] })).toEqual({ ...rest, memberIds: [1, 2] })
   })
 
-  test('takes exactly one of memberId and memberIds', () => {
+  test('requires exactly one of memberId and memberIds', () => {
     expect(faults(SendNotification, { ...send, memberIds: [2] })).toEqual(['memberId'])
     expect(faults(SendNotification, { ...send, memberId: undefined })).toEqual(['memberId'])
   })
 
-  test('bounds memberIds', () => {
+  test('refuses memberIds that are empty, too many or invalid', () => {
     expect(faultsOfSendTo(Array.from({ length: maxMembersPerSend }, (_, index) => index + 1))).toEqual([])
     expect(faultsOfSendTo(Array.from({ length: maxMembersPerSend + 1 }, (_, index) => index + 1))).toEqual(['memberIds'])
     expect(faultsOfSendTo([])).toEqual(['memberIds'])
@@ -87,29 +87,29 @@ describe('SendNotification', () => {
     expect(faultsOfSendTo('1')).toEqual(['memberIds'])
   })
 
-  test('bounds the message', () => {
+  test('refuses a message that is empty, too long or not a string', () => {
     expect(faults(SendNotification, { ...send, message: '' })).toEqual(['message'])
     expect(faults(SendNotification, { ...send, message: 'a'.repeat(maxMessageLength) })).toEqual([])
     expect(faults(SendNotification, { ...send, message: 'a'.repeat(maxMessageLength + 1) })).toEqual(['message'])
     expect(faults(SendNotification, { ...send, message: 5 })).toEqual(['message'])
   })
 
-  test('carries any JSON object as data, and nothing else', () => {
+  test('accepts a JSON object as data, and no other value', () => {
     expect(SendNotification.parse({ ...send, data: { a: [1, null, { b: true }] } }).data).toEqual({ a: [1, null, { b: true }] })
     for (const data of [[], 'x', null, 1]) expect(faults(SendNotification, { ...send, data })).toEqual(['data'])
   })
 
-  test('names a field that it does not know', () => {
+  test('names an unknown field', () => {
     const { error } = SendNotification.safeParse({ ...send, memberID: 2 })
     expect(error?.issues).toMatchObject([{ code: 'unrecognized_keys', keys: ['memberID'] }])
   })
 
-  test('does not take a string, a list or nothing', () => {
+  test('refuses a body that is not an object', () => {
     for (const body of ['', [], null, undefined, 1]) expect(SendNotification.safeParse(body).success).toBe(false)
   })
 })
 
-test.each([0, -1, 1.5, '1', 2 ** 53, Number.NaN, null])('%j is no member id', (memberId) => {
+test.each([0, -1, 1.5, '1', 2 ** 53, Number.NaN, null])('%j is not a member id', (memberId) => {
   expect(MemberId.safeParse(memberId).success).toBe(false)
 })
 
@@ -145,7 +145,7 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
       { destination: '/publish/notification/read', type: 'about:blank', title: 'Forbidden', status: 403 },
     ],
     ['revoke', ControlMessage, { type: 'revoke', memberId: 1 }],
-  ])('%s is one', (_, schema, message) => {
+  ])('%s is valid', (_, schema, message) => {
     expect(schema.parse(message)).toEqual(message)
   })
 
@@ -153,8 +153,8 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
     ['a session message of an unknown type', SessionMessage, { type: 'hello' }],
     ['a negative delay', SessionMessage, { type: 'draining', reconnectAfterMs: -1 }],
     ['a local time', ReadMessage, { memberId: 1, readAt: '2026-11-22 09:00', unreadCount: 0, revision: 1 }],
-    ['an unknown order', ControlMessage, { type: 'stop' }],
-  ])('%s is none', (_, schema, message) => {
+    ['an unknown command', ControlMessage, { type: 'stop' }],
+  ])('%s is not valid', (_, schema, message) => {
     expect(schema.safeParse(message).success).toBe(false)
   })
 })

@@ -1,26 +1,38 @@
 import { z } from 'zod'
 
-/** The messages of HTTP, Redis and STOMP bodies (PROTOCOL.md §4, §6). Sizes are in characters unless the name says bytes. */
+// Schemas of the bodies of HTTP, Redis and STOMP (PROTOCOL.md §4, §6). A length is in UTF-16 code units, unless its name ends in
+// `Bytes`.
 
+/** Id of a member (PROTOCOL.md §1). */
 export const MemberId = z.int().positive().meta({ description: 'A member: a positive integer up to 2^53 - 1.' })
+/** Id of a stored notification or broadcast. */
 export const NotificationId = z.int().positive().meta({ description: 'A notification: a positive integer up to 2^53 - 1.' })
 
+/** Longest text of a notification, and longest `error` of a task. */
 export const maxMessageLength = 4_000
+/** Longest `redirectPath`. */
 export const maxRedirectPathLength = 2_048
+/** Largest number of `memberIds` in one call. */
 export const maxMembersPerSend = 1_000
 
-/** Text that UTF-8 can carry: half a character would arrive as something else, and be counted as such. */
+/**
+ * Returns the schema of a non-empty text without unpaired surrogates. UTF-8 cannot encode an unpaired surrogate: the receiver
+ * would get another character, with another length in bytes.
+ */
 export function wholeText(maxLength: number): z.ZodString {
   return z
     .string()
     .min(1)
     .max(maxLength)
-    .refine((text) => !/\p{Surrogate}/u.test(text), 'must not hold half of a surrogate pair')
+    .refine((text) => !/\p{Surrogate}/u.test(text), 'must not contain an unpaired surrogate')
 }
 
 const Message = wholeText(maxMessageLength)
 
-/** A path on the application's own origin: one leading slash, so that no `javascript:` and no other host gets in. */
+/**
+ * A path on the application's own origin. It begins with exactly one slash and contains no backslash and no control character, so
+ * that a browser resolves it neither to another host nor to another scheme such as `javascript:`.
+ */
 export const RedirectPath = z
   .string()
   .max(maxRedirectPathLength)
@@ -29,20 +41,24 @@ export const RedirectPath = z
     'must be a path on your own origin: one leading slash, no backslash or control character',
   )
 
+/** Deepest nesting of `data` and `result`. */
 export const maxDataDepth = 16
 
-/** Anything else the application wants to carry along: a JSON object, nested no deeper than `maxDataDepth`. */
+/** Application data of a notification: a JSON object. */
 const Data = z
   .record(z.string(), z.unknown())
   .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
 
-/** Of a value parsed from JSON. Looked at first: code that recurses into a value sent by strangers would overflow. */
+/**
+ * Returns whether a value parsed from JSON is nested at most `levels` deep. It stops at that depth. Check it before any other
+ * code recurses into the value of an untrusted caller, which could overflow the stack.
+ */
 export function isShallow(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true
   return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1))
 }
 
-/** What a member's browsers get for one notification, on `/member/queue/notification`. */
+/** A notification for one member, on `/member/queue/notification`. */
 export const NotificationMessage = z.object({
   memberId: MemberId,
   notificationId: NotificationId,
@@ -52,11 +68,13 @@ export const NotificationMessage = z.object({
 })
 export type NotificationMessage = z.infer<typeof NotificationMessage>
 
-/** What every browser gets for one broadcast, on `/topic/all`. */
+/** A notification for all members, on `/topic/all`. */
 export const BroadcastMessage = NotificationMessage.omit({ memberId: true })
 export type BroadcastMessage = z.infer<typeof BroadcastMessage>
 
-/** `POST /notification/send`: to one member (`memberId`) or to several (`memberIds`). */
+/**
+ * Request of `POST /notification/send`, for one member (`memberId`) or several (`memberIds`). Exactly one of the two is present.
+ */
 export const SendNotification = z
   .strictObject({
     memberId: MemberId.optional(),
@@ -72,22 +90,26 @@ export const SendNotification = z
   .meta({ oneOf: [{ required: ['memberId'] }, { required: ['memberIds'] }] })
 export type SendNotification = z.infer<typeof SendNotification>
 
-/** One stored notification. `online`: a gateway listens for this member; null when Redis did not answer. */
+/**
+ * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway is subscribed
+ * to the member's channel, and null if Redis did not respond.
+ */
 export const SentNotification = z.object({ notificationId: NotificationId, memberId: MemberId, online: z.boolean().nullable() })
 export type SentNotification = z.infer<typeof SentNotification>
 
-/** `POST /notification/send` with `memberIds`: in their order. */
+/** Response of `POST /notification/send` with `memberIds`, in the order of `memberIds`. */
 export const SentNotifications = z.object({ notifications: z.array(SentNotification) })
 export type SentNotifications = z.infer<typeof SentNotifications>
 
-/** `POST /notification/broadcast`: to everybody. */
+/** Request of `POST /notification/broadcast`, for all members. */
 export const SendBroadcast = z.strictObject({ message: Message, redirectPath: RedirectPath, data: Data.optional() })
 export type SendBroadcast = z.infer<typeof SendBroadcast>
 
+/** Response of `POST /notification/broadcast`. */
 export const SentBroadcast = z.object({ notificationId: NotificationId })
 export type SentBroadcast = z.infer<typeof SentBroadcast>
 
-/** One line of the inbox. A broadcast has no `memberId`. */
+/** One notification of the inbox. A broadcast has no `memberId`. `readAt` is null while it is unread. */
 export const InboxItem = NotificationMessage.extend({
   memberId: MemberId.optional(),
   createdAt: z.iso.datetime(),
@@ -95,51 +117,53 @@ export const InboxItem = NotificationMessage.extend({
 })
 export type InboxItem = z.infer<typeof InboxItem>
 
-/** `GET /notification`: newest first. `nextCursor`: the `before` of the next page; null on the last. */
+/** Response of `GET /notification`, newest first. `nextCursor` is the `before` of the next page; null on the last page. */
 export const InboxPage = z.object({ items: z.array(InboxItem), nextCursor: NotificationId.nullable() })
 export type InboxPage = z.infer<typeof InboxPage>
 
-/** `revision`: of the member's read state (see {@link ReadMessage}); 0 before anything was read. */
+/**
+ * Response of `GET /notification/unread-count`. `revision` is that of {@link ReadMessage}; 0 until the member has read anything.
+ */
 export const UnreadCount = z.object({ unreadCount: z.int().nonnegative(), revision: z.int().nonnegative() })
 export type UnreadCount = z.infer<typeof UnreadCount>
 
-/** `POST /notification/read-all`: everything up to and including this one. */
+/** Request of `POST /notification/read-all`: marks everything up to and including `upTo` as read. */
 export const ReadAll = z.strictObject({ upTo: NotificationId })
 export type ReadAll = z.infer<typeof ReadAll>
 
-/** `POST /session/revoke`: closes this member's sessions on every gateway. */
+/** Request of `POST /session/revoke`: closes the member's sessions on every gateway. */
 export const RevokeSession = z.strictObject({ memberId: MemberId })
 export type RevokeSession = z.infer<typeof RevokeSession>
 
-/** What a member's devices get when read state changes, on `/member/queue/read`. */
+/** A change of a member's read state, on `/member/queue/read`. It has either `notificationId` or `upTo`. */
 export const ReadMessage = z.object({
   memberId: MemberId,
-  /** The one that was read; absent when all up to `upTo` were. */
+  /** The notification that was read. */
   notificationId: NotificationId.optional(),
-  /** All up to and including this one were read. */
+  /** All notifications up to and including this one were read. */
   upTo: NotificationId.optional(),
   readAt: z.iso.datetime(),
-  /** Authoritative: what `GET /notification/unread-count` answers at this revision. */
+  /** Authoritative: the response of `GET /notification/unread-count` at this revision. */
   unreadCount: z.int().nonnegative(),
-  /** Grows with every change of this member's read state: an event with a smaller one is out of date. */
+  /** Grows with every change of the member's read state. A message with a smaller revision than the last one is out of date. */
   revision: z.int().positive(),
 })
 export type ReadMessage = z.infer<typeof ReadMessage>
 
-/** The gateway's own word to one session, on `/member/queue/session`. */
+/** A message from the gateway to one session, on `/member/queue/session`. */
 export const SessionMessage = z.discriminatedUnion('type', [
-  /** Publications of this destination were lost for good: read the state over HTTP. */
+  /** Publications of this destination are lost and cannot be recovered: read the state over HTTP. */
   z.object({ type: z.literal('gap'), destination: z.string() }),
-  /** The token ends soon; Unix seconds. */
+  /** The token expires soon, at `expiresAt` in Unix seconds. */
   z.object({ type: z.literal('expiring'), expiresAt: z.int() }),
-  /** This session is about to be closed with 1012: come back after this delay. */
+  /** The gateway is about to close this session with 1012: reconnect after this delay. */
   z.object({ type: z.literal('draining'), reconnectAfterMs: z.int().nonnegative() }),
 ])
 export type SessionMessage = z.infer<typeof SessionMessage>
 
-/** A refused SEND, on `/member/queue/error`: the problem of the HTTP call it stands for (RFC 9457). */
+/** A refused SEND, on `/member/queue/error`: the problem (RFC 9457) of the HTTP call to which the gateway forwarded it. */
 export const ErrorMessage = z.object({
-  /** Where the SEND went. */
+  /** Destination of the SEND. */
   destination: z.string(),
   type: z.string(),
   title: z.string(),
@@ -148,6 +172,6 @@ export const ErrorMessage = z.object({
 })
 export type ErrorMessage = z.infer<typeof ErrorMessage>
 
-/** Orders to all gateways, on the channel `gateway:control`. */
+/** A command for all gateways, on the channel `gateway:control`. */
 export const ControlMessage = z.discriminatedUnion('type', [z.object({ type: z.literal('revoke'), memberId: MemberId })])
 export type ControlMessage = z.infer<typeof ControlMessage>

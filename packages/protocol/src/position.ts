@@ -1,26 +1,30 @@
 /**
- * Where a publication stands in its channel (PROTOCOL.md §3): `epoch` is the millisecond at which the channel's history began,
- * `offset` counts 1, 2, 3… within it without holes. Offset 0 is the place before the first publication.
+ * Position of a publication in its channel (PROTOCOL.md §3). `epoch` is the Unix time in ms at which the history of the channel
+ * began. `offset` counts 1, 2, 3… within the epoch, without holes; 0 is the place before the first publication.
  */
 export interface Position {
   readonly epoch: number
   readonly offset: number
 }
 
-// A publication without a position is delivered with the position it follows and a suffix of its own: `1700000000000-5.2`.
+// The message-id of a publication without a position is the position it follows and a suffix: `1700000000000-5.2`.
 const pattern = /^(\d{1,15})-(\d{1,15})(?:\.\d{1,15})?$/
 
-/** Reads `<epoch>-<offset>`; undefined when the text is no position. */
+/**
+ * Parses `<epoch>-<offset>`, or the message-id `<epoch>-<offset>.<n>`, whose suffix it drops. Returns undefined for any other
+ * text.
+ */
 export function parsePosition(text: string): Position | undefined {
   const match = pattern.exec(text)
   return match ? { epoch: Number(match[1]), offset: Number(match[2]) } : undefined
 }
 
+/** Returns `<epoch>-<offset>`. */
 export function formatPosition(position: Position): string {
   return `${position.epoch}-${position.offset}`
 }
 
-/** True when nothing lies between `previous` and `next`. */
+/** Returns whether `next` is the next offset of the same epoch, so that no publication is between the two. */
 export function follows(previous: Position, next: Position): boolean {
   return next.epoch === previous.epoch && next.offset === previous.offset + 1
 }

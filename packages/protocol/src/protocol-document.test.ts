@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { z } from 'zod'
 import protocol from '../PROTOCOL.md?raw'
+import tasks from '../TASK.md?raw'
 import { historyLimits } from './channel.ts'
 import { Close } from './close.ts'
 import { defaultLimits } from './limit.ts'
@@ -9,10 +10,13 @@ import * as task from './task-message.ts'
 import { clientCommands, type Frame, serverCommands } from './stomp/frame.ts'
 import { FrameDecoder } from './stomp/frame-decoder.ts'
 
-/** The rows of the first table of a section, cell by cell, without backticks. */
-function table(heading: string): string[][] {
-  const from = protocol.indexOf(`\n## ${heading}`)
-  const lines = protocol.slice(from + 1).split('\n')
+const documents: Readonly<Record<string, string>> = { 'PROTOCOL.md': protocol, 'TASK.md': tasks }
+
+/** Returns the rows of the first table after a heading, cell by cell, without backticks. */
+function table(document: string, heading: string): string[][] {
+  const from = document.indexOf(`\n## ${heading}\n`)
+  expect(from, `## ${heading}`).toBeGreaterThan(0)
+  const lines = document.slice(from + 1).split('\n')
   const start = lines.findIndex((line) => /^\|[- |]+$/.test(line))
   const rows = lines.slice(start + 1)
   const end = rows.findIndex((line) => !line.startsWith('|'))
@@ -24,10 +28,26 @@ function table(heading: string): string[][] {
   )
 }
 
-/** The examples fenced with this word, each with what follows the word. */
+/** Returns the examples of both documents that are fenced with `language`, each with the word that follows it. */
 function examples(language: string): { title: string; text: string }[] {
-  const fences = protocol.matchAll(new RegExp(`^\`\`\`${language} ?(.*)\n([^]*?)^\`\`\`$`, 'gm'))
-  return Array.from(fences, ([, title = '', text = '']) => ({ title, text }))
+  const fence = new RegExp(`^\`\`\`${language} ?(.*)\n([^]*?)^\`\`\`$`, 'gm')
+  return Object.values(documents).flatMap((document) =>
+    Array.from(document.matchAll(fence), ([, title = '', text = '']) => ({ title, text })),
+  )
+}
+
+function headings(document: string): string[] {
+  return Array.from(document.matchAll(/^#+ (.+)$/gm), ([, heading = '']) => heading)
+}
+
+/** Returns the anchors of the headings, as GitHub makes them. */
+function anchors(document: string): string[] {
+  return headings(document).map((heading) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9 _-]/g, '')
+      .replaceAll(' ', '-'),
+  )
 }
 
 function decoded(text: string): Frame[] {
@@ -38,56 +58,72 @@ function decoded(text: string): Frame[] {
   return frames
 }
 
+/** Returns the environment variable of a limit: `maxFrameBytes` is `MAX_FRAME_BYTES`. */
 function variable(limit: string): string {
   return limit.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
 }
 
-test('the close codes are those of the code', () => {
-  const rows = table('7. Close codes').map(([code, name]) => [name, Number(code)])
+test('PROTOCOL.md lists the close codes of the code', () => {
+  const rows = table(protocol, '7. Close codes').map(([code, name]) => [name, Number(code)])
   expect(Object.fromEntries(rows)).toEqual(Close)
   expect(rows).toHaveLength(Object.keys(Close).length)
 })
 
-test('the limits of the codec have the defaults of the code', () => {
-  const defaults = new Map(table('8. Limits').map(([name, , value]) => [name, Number(value)]))
+test('PROTOCOL.md gives the default limits of the codec', () => {
+  const defaults = new Map(table(protocol, '8. Limits').map(([name, , value]) => [name, Number(value)]))
   for (const [limit, value] of Object.entries(defaultLimits)) expect(defaults.get(variable(limit)), limit).toBe(value)
 })
 
-test('the limits of tasks have the defaults of the code', () => {
-  const defaults = new Map(table('8. Limits').map(([name, , value]) => [name, Number(value)]))
+test('TASK.md gives the default limits of tasks', () => {
+  const defaults = new Map(table(tasks, 'Limits').map(([name, , value]) => [name, Number(value)]))
   const { maxTaskTextBytes, maxTaskDataBytes, maxTaskEvents } = task
   for (const [limit, value] of Object.entries({ maxTaskTextBytes, maxTaskDataBytes, maxTaskEvents }))
     expect(defaults.get(variable(limit)), limit).toBe(value)
 })
 
+test('TASK.md gives the longest fields of tasks', () => {
+  const longest = Object.fromEntries(
+    Array.from(tasks.matchAll(/^\| `(\w+)` +\| 1 to (\d+) characters/gm), ([, field, length]) => [field, Number(length)]),
+  )
+  expect(longest).toEqual({
+    kind: task.maxTaskKindLength,
+    title: task.maxTaskTitleLength,
+    stage: task.maxTaskStageLength,
+    text: task.maxAppendLength,
+    error: message.maxMessageLength,
+  })
+})
+
 test('every limit has a unit and a default', () => {
-  for (const [name, unit, value] of table('8. Limits')) {
+  for (const [name, unit, value] of [...table(protocol, '8. Limits'), ...table(tasks, 'Limits')]) {
     expect(name).toMatch(/^[A-Z_]+$/)
     expect(unit).not.toBe('')
     expect(Number(value), name).toBeGreaterThan(0)
   }
 })
 
-test('the history is capped as in the code', () => {
-  const caps = protocol.matchAll(/^\| `(\w+)` +\| (\d+) +\| (\d+) +\|$/gm)
-  const rows = Array.from(caps, ([, kind, length, seconds]) => [kind, { length: Number(length), seconds: Number(seconds) }])
+test('the documents list the history caps of the code', () => {
+  const caps = /^\| `(\w+)` +\| `[^|]+` +\| (\d+) +\| (\d+) +\|$/gm
+  const rows = Object.values(documents).flatMap((document) =>
+    Array.from(document.matchAll(caps), ([, kind, length, seconds]) => [
+      kind,
+      { length: Number(length), seconds: Number(seconds) },
+    ]),
+  )
   expect(Object.fromEntries(rows)).toEqual(historyLimits)
 })
 
 describe('examples', () => {
-  test.each(examples('stomp'))('$text is one frame', ({ text }) => {
+  test.each(examples('stomp'))('$text decodes to one frame', ({ text }) => {
     expect(decoded(text)).toHaveLength(1)
   })
 
-  test('every command has its section', () => {
-    const headings = protocol
-      .split('\n')
-      .filter((line) => line.startsWith('### '))
-      .join(' ')
-    for (const command of [...clientCommands, ...serverCommands]) expect(headings).toMatch(new RegExp(`\\b${command}\\b`))
+  test('every command has a section', () => {
+    const sections = headings(protocol).join(' ')
+    for (const command of [...clientCommands, ...serverCommands]) expect(sections).toMatch(new RegExp(`\\b${command}\\b`))
   })
 
-  test.each(examples('json'))('$text is a $title', ({ title, text }) => {
+  test.each(examples('json'))('$text is a valid $title', ({ title, text }) => {
     const schema = ({ ...message, ...task } as unknown as Record<string, z.ZodType>)[title] as z.ZodType
     const body: unknown = JSON.parse(text)
     expect(schema.parse(body)).toEqual(body)
@@ -101,7 +137,20 @@ describe('examples', () => {
   })
 })
 
-test('every section that the contents name exists', () => {
-  for (const [, title] of protocol.matchAll(/^\d+\. \[(.+)\]/gm))
-    expect(protocol).toMatch(new RegExp(`^## \\d+\\. ${title}$`, 'm'))
+test.each(Object.entries(documents))('every link of %s leads to a heading', (name, document) => {
+  const links = document.matchAll(/\]\((?!https:)([^)#]*)#?([^)]*)\)/g)
+  for (const [link, file, anchor] of links) {
+    const target = documents[file || name]
+    expect(target, link).toBeDefined()
+    if (anchor) expect(anchors(target as string), link).toContain(anchor)
+  }
+})
+
+test.each(Object.entries(documents))('no two headings of %s have the same anchor', (_, document) => {
+  expect(new Set(anchors(document)).size).toBe(headings(document).length)
+})
+
+test('the contents of PROTOCOL.md list its numbered sections in order', () => {
+  const contents = Array.from(protocol.matchAll(/^(\d+\.) \[(.+)\]/gm), ([, number, title]) => `${number} ${title}`)
+  expect(contents).toEqual(headings(protocol).filter((heading) => /^\d/.test(heading)))
 })

@@ -10,15 +10,15 @@ function decoded(payload: string) {
   return { position, body: decoder.decode(body) }
 }
 
-describe('a publication', () => {
-  test('is a position, a line feed and a body', () => {
+describe('decodePublication', () => {
+  test('reads a position, a line feed and a body', () => {
     expect(decoded('1700000000000-3\n{"memberId": 1}')).toEqual({
       position: { epoch: 1_700_000_000_000, offset: 3 },
       body: '{"memberId": 1}',
     })
   })
 
-  test('may have an empty body, and line feeds in it', () => {
+  test('reads an empty body, and a body with line feeds', () => {
     expect(decoded('1-2\n')).toEqual({ position: { epoch: 1, offset: 2 }, body: '' })
     expect(decoded('1-2\n\n3-4\n')).toEqual({ position: { epoch: 1, offset: 2 }, body: '\n3-4\n' })
   })
@@ -35,16 +35,16 @@ describe('a publication', () => {
     '17-3\r\nx',
     '1234567890123456-1\nx',
     '1-1234567890123456\nx',
-  ])('%j has no position: all of it is body', (payload) => {
+  ])('reads %j as a body without a position', (payload) => {
     expect(decoded(payload)).toEqual({ position: undefined, body: payload })
   })
 
-  test('shares the memory of its payload', () => {
+  test('returns a body that shares the memory of the payload', () => {
     const payload = encoder.encode('1-2\nbody')
     expect(decodePublication(payload).body.buffer).toBe(payload.buffer)
   })
 
-  test('decodes to what was encoded', () => {
+  test('reverses encodePublication', () => {
     const number = fc.integer({ min: 0, max: 999_999_999_999_999 })
     fc.assert(
       fc.property(number, number, fc.string({ unit: 'grapheme' }), (epoch, offset, body) => {

@@ -1,6 +1,9 @@
 import { formatPosition, type Position } from './position.ts'
 
-/** A body on a channel (PROTOCOL.md §3). `position` is undefined when somebody published plain JSON on the channel. */
+/**
+ * A body published on a channel (PROTOCOL.md §3). `position` is undefined if another program has published plain JSON on the
+ * channel.
+ */
 export interface Publication {
   readonly position: Position | undefined
   readonly body: Uint8Array
@@ -8,12 +11,14 @@ export interface Publication {
 
 const lineFeed = 0x0a
 const hyphen = 0x2d
+const digitZero = 0x30
+/** Longest epoch or offset, so that both are exact as a number. */
 const maxDigits = 15
 const encoder = new TextEncoder()
 
 /**
- * Reads `<epoch>-<offset>\n<body>`. Anything else is a body without a position. The body shares the payload's memory.
- * Works on bytes: this runs once for every publication that reaches a gateway.
+ * Decodes `<epoch>-<offset>\n<body>`. Any other payload is a body without a position. The body shares the memory of `payload`.
+ * It compares bytes and decodes no text, because it runs once for every publication that reaches a gateway.
  */
 export function decodePublication(payload: Uint8Array): Publication {
   const epoch = digits(payload, 0)
@@ -23,15 +28,19 @@ export function decodePublication(payload: Uint8Array): Publication {
   return { position: { epoch: epoch.value, offset: offset.value }, body: payload.subarray(offset.end + 1) }
 }
 
+/** Encodes `<epoch>-<offset>\n<body>` in UTF-8. */
 export function encodePublication(position: Position, body: string): Uint8Array {
   return encoder.encode(`${formatPosition(position)}\n${body}`)
 }
 
+/**
+ * Reads at most {@link maxDigits} decimal digits. `end` is the index after the last digit; it equals `start` if there is none.
+ */
 function digits(bytes: Uint8Array, start: number): { value: number; end: number } {
   let value = 0
   let end = start
   while (end < bytes.length && end - start < maxDigits) {
-    const digit = (bytes[end] as number) - 0x30
+    const digit = (bytes[end] as number) - digitZero
     if (digit < 0 || digit > 9) break
     value = value * 10 + digit
     end++

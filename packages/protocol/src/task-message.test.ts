@@ -4,7 +4,7 @@ import { nextTaskState } from './task-state.ts'
 
 const named = { taskId: '0f8c2a1e-5b7d-4e2f-9a3c-6d1b8e4f7a20', kind: 'chat' }
 
-test('events move a task on from created to its end, and leave what was given as it is', () => {
+test('events change the state of a task from created to finished, and do not modify the previous state', () => {
   const created = nextTaskState(undefined, { type: 'created', ...named })
   const reading = nextTaskState(created, { type: 'progress', stage: 'reading', percent: 5 })
   const first = nextTaskState(reading, { type: 'append', text: '가' })
@@ -16,7 +16,7 @@ test('events move a task on from created to its end, and leave what was given as
   expect(second).toMatchObject({ text: '가나', data: [1] })
 })
 
-test('a snapshot or created begins anew; an event before either is nothing', () => {
+test('a snapshot or created replaces the state, and an event before either of them is ignored', () => {
   const state = { ...named, status: 'running' as const, text: 'abc', data: [] }
   expect(nextTaskState(undefined, { type: 'append', text: 'a' })).toBeUndefined()
   expect(nextTaskState(undefined, { type: 'snapshot', ...state })).toEqual(state)
@@ -30,7 +30,7 @@ test.each([
   [{ type: 'data', data: null }, true],
   [{ type: 'data' }, false],
   [{ type: 'progress' }, true],
-])('%j is an event: %s', (event, valid) => {
+])('%j is a valid event: %s', (event, valid) => {
   expect(TaskProducerEvent.safeParse(event).success).toBe(valid)
 })
 

@@ -1,28 +1,34 @@
 import { z } from 'zod'
 import { isShallow, maxDataDepth, maxMessageLength, MemberId, RedirectPath, wholeText } from './message.ts'
 
-/** The messages of long-running work (PROTOCOL.md §6). Text is counted in bytes of UTF-8, so that producers of any language agree. */
+// Schemas of tasks (TASK.md). Text is counted in bytes of UTF-8, because producers in all languages can count those.
 
-/** A task's name, made by its producer or by notify-api: a UUID in lower case. */
+/** Id of a task, chosen by its producer or by notify-api: a UUID in lower case. */
 export const TaskId = z.uuid().lowercase()
 
+/** Every status of a task, in the order of its life. */
 export const taskStates = ['queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted'] as const
+/** Status of a task (TASK.md, Overview). */
 export const TaskStatus = z.enum(taskStates)
 export type TaskStatus = z.infer<typeof TaskStatus>
 
+/** Every status of a task that has ended. */
 export const terminalStates = ['succeeded', 'failed', 'cancelled', 'interrupted'] as const
 const TerminalStatus = z.enum(terminalStates)
 
+/** Longest `kind`, in characters. */
 export const maxTaskKindLength = 64
+/** Longest `title`, in UTF-16 code units. */
 export const maxTaskTitleLength = 200
+/** Longest `stage`, in UTF-16 code units. */
 export const maxTaskStageLength = 200
-/** Longest text of one append, in characters. */
+/** Longest text of one append, in UTF-16 code units. */
 export const maxAppendLength = 32_768
-/** All text of a task: MAX_TASK_TEXT_BYTES by default. */
+/** Default of MAX_TASK_TEXT_BYTES: largest text of a task, in bytes of UTF-8. */
 export const maxTaskTextBytes = 524_288
-/** All data of a task, in bytes of JSON: MAX_TASK_DATA_BYTES by default. */
+/** Default of MAX_TASK_DATA_BYTES: all data of a task, in bytes of JSON. */
 export const maxTaskDataBytes = 524_288
-/** Publications on one task's channel, which its history holds whole: MAX_TASK_EVENTS by default. */
+/** Default of MAX_TASK_EVENTS: publications on the channel of a task. Its history holds all of them. */
 export const maxTaskEvents = 10_000
 
 const Kind = z
@@ -33,25 +39,25 @@ const Title = wholeText(maxTaskTitleLength)
 const Percent = z.number().min(0).max(100)
 const Stage = wholeText(maxTaskStageLength)
 const Text = wholeText(maxAppendLength)
-/** Any JSON. What comes here was parsed from JSON, so that only its depth is looked at. */
+/** Any JSON value. The value was parsed from JSON, so only its depth is checked. */
 const Data = z
   .unknown()
   .refine((data): boolean => data !== undefined, 'is missing')
   .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
 const TaskError = wholeText(maxMessageLength)
 
-/** `POST /task`: a backend says that a member waits for something. */
+/** Request of `POST /task`. */
 export const CreateTask = z.strictObject({ taskId: TaskId.optional(), memberId: MemberId, kind: Kind, title: Title.optional() })
 export type CreateTask = z.infer<typeof CreateTask>
 
-/** `POST /task`: cancelled when the member's cancel came before. */
+/** Response of `POST /task`. `status` is `cancelled` if the member cancelled the task before it was created. */
 export const CreatedTask = z.object({
   taskId: TaskId,
   memberId: MemberId,
   kind: Kind,
   title: Title.optional(),
   status: TaskStatus,
-  /** How long a producer may be silent. */
+  /** Longest time for which the producer may be silent, in seconds. */
   leaseSeconds: z.number().positive(),
 })
 export type CreatedTask = z.infer<typeof CreatedTask>
@@ -60,15 +66,21 @@ const Progress = z.strictObject({ type: z.literal('progress'), percent: Percent.
 const Append = z.strictObject({ type: z.literal('append'), text: Text })
 const TaskData = z.strictObject({ type: z.literal('data'), data: Data })
 
-/** `POST /task/{id}/event`, and each line of an NDJSON stream. A `progress` without percent and stage only renews the lease. */
+/**
+ * Request of `POST /task/{id}/event`, and each line of an NDJSON stream. A `progress` without `percent` and `stage` only renews
+ * the lease.
+ */
 export const TaskProducerEvent = z.discriminatedUnion('type', [Progress, Append, TaskData])
 export type TaskProducerEvent = z.infer<typeof TaskProducerEvent>
 
-/** `POST /task/{id}/event` and the end of a stream. `textBytes`: the text so far, where the next append goes. */
+/**
+ * Response of `POST /task/{id}/event` and of `POST /task/{id}/stream`. `position` is that of the last publication of the task;
+ * `textBytes` is the length of its text, which is the offset of the next append.
+ */
 export const AcceptedTaskEvent = z.object({ position: z.string(), textBytes: z.int().nonnegative() })
 export type AcceptedTaskEvent = z.infer<typeof AcceptedTaskEvent>
 
-/** `POST /task/{id}/finish`. `notify` also puts a notification in the member's inbox, in the same transaction. */
+/** Request of `POST /task/{id}/finish`. `notify` also stores a notification for the member, in the same transaction. */
 export const FinishTask = z.strictObject({
   status: z.enum(['succeeded', 'failed']),
   result: Data.optional(),
@@ -79,7 +91,7 @@ export type FinishTask = z.infer<typeof FinishTask>
 
 const TaskName = z.object({ taskId: TaskId, kind: Kind, title: Title.optional() })
 
-/** What travels on `member:{id}:task.{taskId}`. The first is `created`, the last `finished`. */
+/** A publication on `member:{memberId}:task.{taskId}`. The first is `created`, the last is `finished`. */
 export const TaskEvent = z.discriminatedUnion('type', [
   TaskName.extend({ type: z.literal('created') }),
   Progress,
@@ -89,7 +101,7 @@ export const TaskEvent = z.discriminatedUnion('type', [
 ])
 export type TaskEvent = z.infer<typeof TaskEvent>
 
-/** A task as it stands: what `GET /task/{id}` answers, and the `snapshot` of somebody who joins late. */
+/** Current state of a task, in the response of `GET /task/{id}` and in a `snapshot`. */
 export const TaskState = TaskName.extend({
   status: TaskStatus,
   percent: Percent.optional(),
@@ -103,28 +115,28 @@ export const TaskState = TaskName.extend({
 })
 export type TaskState = z.infer<typeof TaskState>
 
-/** `POST /task/{id}/finish` and `/cancel`: how the task has ended. */
+/** Response of `POST /task/{id}/finish` and `POST /task/{id}/cancel`. */
 export const EndedTask = z.object({ taskId: TaskId, status: TerminalStatus })
 export type EndedTask = z.infer<typeof EndedTask>
 
 const times = { createdAt: z.iso.datetime(), finishedAt: z.iso.datetime().nullable() }
 
-/** `GET /task/{id}`. */
+/** Response of `GET /task/{id}`. `finishedAt` is null until the task has ended. */
 export const StoredTask = TaskState.extend({ memberId: MemberId, textBytes: z.int().nonnegative(), ...times })
 export type StoredTask = z.infer<typeof StoredTask>
 
-/** One line of `GET /task`: without text, data and result. */
+/** One task in the response of `GET /task`, without text, data and result. */
 export const TaskItem = TaskName.extend({ status: TaskStatus, percent: Percent.optional(), stage: Stage.optional(), ...times })
 export type TaskItem = z.infer<typeof TaskItem>
 
-/** `GET /task`: newest first. `nextCursor`: the `before` of the next page; null on the last. */
+/** Response of `GET /task`, newest first. `nextCursor` is the `before` of the next page; null on the last page. */
 export const TaskPage = z.object({ items: z.array(TaskItem), nextCursor: z.int().positive().nullable() })
 export type TaskPage = z.infer<typeof TaskPage>
 
-/** What a browser gets on `/member/queue/task.{taskId}`: one `snapshot` unless it resumes, then events. */
+/** A message on `/member/queue/task.{taskId}`: a `snapshot`, unless the client resumes, then events. */
 export const TaskMessage = z.discriminatedUnion('type', [TaskState.extend({ type: z.literal('snapshot') }), ...TaskEvent.options])
 export type TaskMessage = z.infer<typeof TaskMessage>
 
-/** What a member's devices get on `/member/queue/task`. */
+/** A message on `/member/queue/task`: a task of the member has started or finished. */
 export const TaskAnnouncement = TaskName.extend({ type: z.enum(['started', 'finished']), status: TaskStatus })
 export type TaskAnnouncement = z.infer<typeof TaskAnnouncement>

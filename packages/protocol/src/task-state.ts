@@ -1,8 +1,8 @@
 import type { TaskEvent, TaskMessage, TaskState } from './task-message.ts'
 
 /**
- * What a task is after one more message: a `snapshot` or `created` begins it anew, an event moves it on. Undefined as long as neither
- * came. The state given is not changed.
+ * Returns the state of a task after `message` (TASK.md, Message bodies). A `snapshot` or `created` replaces `state`; any other
+ * message is applied to it. Returns undefined for an event before the first `snapshot` or `created`. Does not modify `state`.
  */
 export function nextTaskState(state: TaskState | undefined, message: TaskMessage): TaskState | undefined {
   if (message.type === 'snapshot') {
@@ -13,10 +13,10 @@ export function nextTaskState(state: TaskState | undefined, message: TaskMessage
     const { type: _, ...name } = message
     return { ...name, status: 'queued', text: '', data: [] }
   }
-  return state && moved(state, message)
+  return state && applied(state, message)
 }
 
-function moved(state: TaskState, event: Exclude<TaskEvent, { type: 'created' }>): TaskState {
+function applied(state: TaskState, event: Exclude<TaskEvent, { type: 'created' }>): TaskState {
   if (event.type === 'append') return { ...state, status: 'running', text: state.text + event.text }
   if (event.type === 'data') return { ...state, status: 'running', data: [...state.data, event.data] }
   const { type, ...change } = event

@@ -3,9 +3,10 @@ import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 
 const maxEvents = historyLimits.taskEvents.length
-/** Of text and data together a row must be smaller than what one statement may carry. */
+/** Upper bound of text and of data, so that a row with both fits into one statement. */
 const maxColumnBytes = 4_194_304
 
+/** The environment variables of this service. */
 export const Variables = z.object({
   ...serviceVariables({ service: 8081, ops: 9081 }),
   ...tokenVariables('MEMBER'),
@@ -25,7 +26,7 @@ export const Variables = z.object({
   MEMBER_REQUESTS_PER_MINUTE: positive(600),
   MAX_TASK_TEXT_BYTES: positive(524_288).refine((bytes) => bytes <= maxColumnBytes, `is at most ${maxColumnBytes}`),
   MAX_TASK_DATA_BYTES: positive(524_288).refine((bytes) => bytes <= maxColumnBytes, `is at most ${maxColumnBytes}`),
-  MAX_TASK_EVENTS: positive(10_000).refine((events) => events <= maxEvents, `is at most ${maxEvents}: the history is not longer`),
+  MAX_TASK_EVENTS: positive(10_000).refine((events) => events <= maxEvents, `is at most ${maxEvents}, the length of the history`),
   TASK_LEASE_SECONDS: positive(30),
   TASK_ROLLUP_MS: positive(40),
   TASK_STREAM_IDLE_SECONDS: positive(300),
@@ -73,6 +74,7 @@ const Config = Variables.transform((variables, context) => ({
 
 export type Config = z.infer<typeof Config>
 
+/** @throws ConfigError that lists every invalid variable, without values. */
 export function configFrom(environment: NodeJS.ProcessEnv): Config {
   return readConfig(Config, environment)
 }

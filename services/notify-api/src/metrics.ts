@@ -2,19 +2,20 @@ import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { Sweep } from './outbox/outbox.ts'
 import type { Retired } from './retention/store.ts'
 
-const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** Everything `/metrics` tells about this service. */
+/** The metrics of this service, served at `/metrics`. */
 export class Metrics {
   readonly registry = new Registry()
   readonly #registers = [this.registry]
   readonly #requestChildren = new Map<string, { observe(value: number): void }>()
+  #queued = () => 0
 
   readonly requests = new Histogram({
     name: 'tidings_http_request_seconds',
-    help: 'Time from the request to the end of the answer, by call and status.',
+    help: 'Time from the request to the end of the response, by call and status.',
     labelNames: ['call', 'status'],
-    buckets: seconds,
+    buckets: secondsBuckets,
     registers: this.#registers,
   })
   readonly groupCommands = new Histogram({
@@ -26,23 +27,24 @@ export class Metrics {
   readonly groupSeconds = new Histogram({
     name: 'tidings_group_commit_seconds',
     help: 'Time of one transaction.',
-    buckets: seconds,
+    buckets: secondsBuckets,
     registers: this.#registers,
   })
-  readonly queuedWrites = new Gauge({
+  readonly queuedWrites: Gauge = new Gauge({
     name: 'tidings_queued_writes',
     help: 'Requests waiting for their transaction to begin.',
     registers: this.#registers,
+    collect: () => this.queuedWrites.set(this.#queued()),
   })
   readonly swept = new Counter({
     name: 'tidings_swept_total',
-    help: 'Publications made by the sweep, because a crash or an outage of Redis had left them.',
+    help: 'Publications made by the sweep after a crash or an outage of Redis.',
     registers: this.#registers,
   })
   readonly publishSeconds = new Histogram({
     name: 'tidings_redis_publish_seconds',
-    help: 'Time until Redis answered for a publication.',
-    buckets: seconds,
+    help: 'Time until Redis replied to publications sent together.',
+    buckets: secondsBuckets,
     registers: this.#registers,
   })
   readonly redisLag = new Gauge({
@@ -52,7 +54,7 @@ export class Metrics {
   })
   readonly circuitOpen = new Gauge({
     name: 'tidings_circuit_open',
-    help: '1 while publications are left to the sweep because Redis does not answer.',
+    help: '1 while publications are deferred to the sweep because Redis does not reply.',
     registers: this.#registers,
   })
   readonly outboxDepth = new Gauge({
@@ -71,39 +73,43 @@ export class Metrics {
     labelNames: ['table'],
     registers: this.#registers,
   })
-
   readonly tasksEnded = new Counter({
     name: 'tidings_tasks_ended_total',
-    help: 'Tasks that this instance has ended, by how.',
+    help: 'Tasks ended by this instance, by status.',
     labelNames: ['status'],
     registers: this.#registers,
   })
 
+  /** Sets the function that returns the number of queued writes; it is called at each scrape. */
+  countQueuedWrites(queued: () => number): void {
+    this.#queued = queued
+  }
+
   readonly onTaskEnd = (status: string): void => this.tasksEnded.inc({ status })
 
-  readonly onRequest = (call: string, status: number, took: number): void => {
-    // Finding the child of two labels costs more than observing: each is found once. Calls and statuses are few.
+  readonly onRequest = (call: string, status: number, seconds: number): void => {
+    // Looking up the child of two labels costs more than observing, so the few children are cached.
     const key = `${status}${call}`
     let child = this.#requestChildren.get(key)
     if (!child) this.#requestChildren.set(key, (child = this.requests.labels({ call, status })))
-    child.observe(took)
+    child.observe(seconds)
   }
 
-  readonly onCommit = (commands: number, took: number): void => {
+  readonly onCommit = (commands: number, seconds: number): void => {
     this.groupCommands.observe(commands)
-    this.groupSeconds.observe(took)
+    this.groupSeconds.observe(seconds)
   }
 
-  readonly onPublish = (took: number): void => this.publishSeconds.observe(took)
+  readonly onPublish = (seconds: number): void => this.publishSeconds.observe(seconds)
 
   readonly onRetention = (retired: Retired): void => {
     for (const [table, rows] of Object.entries(retired)) this.retired.inc({ table }, rows)
   }
 
-  readonly onSweep = ({ backlog, published, open }: Sweep): void => {
+  readonly onSweep = ({ backlog, published, circuitOpen }: Sweep): void => {
     this.outboxDepth.set(backlog.depth)
     this.outboxOldest.set(backlog.oldestAgeMs / 1_000)
     this.swept.inc(published)
-    this.circuitOpen.set(open ? 1 : 0)
+    this.circuitOpen.set(circuitOpen ? 1 : 0)
   }
 }

@@ -1,9 +1,9 @@
 import type { Readiness } from '@tidings/chassis'
+import type { Database } from './database/database.ts'
 import type { Metrics } from './metrics.ts'
 import type { Publisher } from './outbox/redis-publisher.ts'
-import type { Database } from './database/database.ts'
 
-/** Ready means: MySQL and Redis answer. */
+/** Returns the readiness check: it fails while MySQL or Redis does not reply. */
 export function readiness({ database, publisher, metrics }: { database: Database; publisher: Publisher; metrics: Metrics }) {
   return async (): Promise<Readiness> => {
     const [mysql, redis] = await Promise.allSettled([database.ping(), publisher.ping()])

@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('what comes while rows are deleted waits for the next batch, however often that happens', async () => {
+test('ids added during a deletion wait for the next batch, every time', async () => {
   const batches: (readonly number[])[] = []
   const published = new BatchedDelete(async (ids) => {
     batches.push(ids)
@@ -27,7 +27,7 @@ test('what comes while rows are deleted waits for the next batch, however often 
   expect(batches).toEqual([[1, 2], [10], [20]])
 })
 
-test('a batch that fails is tried again, with what came meanwhile; the rest is deleted at the end', async () => {
+test('a failed batch is retried together with newer ids, and close deletes the rest', async () => {
   const batches: (readonly number[])[] = []
   const published = new BatchedDelete(async (ids) => {
     batches.push(ids)

@@ -14,11 +14,11 @@ interface Step {
   readonly Extra: string | null
 }
 
-// A million rows of one member, a million of a thousand others, and a thousand broadcasts, most of them read by two of them.
+// A million rows of one member, a million of a thousand others, and a thousand broadcasts, most of them read by two members.
 beforeAll(async () => {
   stack = await openStack('explain')
   await migrate(stack.databaseUrl)
-  // Filled without its indexes, which are then built at once: the same table, in a tenth of the time.
+  // Filled without its indexes, which are built afterwards: the same table, in a tenth of the time.
   await stack.rows('ALTER TABLE notification DROP INDEX notification_page, DROP INDEX notification_unread')
   await stack.fill(busy, 1_000_000)
   await stack.rows(
@@ -63,11 +63,11 @@ describe.each([
     }
   })
 
-  test.each(pages)('an inbox page reads no more rows than it shows, twice: %j', async (query) => {
+  test.each(pages)('an inbox page reads at most twice the rows that it returns: %j', async (query) => {
     for (const [sql, values] of [ownPage(memberId, query), broadcastPage(memberId, query)]) {
-      // Most broadcasts were read, and have to be passed over.
-      const passedOver = query.unread && sql.includes('LEFT JOIN') ? 1_000 : 0
-      expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(2 * (query.limit + 1) + 2 * passedOver)
+      // Most broadcasts were read and have to be skipped.
+      const skipped = query.unread && sql.includes('LEFT JOIN') ? 1_000 : 0
+      expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(2 * (query.limit + 1) + 2 * skipped)
     }
   })
 

@@ -3,7 +3,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Answer, call, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { type ApiResponse, call, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { broken, type Schema, valid } from './fixture/schema-arbitrary.ts'
 
 interface Operation {
@@ -31,7 +31,7 @@ interface Call {
 }
 
 const json = 'application/json'
-/** The same requests in every run; others with TIDINGS_SEED. */
+/** Every run sends the same requests, unless TIDINGS_SEED is set. */
 const seed = Number(process.env['TIDINGS_SEED'] ?? 20_261_122)
 const runs = Number(process.env['TIDINGS_FUZZ_RUNS'] ?? 15)
 
@@ -59,7 +59,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-/** Calls whose body is JSON, or that have none. Uploads of a stream have tests of their own. */
+/** Returns the calls with a JSON body or none. Uploads have tests of their own. */
 function jsonCalls(): readonly Call[] {
   return calls.filter(({ operation }) => !operation.requestBody || json in operation.requestBody.content)
 }
@@ -80,7 +80,7 @@ function requestTo({ operation }: Call): fc.Arbitrary<Sent> {
   })
 }
 
-function send({ method, url, operation }: Call, { path, query, header, body }: Sent, contentType = json): Promise<Answer> {
+function send({ method, url, operation }: Call, { path, query, header, body }: Sent, contentType = json): Promise<ApiResponse> {
   const filled = url.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(path[name])))
   const search = new URLSearchParams(
     Object.fromEntries(Object.entries(query).map(([name, value]) => [name, String(value)])),
@@ -99,19 +99,19 @@ function send({ method, url, operation }: Call, { path, query, header, body }: S
   })
 }
 
-/** Every answer is one that the document describes, none is our fault, and every refusal says where. */
-function expectDocumented({ name, operation }: Call, answer: Answer, sent: unknown): void {
-  const about = `${name} ${answer.status} ${answer.text} to ${JSON.stringify(sent)}`
-  expect(answer.status, about).toBeLessThan(500)
-  const type = answer.headers.get('content-type')?.split(';')[0] ?? ''
-  const schema = operation.responses[answer.status]?.content?.[type]?.schema
+/** Expects a response that the document describes, without a server error; a refusal must name the place. */
+function expectDocumented({ name, operation }: Call, response: ApiResponse, sent: unknown): void {
+  const about = `${name} ${response.status} ${response.text} to ${JSON.stringify(sent)}`
+  expect(response.status, about).toBeLessThan(500)
+  const type = response.headers.get('content-type')?.split(';')[0] ?? ''
+  const schema = operation.responses[response.status]?.content?.[type]?.schema
   expect(schema, `${about}: not in the document`).toBeDefined()
   const validate = validators.get(schema ?? {}) ?? ajv.compile(schema ?? {})
   validators.set(schema ?? {}, validate)
-  expect(validate(answer.body), `${about}: ${JSON.stringify(validate.errors)}`).toBe(true)
-  if (answer.status < 400) return
+  expect(validate(response.body), `${about}: ${JSON.stringify(validate.errors)}`).toBe(true)
+  if (response.status < 400) return
   expect(type, about).toBe('application/problem+json')
-  expect((answer.body['errors'] as unknown[] | undefined)?.length ?? 0, about).toBeGreaterThan(0)
+  expect((response.body['errors'] as unknown[] | undefined)?.length ?? 0, about).toBeGreaterThan(0)
 }
 
 test('the document describes every call', () => {
@@ -128,20 +128,22 @@ test('the document describes every call', () => {
   )
 })
 
-test('what the document allows is never refused as invalid', async () => {
+test('a request that the document allows is never refused as invalid', async () => {
   for (const one of jsonCalls()) {
     await fc.assert(
       fc.asyncProperty(requestTo(one), async (sent) => {
-        const answer = await send(one, sent)
-        expectDocumented(one, answer, sent)
-        expect([200, 201, 202, 404, 409, 422], `${one.name} ${answer.text} to ${JSON.stringify(sent)}`).toContain(answer.status)
+        const response = await send(one, sent)
+        expectDocumented(one, response, sent)
+        expect([200, 201, 202, 404, 409, 422], `${one.name} ${response.text} to ${JSON.stringify(sent)}`).toContain(
+          response.status,
+        )
       }),
       { numRuns: runs, seed },
     )
   }
 }, 180_000)
 
-test('what is broken in one place is refused with the name of that place', async () => {
+test('a request that is invalid in one place is refused with the name of that place', async () => {
   for (const one of jsonCalls()) {
     const places = breakable(one)
     if (places.length === 0) continue
@@ -150,20 +152,20 @@ test('what is broken in one place is refused with the name of that place', async
         const value = generate(broken, schema)
         if (ajv.validate(schema, part === 'body' ? value : read(schema, value))) return
         if (part === 'header' && String(value).includes('\0')) return // no client can send it
-        const answer = await send(one, { ...sent, [part]: { ...(sent[part] as object), [name]: value } })
-        expectDocumented(one, answer, { part, name, value })
-        const fields = (answer.body['errors'] as { in: string; pointer: string }[]).map(
+        const response = await send(one, { ...sent, [part]: { ...(sent[part] as object), [name]: value } })
+        expectDocumented(one, response, { part, name, value })
+        const fields = (response.body['errors'] as { in: string; pointer: string }[]).map(
           (error) => `${error.in} ${error.pointer.split('/')[1]}`,
         )
-        expect([400, 413], answer.text).toContain(answer.status)
-        expect(fields, answer.text).toContain(`${part} ${name}`)
+        expect([400, 413], response.text).toContain(response.status)
+        expect(fields, response.text).toContain(`${part} ${name}`)
       }),
       { numRuns: 2 * runs, seed },
     )
   }
 }, 180_000)
 
-test('unknown fields, other bodies and other content types are refused as such', async () => {
+test('unknown fields, other bodies and other content types are refused with a documented problem', async () => {
   for (const one of jsonCalls().filter(({ method }) => method === 'POST')) {
     await fc.assert(
       fc.asyncProperty(
@@ -186,12 +188,12 @@ test('unknown fields, other bodies and other content types are refused as such',
   }
 }, 180_000)
 
-/** What the service makes of a value outside the body, where everything is text. */
+/** Returns a value outside the body as the service reads it: everything there is text. */
 function read({ type }: Schema, value: unknown): unknown {
   return type === 'integer' || type === 'number' ? Number(String(value)) : String(value)
 }
 
-/** Places that a schema describes by name. */
+/** Returns the named places of a request that have a schema. */
 function breakable({ operation }: Call) {
   const body = operation.requestBody?.content[json]?.schema.properties ?? {}
   return [

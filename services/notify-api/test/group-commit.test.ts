@@ -12,7 +12,7 @@ function command(name: string, weight: Partial<Weight> = {}): Command {
   return { name, rows: 1, bytes: 1, ...weight }
 }
 
-/** A database whose commits end when the test says so. */
+/** A database whose commits end when the test calls `succeed` or `fail`. */
 function database(options: Partial<GroupLimits> = {}, failure: (error: unknown) => Failure = () => 'split') {
   const groups: { readonly names: string[]; succeed(): void; fail(error: unknown): void }[] = []
   const group = new GroupCommit<Command, string>(
@@ -30,24 +30,24 @@ function database(options: Partial<GroupLimits> = {}, failure: (error: unknown) 
   return { group, groups, nth }
 }
 
-describe('a group', () => {
+describe('a group of commands', () => {
   test('begins at once with a lone command', () => {
     const { group, groups } = database()
     void group.submit(command('a'))
     expect(groups.map(({ names }) => names)).toEqual([['a']])
   })
 
-  test('is formed of what came while the one before was on its way, in order, each with its own outcome', async () => {
+  test('is formed of the commands submitted during the previous commit, in order, each with its own outcome', async () => {
     const { group, nth } = database()
-    const answers = ['a', 'b', 'c', 'd'].map((name) => group.submit(command(name)))
+    const outcomes = ['a', 'b', 'c', 'd'].map((name) => group.submit(command(name)))
     ;(await nth(0)).succeed()
     expect((await nth(1)).names).toEqual(['b', 'c', 'd'])
     ;(await nth(1)).succeed()
-    expect(await Promise.all(answers)).toEqual(['a done', 'b done', 'c done', 'd done'])
+    expect(await Promise.all(outcomes)).toEqual(['a done', 'b done', 'c done', 'd done'])
     await group.close()
   })
 
-  test('ends before it is too heavy, and takes a command that is too heavy by itself', async () => {
+  test('ends before it exceeds a limit, unless it is a single command', async () => {
     const { group, nth } = database({ maxRows: 3, maxBytes: 100 })
     for (const one of [
       command('a'),
@@ -68,8 +68,8 @@ describe('a group', () => {
   })
 })
 
-describe('a failure', () => {
-  test('of one command fails that one alone; its neighbours are committed in their order', async () => {
+describe('a failed commit', () => {
+  test('rejects only the command that caused it; its neighbours are committed in their order', async () => {
     const committed: string[] = []
     const group = new GroupCommit<Command, string>(
       {
@@ -84,27 +84,27 @@ describe('a failure', () => {
       },
       limits,
     )
-    const answers = await Promise.allSettled(['first', 'a', 'b', 'bad', 'c', 'd'].map((name) => group.submit(command(name))))
-    expect(answers.map(({ status }) => status === 'fulfilled')).toEqual([true, true, true, false, true, true])
+    const outcomes = await Promise.allSettled(['first', 'a', 'b', 'bad', 'c', 'd'].map((name) => group.submit(command(name))))
+    expect(outcomes.map(({ status }) => status === 'fulfilled')).toEqual([true, true, true, false, true, true])
     expect(committed).toEqual(['first', 'a', 'b', 'c', 'd'])
   })
 
-  test('that has nothing to do with the commands fails them all, once', async () => {
+  test('rejects all commands, without another attempt, when the cause is outside the group', async () => {
     const { group, groups, nth } = database({}, () => 'all')
-    const answers = Promise.allSettled([group.submit(command('a')), group.submit(command('b')), group.submit(command('c'))])
+    const outcomes = Promise.allSettled([group.submit(command('a')), group.submit(command('b')), group.submit(command('c'))])
     ;(await nth(0)).succeed()
     ;(await nth(1)).fail(new Error('gone'))
-    expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected'])
+    expect((await outcomes).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected'])
     expect(groups).toHaveLength(2)
   })
 
-  test('that may pass is tried again, and not for ever', async () => {
+  test('is retried a limited number of times when the cause is transient', async () => {
     const { group, groups, nth } = database({}, () => 'retry')
-    const answer = group.submit(command('a'))
+    const outcome = group.submit(command('a'))
     ;(await nth(0)).fail(new Error('deadlock'))
     ;(await nth(1)).fail(new Error('deadlock'))
     ;(await nth(2)).succeed()
-    expect(await answer).toBe('a done')
+    expect(await outcome).toBe('a done')
     const hopeless = group.submit(command('b'))
     for (const attempt of [3, 4, 5]) (await nth(attempt)).fail(new Error('deadlock'))
     await expect(hopeless).rejects.toThrow('deadlock')
@@ -113,34 +113,34 @@ describe('a failure', () => {
 })
 
 describe('the queue', () => {
-  test('is bounded', async () => {
+  test('is bounded in commands', async () => {
     const { group, nth } = database({ maxQueued: 2 })
-    const answers = ['a', 'b', 'c'].map((name) => group.submit(command(name)))
+    const outcomes = ['a', 'b', 'c'].map((name) => group.submit(command(name)))
     await expect(group.submit(command('d'))).rejects.toThrow(Overload)
     expect(group.queued).toBe(2)
     ;(await nth(0)).succeed()
     ;(await nth(1)).succeed()
-    await Promise.all(answers)
+    await Promise.all(outcomes)
   })
 
-  test('is bounded in bytes, and takes one command that is larger', async () => {
+  test('is bounded in bytes, and accepts one command that is larger', async () => {
     const { group, nth } = database({ maxQueuedBytes: 100 })
-    const answers = [command('a'), command('b', { bytes: 500 })].map((one) => group.submit(one))
+    const outcomes = [command('a'), command('b', { bytes: 500 })].map((one) => group.submit(one))
     await expect(group.submit(command('c'))).rejects.toThrow(Overload)
     ;(await nth(0)).succeed()
     ;(await nth(1)).succeed()
-    await Promise.all(answers)
+    await Promise.all(outcomes)
     void group.submit(command('d', { bytes: 90 }))
     expect((await nth(2)).names).toEqual(['d'])
   })
 
-  test('refuses what has waited too long', async () => {
+  test('refuses commands that have waited too long', async () => {
     const { group, groups, nth } = database({ maxWaitMs: 20 })
     const begin = performance.now()
-    const answers = Promise.allSettled([group.submit(command('a')), group.submit(command('late'))])
+    const outcomes = Promise.allSettled([group.submit(command('a')), group.submit(command('late'))])
     await waitFor(() => performance.now() - begin > 40, { what: 'the wait to be over' })
     ;(await nth(0)).succeed()
-    expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    expect((await outcomes).map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
     expect(groups).toHaveLength(1)
   })
 })

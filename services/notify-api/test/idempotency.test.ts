@@ -10,18 +10,18 @@ beforeAll(async () => {
   stack = await openStack('idempotency')
   ;[api, other] = await Promise.all([stack.start(), stack.start()])
 })
-// A test that fails while Redis stands still takes no other with it.
+// Redis resumes also when a test has failed while it was paused.
 afterEach(() => stack.redis.resume())
 afterAll(() => stack.close())
 
 const withKey = (key: string) => ({ 'idempotency-key': key })
 
-test('the same key and body get the first answer again, on every instance', async () => {
+test('the same key and body return the first response again, on every instance', async () => {
   const gateway = await stack.listen('member:1:notification')
   const first = await api.send(hello, withKey('same'))
   expect(first).toMatchObject({ status: 201, body: { online: true } })
   expect(first.headers.get('idempotent-replay')).toBeNull()
-  gateway.close() // what happened then is answered, not what would happen now
+  gateway.close() // the replayed `online` is the first one, not the current one
   for (const instance of [api, other]) {
     const again = await instance.send(hello, withKey('same'))
     expect([again.status, again.text, again.headers.get('idempotent-replay')]).toEqual([201, first.text, 'true'])
@@ -29,7 +29,7 @@ test('the same key and body get the first answer again, on every instance', asyn
   expect(await stack.rows('SELECT 1 FROM notification WHERE member_id = 1')).toHaveLength(1)
 })
 
-test('it is the same for several members and for a broadcast', async () => {
+test('a send to several members and a broadcast are replayed too', async () => {
   const content = { message: 'a', redirectPath: '/' }
   for (const [path, body] of [
     ['/notification/send', { ...content, memberIds: [21, 22, 23] }],
@@ -42,7 +42,7 @@ test('it is the same for several members and for a broadcast', async () => {
   expect(await stack.rows('SELECT 1 FROM notification WHERE member_id IN (0, 21, 22, 23)')).toHaveLength(4)
 })
 
-test('the same key with another body or call is refused', async () => {
+test('the same key with another body or call is refused with 422', async () => {
   await api.send({ ...hello, memberId: 31 }, withKey('reused'))
   const { memberId: _, ...content } = hello
   for (const again of [
@@ -57,7 +57,7 @@ test('the same key with another body or call is refused', async () => {
   }
 })
 
-test("another caller's key is another key, and so is one that differs in case", async () => {
+test("another caller's key and a key that differs in case are different keys", async () => {
   const mine = await api.send({ ...hello, memberId: 41 }, withKey('whose'))
   const theirs = await api.send(
     { ...hello, memberId: 41 },
@@ -67,7 +67,7 @@ test("another caller's key is another key, and so is one that differs in case", 
   expect(new Set([mine, theirs, upper].map(({ body }) => body['notificationId'])).size).toBe(3)
 })
 
-test('a key that came with an invalid request is not used up', async () => {
+test('an invalid request does not use up its key', async () => {
   expect(await api.send({ ...hello, message: '' }, withKey('typo'))).toMatchObject({ status: 400 })
   expect(await api.send(hello, withKey('typo'))).toMatchObject({ status: 201 })
 })
@@ -91,27 +91,27 @@ test('a key is free again after 24 hours', async () => {
   expect(next.status).toBe(201)
 })
 
-test('50 identical requests racing over two instances make one notification and equal answers', async () => {
+test('50 identical requests racing over two instances store one notification and return equal responses', async () => {
   for (let round = 0; round < 5; round++) {
     const body = { ...hello, memberId: 60 + round }
     const racing = Array.from({ length: 50 }, (_, index) => (index % 2 === 0 ? api : other).send(body, withKey(`race ${round}`)))
-    const answers = await Promise.all(racing)
-    expect(answers.filter(({ status }) => status !== 201 && status !== 409).map(({ status }) => status)).toEqual([])
-    const texts = new Set(answers.filter(({ status }) => status === 201).map(({ text }) => text))
+    const responses = await Promise.all(racing)
+    expect(responses.filter(({ status }) => status !== 201 && status !== 409).map(({ status }) => status)).toEqual([])
+    const texts = new Set(responses.filter(({ status }) => status === 201).map(({ text }) => text))
     expect(texts.size).toBe(1)
-    for (const { status, headers } of answers) if (status === 409) expect(headers.get('retry-after')).toBe('1')
+    for (const { status, headers } of responses) if (status === 409) expect(headers.get('retry-after')).toBe('1')
     expect(await stack.rows('SELECT 1 FROM notification WHERE member_id = ?', [body.memberId])).toHaveLength(1)
     const [final] = texts
     expect((await other.send(body, withKey(`race ${round}`))).text).toBe(final)
   }
 })
 
-test('when the first one died after its commit, repeats get 409 while it may still answer, then the answer without online', async () => {
-  // Longer than it takes to be killed: it must not answer before.
+test('when the first instance died after its commit, repeats return 409 for a while, then the response without online', async () => {
+  // Longer than the kill takes: the instance must not respond before it dies.
   const doomed = await stack.start({ PUBLISH_TIMEOUT_MS: '20000' })
   const body = { ...hello, memberId: 71 }
   stack.redis.pause()
-  const unanswered = doomed.send(body, withKey('died')).catch(() => 'no answer')
+  const unfinished = doomed.send(body, withKey('died')).catch(() => 'no response')
   const [row] = await waitFor(
     async () => {
       const rows = await stack.rows<{ notification_id: number }>('SELECT notification_id FROM notification WHERE member_id = 71')
@@ -120,13 +120,13 @@ test('when the first one died after its commit, repeats get 409 while it may sti
     { what: 'the commit' },
   )
   await doomed.kill()
-  expect(await unanswered).toBe('no answer')
+  expect(await unfinished).toBe('no response')
   stack.redis.resume()
   const made = (ago: string) =>
     stack.rows(`UPDATE idempotency_key SET created_at = NOW(3) - INTERVAL ${ago} WHERE first_notification_id = ?`, [
       row?.notification_id,
     ])
-  // However long all this took.
+  // Independent of how long the test took so far.
   await made('0 SECOND')
   expect(await other.send(body, withKey('died'))).toMatchObject({
     status: 409,
@@ -138,11 +138,11 @@ test('when the first one died after its commit, repeats get 409 while it may sti
   expect(again.headers.get('idempotent-replay')).toBe('true')
 })
 
-test('when the first one died at its commit, there is all of it or nothing, and a repeat makes it one', async () => {
+test('when the first instance died during its commit, a repeat leads to exactly one notification', async () => {
   const doomed = await stack.start()
   const body = { ...hello, memberId: 81 }
   const unlock = await stack.lockTable('outbox')
-  const unanswered = doomed.send(body, withKey('halfway')).catch(() => 'no answer')
+  const unfinished = doomed.send(body, withKey('halfway')).catch(() => 'no response')
   await waitFor(
     async () =>
       (
@@ -156,10 +156,10 @@ test('when the first one died at its commit, there is all of it or nothing, and 
   )
   await doomed.kill()
   await unlock()
-  expect(await unanswered).toBe('no answer')
+  expect(await unfinished).toBe('no response')
   await waitFor(async () => (await other.send(body, withKey('halfway'))).status === 201, {
     deadlineMs: 20_000,
-    what: 'an answer',
+    what: 'a response',
   })
   expect(await stack.rows('SELECT 1 FROM notification WHERE member_id = 81')).toHaveLength(1)
 })

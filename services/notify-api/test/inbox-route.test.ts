@@ -29,14 +29,14 @@ async function broadcast(): Promise<number> {
   return (await api.post('/notification/broadcast', { message: 'all', redirectPath: '/' })).body['notificationId'] as number
 }
 
-/** The events of a member, as its devices get them. */
+/** Listens to the events of a member, as its devices receive them. */
 async function devices(memberId: number) {
   const listener = await stack.listen(`member:${memberId}:read`)
   return { events: () => listener.publications.map(({ body }) => body as unknown as ReadMessage), close: () => listener.close() }
 }
 
 describe('GET /notification', () => {
-  test('pages from the newest to the oldest, skipping and repeating nothing while more is added', async () => {
+  test('pages from the newest to the oldest, and neither skips nor repeats while more is added', async () => {
     const ids = await sendTo(101, 10)
     const bulletin = await broadcast()
     ids.push(bulletin, ...(await sendTo(101, 4)))
@@ -59,7 +59,7 @@ describe('GET /notification', () => {
     expect((await page(member, `?limit=${total}`)).nextCursor).toBeNull()
   })
 
-  test('unread=true leaves out what was read, own and broadcast', async () => {
+  test('unread=true omits read notifications and read broadcasts', async () => {
     const [first, second] = (await sendTo(103, 2)) as [number, number]
     const bulletin = await broadcast()
     await api.member(103).post(`/notification/${first}/read`)
@@ -71,7 +71,7 @@ describe('GET /notification', () => {
     expect((await page(103, '?limit=100')).items.find(({ notificationId }) => notificationId === bulletin)?.readAt).not.toBeNull()
   })
 
-  test('shows nothing of another member', async () => {
+  test('returns no notification of another member', async () => {
     await sendTo(104)
     expect((await page(105, '?limit=100')).items.filter(({ memberId }) => memberId !== undefined)).toEqual([])
   })
@@ -92,7 +92,7 @@ describe('GET /notification', () => {
 })
 
 describe('read and read-all', () => {
-  test('a read is told to all devices with the authoritative count; a repeat changes and tells nothing', async () => {
+  test('a read is published to all devices with the authoritative count; a repeat changes and publishes nothing', async () => {
     const [first] = (await sendTo(111, 3)) as [number]
     const before = (await api.member(111).get('/notification/unread-count')).body['unreadCount'] as number
     const { events } = await devices(111)
@@ -112,7 +112,7 @@ describe('read and read-all', () => {
     expect(item?.readAt).toBe(events()[0]?.readAt)
   })
 
-  test('read-all takes own and broadcasts up to one and leaves what is newer', async () => {
+  test('read-all marks own notifications and broadcasts up to one, and leaves newer ones', async () => {
     const [, , third] = (await sendTo(112, 3)) as [number, number, number]
     await broadcast()
     const [last] = (await sendTo(112)) as [number]
@@ -125,7 +125,7 @@ describe('read and read-all', () => {
     expect((await page(112, '?unread=true')).items.map(({ notificationId }) => notificationId)).toEqual([last])
   })
 
-  test('read-all never reaches into the future', async () => {
+  test('read-all does not include future notifications', async () => {
     const [id] = (await sendTo(113)) as [number]
     const { events } = await devices(113)
     await api.member(113).post('/notification/read-all', { upTo: Number.MAX_SAFE_INTEGER })
@@ -133,13 +133,13 @@ describe('read and read-all', () => {
     expect(events()[0]).toMatchObject({ upTo: id, unreadCount: 0 })
   })
 
-  test('read-all of more than one transaction takes', async () => {
+  test('read-all marks more rows than one transaction may change', async () => {
     await stack.fill(114, 12_000)
     const { body } = await api.member(114).post('/notification/read-all', { upTo: Number.MAX_SAFE_INTEGER })
     expect(body['unreadCount']).toBe(0)
   })
 
-  test('a notification of somebody else, and none, are not found', async () => {
+  test('a notification of another member and an unknown one are not found', async () => {
     const [id] = (await sendTo(115)) as [number]
     for (const path of [`/notification/${id}/read`, '/notification/9007199254740991/read']) {
       expect(await api.member(116).post(path)).toMatchObject({ status: 404, body: { errors: [{ in: 'path', pointer: '#/id' }] } })
@@ -158,7 +158,7 @@ describe('read and read-all', () => {
     })
   })
 
-  test('100 concurrent reads, read-alls and sends over two instances leave the count equal to a recount', async () => {
+  test('after 100 concurrent reads, read-alls and sends over two instances, the count equals a recount', async () => {
     const member = 117
     const ids = await sendTo(member, 20)
     const { events } = await devices(member)
@@ -178,7 +178,7 @@ describe('read and read-all', () => {
     )
     const { body } = await api.member(member).get('/notification/unread-count')
     expect(body['unreadCount']).toBe(recount?.unread)
-    // Of the events, the one with the greatest revision holds, whatever the order in which they came.
+    // The event with the greatest revision is the valid one, in whichever order the events arrived.
     await sendTo(member)
     const [latest] = (await page(member, '?limit=1')).items
     const { body: last } = await other.member(member).post(`/notification/${latest?.notificationId ?? 0}/read`)
@@ -188,7 +188,7 @@ describe('read and read-all', () => {
     expect(new Set(events().map(({ revision }) => revision)).size).toBe(events().length)
   })
 
-  test('events of one instance go out in the order of their revisions', async () => {
+  test('one instance publishes events in the order of their revisions', async () => {
     const ids = await sendTo(118, 30)
     const { events } = await devices(118)
     await Promise.all(ids.map((id) => api.member(118).post(`/notification/${id}/read`)))
@@ -214,27 +214,32 @@ describe('a member call', () => {
       'cookie',
     ],
     [
-      'of somebody who is no member',
+      'with a token whose subject is no member',
       { origin: localOrigin, ...json, cookie: `access_token=${memberToken(1, { claims: { sub: 'x' } })}` },
       401,
       'cookie',
     ],
     ['without Origin', { cookie, ...json }, 403, 'origin'],
-    ['of Origin null', { cookie, ...json, origin: 'null' }, 403, 'origin'],
-    ['of another Origin', { cookie, ...json, origin: 'https://evil.example' }, 403, 'origin'],
-    ['of a form', { cookie, origin: localOrigin, 'content-type': 'application/x-www-form-urlencoded' }, 415, 'content-type'],
+    ['from Origin null', { cookie, ...json, origin: 'null' }, 403, 'origin'],
+    ['from another Origin', { cookie, ...json, origin: 'https://evil.example' }, 403, 'origin'],
     [
-      'of a form that looks like text',
+      'with the content type of a form',
+      { cookie, origin: localOrigin, 'content-type': 'application/x-www-form-urlencoded' },
+      415,
+      'content-type',
+    ],
+    [
+      'with a content type that only contains that of JSON',
       { cookie, origin: localOrigin, 'content-type': 'text/plain;application/json' },
       415,
       'content-type',
     ],
     ['without content type', { cookie, origin: localOrigin }, 415, 'content-type'],
-  ])('that changes state is refused %s', async (_case, headers, status, header) => {
+  ])('that changes state is refused: %s', async (_case, headers, status, header) => {
     for (const path of ['/notification/1/read', '/notification/read-all']) {
-      const answer = await call(`${api.url}${path}`, { method: 'POST', headers })
-      expect(answer).toMatchObject({ status, body: { errors: [{ in: 'header', pointer: `#/${header}` }] } })
-      if (status === 401) expect(answer.headers.get('www-authenticate')).toContain('access_token')
+      const response = await call(`${api.url}${path}`, { method: 'POST', headers })
+      expect(response).toMatchObject({ status, body: { errors: [{ in: 'header', pointer: `#/${header}` }] } })
+      if (status === 401) expect(response.headers.get('www-authenticate')).toContain('access_token')
     }
   })
 
@@ -243,7 +248,7 @@ describe('a member call', () => {
     expect(await call(`${api.url}/notification`, { headers: { cookie: `a=b; ${cookie}; c=d` } })).toMatchObject({ status: 200 })
   })
 
-  test('may come from a page of an allowed Origin elsewhere', async () => {
+  test('is allowed from a page on another allowed Origin', async () => {
     const preflight = await call(`${api.url}/notification/1/read`, {
       method: 'OPTIONS',
       headers: { origin: localOrigin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' },

@@ -34,20 +34,20 @@ test('three instances that start at once on an empty database apply everything o
   ])
 })
 
-test('many at once share the work without a repeat', async () => {
+test('concurrent migrations apply each file once', async () => {
   const applied = await Promise.all(Array.from({ length: 8 }, () => migrate(url)))
   const names = applied.flat()
   expect(names).toEqual([...new Set(names)])
   expect(await migrate(url)).toEqual([])
 })
 
-test('each bears being run again, as after a start that was cut off halfway', async () => {
+test('each file can be run again, as after an interrupted start', async () => {
   const names = await migrate(url)
   await rows('DELETE FROM migration')
   expect(await migrate(url)).toEqual(names)
 })
 
-test('they are applied in the order of their names, each once, new ones later', async () => {
+test('files are applied once, in the order of their names, and new ones at a later start', async () => {
   const first = [
     file('0001_a.sql', 'CREATE TABLE a (x INT); INSERT INTO a VALUES (1)'),
     file('0002_b.sql', 'ALTER TABLE a ADD y INT'),
@@ -60,19 +60,19 @@ test('they are applied in the order of their names, each once, new ones later', 
   ])
 })
 
-test('one that was changed after it was applied stops the start', async () => {
+test('a file that was changed after it was applied stops the start', async () => {
   await migrate(url, [file('0001_a.sql', 'CREATE TABLE a (x INT)')])
   await expect(migrate(url, [file('0001_a.sql', 'CREATE TABLE b (x INT)')])).rejects.toThrow('0001_a.sql was changed')
   expect(await rows("SHOW TABLES LIKE 'b'")).toEqual([])
 })
 
-test('one that failed is tried again; those before it are not', async () => {
+test('a failed file is run again; the files before it are not', async () => {
   const first = file('0001_a.sql', 'CREATE TABLE a (x INT)')
   await expect(migrate(url, [first, file('0002_b.sql', 'CREATE TABLE IF NOT EXISTS b (x INT); BROKEN')])).rejects.toThrow()
   expect(await migrate(url, [first, file('0002_b.sql', 'CREATE TABLE IF NOT EXISTS b (x INT)')])).toEqual(['0002_b.sql'])
 })
 
-test('a database that a newer version has migrated is left as it is', async () => {
+test('a database migrated by a newer version is left unchanged', async () => {
   await migrate(url, [file('0001_a.sql', 'CREATE TABLE a (x INT)'), file('0009_newer.sql', 'CREATE TABLE b (x INT)')])
   expect(await migrate(url, [file('0001_a.sql', 'CREATE TABLE a (x INT)')])).toEqual([])
 })

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => stack.close())
 
 describe('POST /notification/send', () => {
-  test('stores the notification and publishes what the browser will get', async () => {
+  test('stores the notification and publishes the body that browsers receive', async () => {
     const gateway = await stack.listen('member:1:notification')
     const { status, body } = await api.send({ ...hello, data: { orderId: 77, tags: ['a', null, { deep: true }] } })
     expect(status).toBe(201)
@@ -39,12 +39,12 @@ describe('POST /notification/send', () => {
     gateway.close()
   })
 
-  test('says online: false when no gateway listens for the member', async () => {
+  test('returns online: false when no gateway listens for the member', async () => {
     const { body } = await api.send({ ...hello, memberId: 2 })
     expect(body['online']).toBe(false)
   })
 
-  test('goes to several members in their order, each with its own id and channel', async () => {
+  test('sends to several members in their order, each with its own id and channel', async () => {
     const gateway = await stack.listen('member:31:notification', 'member:32:notification')
     const { memberId: _, ...content } = hello
     const { status, body } = await api.send({ ...content, memberIds: [32, 31, 33, 32] })
@@ -65,7 +65,7 @@ describe('POST /notification/send', () => {
     gateway.close()
   })
 
-  test('takes a thousand members and the longest message in one transaction', async () => {
+  test('accepts a thousand members and the longest message in one transaction', async () => {
     const memberIds = Array.from({ length: 1_000 }, (_, index) => 1_000_000 + index)
     const message = '가'.repeat(4_000)
     const { status, body } = await api.send({ memberIds, message, redirectPath: '/' })
@@ -78,7 +78,7 @@ describe('POST /notification/send', () => {
     expect(rows.map(({ member_id }) => member_id)).toEqual(memberIds)
   })
 
-  test('keeps every character as it came', async () => {
+  test('stores every character unchanged', async () => {
     const text = `'"\\ \0 \n \r \t % _ ; -- /* ? ?? :a \u{1F600} 가 \u2028 </script> \b \x1a`
     const { body } = await api.send({ memberId: 41, message: text, redirectPath: `/'"?a=b;--`, data: { [text]: text } })
     const { body: inbox } = await api.member(41).get('/notification')
@@ -92,7 +92,7 @@ describe('POST /notification/send', () => {
     ])
   })
 
-  test('refuses content that would be stored too often', async () => {
+  test('refuses content that is too large for its number of members', async () => {
     const { status, body } = await api.send({
       memberIds: Array.from({ length: 1_000 }, (_, index) => index + 1),
       message: 'a',
@@ -106,23 +106,23 @@ describe('POST /notification/send', () => {
     })
   })
 
-  test('answers 100 concurrent sends each with its own row', async () => {
-    const answers = await Promise.all(
+  test('returns to each of 100 concurrent sends the id of its own row', async () => {
+    const responses = await Promise.all(
       Array.from({ length: 100 }, (_, index) => api.send({ ...hello, memberId: 51, message: `message ${index}` })),
     )
     const rows = await stack.rows<{ notification_id: number; message: string }>(
       'SELECT notification_id, message FROM notification WHERE member_id = 51',
     )
     const messages = new Map(rows.map((row) => [row.notification_id, row.message]))
-    expect(answers.map(({ body }) => messages.get(body['notificationId'] as number))).toEqual(
-      answers.map((_, index) => `message ${index}`),
+    expect(responses.map(({ body }) => messages.get(body['notificationId'] as number))).toEqual(
+      responses.map((_, index) => `message ${index}`),
     )
     await waitFor(async () => (await stack.count('outbox')) === 0, { what: 'an empty outbox' })
   })
 })
 
 describe('POST /notification/broadcast', () => {
-  test('stores one row, publishes it to all and shows it in every inbox', async () => {
+  test('stores one row, publishes it to all members and returns it in every inbox', async () => {
     const gateway = await stack.listen('broadcast:all')
     const { status, body } = await api.post('/notification/broadcast', { message: '점검 안내', redirectPath: '/notice' })
     expect(status).toBe(201)
@@ -140,11 +140,11 @@ describe('POST /notification/broadcast', () => {
 })
 
 describe('POST /session/revoke', () => {
-  test('orders all gateways to close the sessions of the member', async () => {
+  test('publishes the revocation to all gateways', async () => {
     const gateway = await stack.listen('gateway:control')
     const { status, body } = await api.post('/session/revoke', { memberId: 7 })
     expect([status, body]).toEqual([202, { memberId: 7 }])
-    await waitFor(() => gateway.publications.length === 1, { what: 'the order' })
+    await waitFor(() => gateway.publications.length === 1, { what: 'the control message' })
     expect(gateway.publications[0]).toEqual({
       channel: 'gateway:control',
       position: expect.any(String),
@@ -154,14 +154,14 @@ describe('POST /session/revoke', () => {
   })
 })
 
-describe('a refusal says what is wrong and where', () => {
+describe('a refusal names the error and its place', () => {
   test.each([
     ['memberId missing', { message: 'a', redirectPath: '/' }, invalid('#/memberId')],
     ['memberId 0', { ...hello, memberId: 0 }, invalid('#/memberId')],
     ['memberId of 2^53', { ...hello, memberId: 2 ** 53 }, invalid('#/memberId')],
     ['memberId a string', { ...hello, memberId: '1' }, invalid('#/memberId')],
-    ['both kinds of recipient', { ...hello, memberIds: [1] }, invalid('#/memberId')],
-    ['one bad member of many', { message: 'a', redirectPath: '/', memberIds: [1, -1] }, invalid('#/memberIds/1')],
+    ['memberId together with memberIds', { ...hello, memberIds: [1] }, invalid('#/memberId')],
+    ['one invalid member of several', { message: 'a', redirectPath: '/', memberIds: [1, -1] }, invalid('#/memberIds/1')],
     [
       '1,001 members',
       { message: 'a', redirectPath: '/', memberIds: Array.from({ length: 1_001 }, () => 1) },
@@ -169,9 +169,9 @@ describe('a refusal says what is wrong and where', () => {
     ],
     ['an empty message', { ...hello, message: '' }, invalid('#/message')],
     ['a long message', { ...hello, message: 'a'.repeat(4_001) }, invalid('#/message')],
-    ['half a character in a message', { ...hello, message: 'a\ud83d' }, invalid('#/message')],
-    ['half a character in a path', { ...hello, redirectPath: '/\ude00' }, invalid('#/redirectPath')],
-    ['another host', { ...hello, redirectPath: '//evil.example' }, invalid('#/redirectPath')],
+    ['a lone surrogate in a message', { ...hello, message: 'a\ud83d' }, invalid('#/message')],
+    ['a lone surrogate in a path', { ...hello, redirectPath: '/\ude00' }, invalid('#/redirectPath')],
+    ['a redirect to another host', { ...hello, redirectPath: '//evil.example' }, invalid('#/redirectPath')],
     ['data that is a list', { ...hello, data: [] }, invalid('#/data')],
     [
       'data nested too deep',
@@ -189,9 +189,9 @@ describe('a refusal says what is wrong and where', () => {
     ],
     ['65 KiB', { ...hello, message: 'a'.repeat(66_000) }, { status: 413, type: 'too-large', pointer: '#' }],
   ])('%s', async (_case, sent, { status, type, pointer }) => {
-    const answer = await api.send(sent as Record<string, unknown>)
-    expect(answer.headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
-    expect([answer.status, answer.body]).toEqual([
+    const response = await api.send(sent as Record<string, unknown>)
+    expect(response.headers.get('content-type')).toBe('application/problem+json; charset=utf-8')
+    expect([response.status, response.body]).toEqual([
       status,
       {
         type: `https://tidings.dev/problem/${type}`,
@@ -217,19 +217,24 @@ describe('a refusal says what is wrong and where', () => {
       'notification:send',
     ],
     ['no scope', authorization(serviceToken({ scopes: [] })), 403, 'notification:send'],
-    ['half a scope', authorization(serviceToken({ claims: { scope: 'notification:send:all x' } })), 403, 'notification:send'],
+    [
+      'a scope of which ours is a prefix',
+      authorization(serviceToken({ claims: { scope: 'notification:send:all x' } })),
+      403,
+      'notification:send',
+    ],
   ])('%s', async (_case, headers, status, word) => {
-    const answer = await api.send(hello, headers)
-    expect(answer.status).toBe(status)
-    expect(answer.body).toMatchObject({
+    const response = await api.send(hello, headers)
+    expect(response.status).toBe(status)
+    expect(response.body).toMatchObject({
       errors: [{ in: 'header', pointer: '#/authorization', detail: expect.stringContaining(word) }],
     })
-    expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer realm="tidings"/)
+    expect(response.headers.get('www-authenticate')).toMatch(/^Bearer realm="tidings"/)
   })
 
   test('another content type', async () => {
-    const answer = await api.send(hello, { 'content-type': 'text/plain' })
-    expect(answer).toMatchObject({ status: 415, body: { errors: [{ in: 'header', pointer: '#/content-type' }] } })
+    const response = await api.send(hello, { 'content-type': 'text/plain' })
+    expect(response).toMatchObject({ status: 415, body: { errors: [{ in: 'header', pointer: '#/content-type' }] } })
   })
 
   test('an unknown path, a known one with another method, a broken one', async () => {

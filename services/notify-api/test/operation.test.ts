@@ -4,9 +4,13 @@ import type { AddressInfo } from 'node:net'
 import { localOrigin, memberToken, serviceToken, startService, waitFor } from '@tidings/local'
 import { createSigner } from 'fast-jwt'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Answer, call, hello, openStack, type Stack } from './fixture/notify-api.ts'
+import { type ApiResponse, call, hello, openStack, type Stack } from './fixture/notify-api.ts'
 
-const left = ({ status, headers }: Answer) => [status, headers.get('ratelimit-limit'), headers.get('ratelimit-remaining')]
+const remaining = ({ status, headers }: ApiResponse) => [
+  status,
+  headers.get('ratelimit-limit'),
+  headers.get('ratelimit-remaining'),
+]
 const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 let stack: Stack
@@ -14,7 +18,7 @@ let stack: Stack
 beforeAll(async () => {
   stack = await openStack('operation')
 })
-// A test that fails while Redis stands still takes no other with it.
+// Redis resumes also when a test has failed while it was paused.
 afterEach(() => stack.redis.resume())
 afterAll(() => stack.close())
 
@@ -23,7 +27,7 @@ test('live, ready and metrics are on the ops port and nowhere else', async () =>
   await api.send(hello)
   expect(await api.ops('/live')).toBe('{"live":true}')
   await waitFor(async () => (await api.ops('/ready')) === '{"ready":true,"failing":[]}', { what: 'readiness' })
-  // A request is counted after its answer has gone out.
+  // A request is counted after its response is sent.
   const counted = 'http_request_seconds_count{call="/notification/send",status="201"} 1'
   const metrics = await waitFor(async () => [await api.ops('/metrics')].find((text) => text.includes(counted)), {
     what: 'the request to be counted',
@@ -46,7 +50,30 @@ test('live, ready and metrics are on the ops port and nowhere else', async () =>
   await api.stop()
 })
 
-test('every answer carries the security headers', async () => {
+test('tidings_queued_writes counts the requests that wait for their transaction', async () => {
+  const api = await stack.start()
+  const queued = async () => /^tidings_queued_writes (\d+)$/m.exec(await api.ops('/metrics'))?.[1]
+  const unlock = await stack.lockTable('notification')
+  const writing = api.send(hello)
+  await waitFor(
+    async () =>
+      (
+        await stack.rows(
+          "SELECT 1 FROM information_schema.processlist WHERE state LIKE '%metadata lock%' AND info LIKE '%INSERT INTO notification%' AND db = DATABASE()",
+        )
+      ).length > 0,
+    { what: 'the first transaction to wait for the lock' },
+  )
+  const waiting = Array.from({ length: 5 }, () => api.send(hello))
+  await waitFor(async () => (await queued()) === '5', { what: 'five queued writes' })
+  await unlock()
+  const responses = await Promise.all([writing, ...waiting])
+  expect(responses.map(({ status }) => status)).toEqual([201, 201, 201, 201, 201, 201])
+  expect(await queued()).toBe('0')
+  await api.stop()
+})
+
+test('every response carries the security headers', async () => {
   const api = await stack.start()
   for (const { headers } of [
     await api.send(hello),
@@ -54,10 +81,20 @@ test('every answer carries the security headers', async () => {
     await call(`${api.url}/nothing`, {}),
     await api.member(1).get('/notification'),
   ]) {
-    expect(headers.get('content-security-policy')).toBe("default-src 'none';frame-ancestors 'none'")
-    expect(headers.get('x-content-type-options')).toBe('nosniff')
-    expect(headers.get('strict-transport-security')).toMatch(/max-age=\d{8}/)
-    expect(headers.get('referrer-policy')).toBe('no-referrer')
+    expect(Object.fromEntries(headers)).toMatchObject({
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-resource-policy': 'same-origin',
+      'origin-agent-cluster': '?1',
+      'referrer-policy': 'no-referrer',
+      'strict-transport-security': 'max-age=31536000; includeSubDomains',
+      'x-content-type-options': 'nosniff',
+      'x-dns-prefetch-control': 'off',
+      'x-download-options': 'noopen',
+      'x-frame-options': 'SAMEORIGIN',
+      'x-permitted-cross-domain-policies': 'none',
+      'x-xss-protection': '0',
+    })
     expect(headers.get('server')).toBeNull()
   }
   const page = await call(`${api.url}/docs/`, {})
@@ -65,19 +102,19 @@ test('every answer carries the security headers', async () => {
   await api.stop()
 })
 
-test('each caller has so many requests a minute, and is told how many are left', async () => {
+test('each caller has a limit of requests per minute, and every response carries the remaining number', async () => {
   const api = await stack.start({ MEMBER_REQUESTS_PER_MINUTE: '3', SERVICE_REQUESTS_PER_MINUTE: '2' })
   const other = { authorization: `Bearer ${serviceToken({ claims: { sub: 'other' } })}` }
-  expect(left(await api.send(hello))).toEqual([201, '2', '1'])
-  expect(left(await api.post('/session/revoke', { memberId: 1 }))).toEqual([202, '2', '0'])
+  expect(remaining(await api.send(hello))).toEqual([201, '2', '1'])
+  expect(remaining(await api.post('/session/revoke', { memberId: 1 }))).toEqual([202, '2', '0'])
   const refused = await api.send(hello)
-  expect(left(refused)).toEqual([429, '2', '0'])
+  expect(remaining(refused)).toEqual([429, '2', '0'])
   expect(refused.body).toMatchObject({ type: 'https://tidings.dev/problem/rate-limited', status: 429 })
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
   expect(refused.headers.get('ratelimit-reset')).toBe(refused.headers.get('retry-after'))
-  expect(left(await api.send(hello, other))).toEqual([201, '2', '1'])
-  expect(left(await api.member(1).get('/notification'))).toEqual([200, '3', '2'])
-  expect(left(await api.member(2).get('/notification'))).toEqual([200, '3', '2'])
+  expect(remaining(await api.send(hello, other))).toEqual([201, '2', '1'])
+  expect(remaining(await api.member(1).get('/notification'))).toEqual([200, '3', '2'])
+  expect(remaining(await api.member(2).get('/notification'))).toEqual([200, '3', '2'])
   await api.stop()
 })
 
@@ -95,7 +132,7 @@ test('keys rotate by JWKS without a restart', async () => {
   expect(await sendWith(0)).toMatchObject({ status: 201 })
   expect(await sendWith(1)).toMatchObject({ status: 401 })
   keys = jwks([1])
-  await waitFor(async () => (await sendWith(1)).status === 201, { deadlineMs: 25_000, what: 'the new key to be taken' })
+  await waitFor(async () => (await sendWith(1)).status === 201, { deadlineMs: 25_000, what: 'the new key to be accepted' })
   await waitFor(async () => (await sendWith(0)).status === 401, { deadlineMs: 25_000, what: 'the old key to be refused' })
   issuer.close()
   await api.stop()
@@ -106,7 +143,7 @@ function signed(key: KeyObject, kid: string): string {
   return signer({ sub: 'rotating', scope: 'notification:send', exp: Math.floor(Date.now() / 1_000) + 600 })
 }
 
-test('a token is never taken by another algorithm than ours, and an expired one not even once more', async () => {
+test('a token of another algorithm is refused, and a verified one as soon as it expires', async () => {
   const api = await stack.start()
   const exp = Math.floor(Date.now() / 1_000) + 600
   const none = `${part({ alg: 'none', typ: 'JWT' })}.${part({ sub: 'x', scope: 'notification:send', exp })}.`
@@ -120,7 +157,7 @@ test('a token is never taken by another algorithm than ours, and an expired one 
   await api.stop()
 })
 
-test('who posts as soon as it listens is told whether the member is online; a Redis that hangs is not waited for', async () => {
+test('the first response after the start reports online; a Redis that hangs does not delay the start', async () => {
   const early = await stack.start()
   expect((await early.send(hello)).body['online']).toBe(false)
   await early.stop()
@@ -131,7 +168,7 @@ test('who posts as soon as it listens is told whether the member is online; a Re
   await without.stop()
 })
 
-test('no log line holds a token, a cookie or a message, whatever goes wrong', async () => {
+test('no log line contains a token, a cookie or a message, also after errors', async () => {
   const lines: string[] = []
   const api = await stack.start({ LOG_LEVEL: 'trace', PUBLISH_TIMEOUT_MS: '1000' }, { onLine: (line) => lines.push(line) })
   const secret = 'the-secret-of-a-message'
@@ -154,33 +191,33 @@ test('no log line holds a token, a cookie or a message, whatever goes wrong', as
   await api.stop()
   const log = lines.join('\n')
   expect(log).toContain('request failed')
-  expect(log).toContain('redis does not answer')
+  expect(log).toContain('redis does not reply')
   expect(log).not.toContain(secret)
   expect(log).not.toMatch(/eyJ/)
   expect(log).not.toContain(memberToken(1).slice(0, 20))
 })
 
-test('a row that the database refuses fails alone', async () => {
+test('a row that the database refuses does not fail other requests', async () => {
   const api = await stack.start()
   await stack.rows("ALTER TABLE notification ADD CONSTRAINT no_bad CHECK (message <> 'bad')")
   const messages = Array.from({ length: 60 }, (_, index) => (index % 20 === 7 ? 'bad' : `good ${index}`))
-  const answers = await Promise.all(messages.map((message) => api.send({ ...hello, memberId: 77, message })))
-  expect(answers.map(({ status }) => status)).toEqual(messages.map((message) => (message === 'bad' ? 422 : 201)))
+  const responses = await Promise.all(messages.map((message) => api.send({ ...hello, memberId: 77, message })))
+  expect(responses.map(({ status }) => status)).toEqual(messages.map((message) => (message === 'bad' ? 422 : 201)))
   const stored = await stack.rows<{ message: string }>('SELECT message FROM notification WHERE member_id = 77')
   expect(stored.map(({ message }) => message).toSorted()).toEqual(messages.filter((message) => message !== 'bad').toSorted())
   await stack.rows('ALTER TABLE notification DROP CONSTRAINT no_bad')
   await api.stop()
 })
 
-test('SIGTERM under load: what was accepted is stored and published, and the exit code is 0', async () => {
+test('SIGTERM under load: every accepted post is stored and published, and the exit code is 0', async () => {
   const api = await stack.start()
   const gateway = await stack.listen('member:88:notification')
   const accepted: number[] = []
   let refused = 0
   const senders = Array.from({ length: 16 }, async () => {
     for (;;) {
-      const answer = await api.send({ ...hello, memberId: 88 }).catch(() => undefined)
-      if (answer?.status === 201) accepted.push(answer.body['notificationId'] as number)
+      const response = await api.send({ ...hello, memberId: 88 }).catch(() => undefined)
+      if (response?.status === 201) accepted.push(response.body['notificationId'] as number)
       else if (++refused > 0) return
     }
   })
@@ -196,7 +233,7 @@ test('SIGTERM under load: what was accepted is stored and published, and the exi
   )
 })
 
-test('a wrong configuration is refused at the start, with every error at once and no value', async () => {
+test('a start with invalid settings fails and lists every error, without values', async () => {
   const started = startService('notify-api', {
     MYSQL_URL: 'postgres://secret@x',
     PORT: '99999',
@@ -214,7 +251,7 @@ test('a wrong configuration is refused at the start, with every error at once an
   expect(error.message).not.toMatch(/postgres|99999|short|ftp/)
 })
 
-test('an Origin pattern lets the hosts below it in', async () => {
+test('an Origin pattern allows the hosts below it', async () => {
   const api = await stack.start({ ALLOWED_ORIGINS: 'https://*.example.com' })
   const from = (origin: string) =>
     call(`${api.url}/notification/read-all`, {

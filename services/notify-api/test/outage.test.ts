@@ -9,8 +9,8 @@ import { type PostLoad, postLoad } from './fixture/post-load.ts'
 import { openRelay, type Relay } from './fixture/relay.ts'
 
 const outageMs = 10_000
-/** Waiting for a group, for a connection and for a statement, one after the other, and the machine's other work. */
-const answerBoundMs = 15_000
+/** The sum of the waits for a group, a connection and a statement, with a margin for a busy machine. */
+const responseBoundMs = 15_000
 const memberId = 1
 const channel = `member:${memberId}:notification`
 
@@ -20,7 +20,7 @@ let relay: Relay
 let stack: Stack
 let api: NotifyApi
 
-/** Patient with MySQL or Redis, whichever is there: the machine has other work. */
+/** Starts an instance with long timeouts, except those in `env`, so that a busy machine is not taken for an outage. */
 const start = (env: NodeJS.ProcessEnv) =>
   stack.start({ MYSQL_URL: `mysql://tidings:tidings@127.0.0.1:${relay.port}/tidings`, ...env })
 
@@ -29,7 +29,7 @@ beforeAll(async () => {
   relay = await openRelay(portOf(database))
   stack = await openStack('outage')
 })
-// A test that fails while a server stands still takes no other with it.
+// The servers resume also when a test has failed while one was paused.
 afterEach(() => {
   stack.redis.resume()
   database.process.resume()
@@ -45,7 +45,7 @@ function portOf({ url }: DatabaseServer): number {
   return Number(new URL(url).port)
 }
 
-/** Time that passes while posts go on. */
+/** Waits for `ms` while posts continue. */
 async function underLoad(load: PostLoad, ms: number): Promise<void> {
   const begin = performance.now()
   await waitFor(() => performance.now() - begin > ms, { deadlineMs: ms + 5_000, what: 'the outage to end' })
@@ -67,7 +67,7 @@ async function allDelivered(load: PostLoad, gateway: Listener): Promise<void> {
   )
 }
 
-test('Redis stopped for 10 s under load: every post is accepted, and delivered afterwards', async () => {
+test('Redis hangs for 10 s under load: every post is accepted, and delivered afterwards', async () => {
   api = await start({ PUBLISH_TIMEOUT_MS: '1000' })
   const gateway = await stack.listen(channel)
   const load = postLoad(() => api, { memberId, connections: 16 })
@@ -78,21 +78,21 @@ test('Redis stopped for 10 s under load: every post is accepted, and delivered a
   await recovered(load)
   await load.stop()
   expect(new Set(load.posts.map(({ status }) => status))).toEqual(new Set([201]))
-  expect(Math.max(...load.posts.map(({ ms }) => ms))).toBeLessThan(answerBoundMs)
+  expect(Math.max(...load.posts.map(({ ms }) => ms))).toBeLessThan(responseBoundMs)
   await allDelivered(load, gateway)
   await api.stop()
 }, 180_000)
 
 test.each([
   [
-    'that hangs',
+    'hangs',
     async () => {
       database.process.pause()
       return async () => database.process.resume()
     },
   ],
   [
-    'that is gone',
+    'is gone',
     async () => {
       relay.target = undefined
       await database.stop()
@@ -103,26 +103,26 @@ test.each([
     },
   ],
 ])(
-  'a MySQL %s for 10 s under load: each post has an answer in time, and what was accepted is stored and delivered',
+  'MySQL %s for 10 s under load: each post has a response in time, and every accepted one is stored and delivered',
   async (_case, stop) => {
     api = await start({ DATABASE_TIMEOUT_MS: '3000', MAX_QUEUED_MS: '2000' })
     const gateway = await stack.listen(channel)
     const load = postLoad(() => api, { memberId, connections: 16 })
     await waitFor(() => load.posts.length > 200, { deadlineMs: 60_000, what: 'posts' })
-    const goOn = await stop()
+    const resume = await stop()
     await waitFor(async () => (await api.ops('/ready')).includes('"failing":["mysql"]'), {
       deadlineMs: 20_000,
       what: 'readiness to fail',
     })
     await underLoad(load, outageMs)
-    await goOn()
+    await resume()
     await recovered(load)
     await load.stop()
 
     const refused = load.posts.filter(({ status }) => status !== 201)
     expect(refused.length).toBeGreaterThan(0)
     for (const { status, retryAfter, problem } of refused) expect([status, retryAfter, problem]).toEqual([503, '1', true])
-    expect(Math.max(...load.posts.map(({ ms }) => ms))).toBeLessThan(answerBoundMs)
+    expect(Math.max(...load.posts.map(({ ms }) => ms))).toBeLessThan(responseBoundMs)
     const { body } = await api.member(memberId).get('/notification?limit=1')
     expect(body['items']).toHaveLength(1)
     const connection = await createConnection(database.url)

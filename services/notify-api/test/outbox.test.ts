@@ -1,6 +1,6 @@
 import { waitFor } from '@tidings/local'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
-import { type Answer, hello, type Listener, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { type ApiResponse, hello, type Listener, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { openRelay, type Relay } from './fixture/relay.ts'
 import { deleteRange } from '../src/outbox/store.ts'
 
@@ -14,19 +14,19 @@ afterEach(() => stack.close())
 const channel = 'member:1:notification'
 const sweepDeadlineMs = 20_000
 
-async function timed(answer: Promise<Answer>): Promise<{ answer: Answer; ms: number }> {
+async function timed(response: Promise<ApiResponse>): Promise<{ response: ApiResponse; ms: number }> {
   const begin = performance.now()
-  return { answer: await answer, ms: performance.now() - begin }
+  return { response: await response, ms: performance.now() - begin }
 }
 
-/** An instance with a connection to Redis of its own, to be cut: it finds Redis again when a listener is there already. */
+/** Starts an instance with its own relay to Redis, so that it reconnects only after a listener has subscribed. */
 async function startCuttable(): Promise<{ api: NotifyApi; relay: Relay }> {
   const relay = await openRelay(stack.redis.port)
   onTestFinished(() => relay.close())
   return { api: await stack.start({ REDIS_URL: `redis://127.0.0.1:${relay.port}` }), relay }
 }
 
-/** Redis dies and comes back, empty, with a listener, before the instance finds it. */
+/** Restarts Redis, which is empty then, and subscribes before the instance reconnects. */
 async function listenToRestarted(listened: string): Promise<Listener> {
   await stack.redis.restart()
   return stack.listen(listened)
@@ -35,13 +35,13 @@ async function listenToRestarted(listened: string): Promise<Listener> {
 const emptied = () =>
   waitFor(async () => (await stack.count('outbox')) === 0, { deadlineMs: sweepDeadlineMs, what: 'an empty outbox' })
 
-test('what is published is deleted soon', async () => {
+test('a published row is deleted', async () => {
   const api = await stack.start()
   await api.send(hello)
   await emptied()
 })
 
-test('what the sweep publishes is what would have been published at once', async () => {
+test('the sweep publishes the same bodies as an immediate publication', async () => {
   const { api, relay } = await startCuttable()
   const content = {
     message: '따옴표 " \\ \u2028 🎉\n끝',
@@ -73,13 +73,13 @@ test('what the sweep publishes is what would have been published at once', async
   ]
   expect(before.publications).toMatchObject(expected)
   expect(after.publications).toMatchObject(expected)
-  // Nothing besides.
+  // No other fields.
   for (const { publications } of [before, after]) {
     expect(publications.map(({ body }) => Object.keys(body).length)).toEqual([5, 5, 4])
   }
 })
 
-test('a notification that is gone before it is swept is not published, and holds up no other', async () => {
+test('the sweep skips the row of a deleted notification and publishes the others', async () => {
   const first = await stack.start()
   await first.stop()
   await stack.rows("INSERT INTO notification (member_id, message, redirect_path) VALUES (1, 'kept', '/')")
@@ -93,10 +93,10 @@ test('a notification that is gone before it is swept is not published, and holds
   expect(gateway.publications.map(({ body }) => body['message'])).toEqual(['kept'])
 })
 
-test('only what was published is deleted: a row between two others stays for its own instance', async () => {
+test('a row between two published ones is not deleted with them', async () => {
   const api = await stack.start()
   await api.send(hello)
-  // Younger than the grace period for as long as this takes.
+  // Younger than the grace period during the whole test.
   await stack.rows("INSERT INTO outbox (channel, body, created_at) VALUES ('member:9:read', '{}', NOW(3) + INTERVAL 1 HOUR)")
   const [between] = await stack.rows<{ id: number }>("SELECT outbox_id AS id FROM outbox WHERE channel = 'member:9:read'")
   await api.send(hello)
@@ -107,7 +107,7 @@ test('only what was published is deleted: a row between two others stays for its
 })
 
 test.each([1, 3, 200])(
-  'rows are deleted along the primary key, also when the table holds nothing but those %i',
+  'rows are deleted along the primary key, also when the table has no others than those %i',
   async (count) => {
     await (await stack.start()).stop()
     await stack.rows('INSERT INTO outbox (notification_id) VALUES ?', [Array.from({ length: count }, (_, index) => [index])])
@@ -122,15 +122,15 @@ test.each([1, 3, 200])(
   },
 )
 
-test('a service killed between commit and publish loses nothing: after its restart the sweep publishes', async () => {
-  // Longer than it takes to be killed: it must not answer before.
+test('a notification whose instance was killed between commit and publication is published by the sweep after a restart', async () => {
+  // Longer than the kill takes: the instance must not respond before it dies.
   const api = await stack.start({ PUBLISH_TIMEOUT_MS: '20000' })
   stack.redis.pause()
-  const unanswered = api.send(hello).catch(() => 'no answer')
+  const unfinished = api.send(hello).catch(() => 'no response')
   await waitFor(async () => (await stack.count('outbox')) === 1, { what: 'the commit' })
   await api.kill()
-  expect(await unanswered).toBe('no answer')
-  // What the dead service may have left in the socket goes with this Redis.
+  expect(await unfinished).toBe('no response')
+  // This Redis may still receive what the dead instance wrote to the socket, so it is replaced.
   const gateway = await listenToRestarted(channel)
   await api.again()
   await waitFor(() => gateway.publications.length > 0, { deadlineMs: sweepDeadlineMs, what: 'the publication' })
@@ -138,32 +138,32 @@ test('a service killed between commit and publish loses nothing: after its resta
   expect(gateway.publications.map(({ body }) => body)).toEqual([{ ...hello, notificationId: expect.any(Number) }])
 })
 
-test('while Redis is gone, sends are accepted at once with online: null; when it is back, all is published once, in order', async () => {
+test('without Redis, sends return online: null immediately; once Redis is back, all are published once, in order', async () => {
   const { api, relay } = await startCuttable()
   expect((await api.send(hello)).body['online']).toBe(false)
-  // It is answered when it is committed: what was not published yet would be published to the next Redis.
+  // The response does not wait for the publication, which must not go to the next Redis.
   await emptied()
   relay.target = undefined
   await stack.redis.kill()
   const sent: number[] = []
   for (let index = 0; index < 40; index++) {
-    const { answer, ms } = await timed(api.send({ ...hello, message: `message ${index}` }))
-    expect([answer.status, answer.body['online']]).toEqual([201, null])
-    // Far less than an answer of Redis is waited for.
+    const { response, ms } = await timed(api.send({ ...hello, message: `message ${index}` }))
+    expect([response.status, response.body['online']]).toEqual([201, null])
+    // Far less than the publish timeout.
     expect(ms).toBeLessThan(5_000)
-    sent.push(answer.body['notificationId'] as number)
+    sent.push(response.body['notificationId'] as number)
   }
   await waitFor(async () => (await api.ops('/ready')).includes('"failing":["redis"]'), { what: 'readiness to fail' })
   const gateway = await listenToRestarted(channel)
   relay.target = stack.redis.port
-  // The circuit closes behind what was left: nothing overtakes it.
+  // The circuit closes after the deferred rows are published: nothing overtakes them.
   const direct = await waitFor(
     async () => {
       const { body } = await api.send(hello)
       sent.push(body['notificationId'] as number)
       return body['online'] === true
     },
-    { deadlineMs: sweepDeadlineMs, what: 'a gateway to be reached at once' },
+    { deadlineMs: sweepDeadlineMs, what: 'an immediate publication' },
   )
   expect(direct).toBe(true)
   await waitFor(() => gateway.publications.length >= sent.length, { deadlineMs: sweepDeadlineMs, what: 'all publications' })
@@ -171,18 +171,18 @@ test('while Redis is gone, sends are accepted at once with online: null; when it
   await emptied()
 })
 
-test('while Redis hangs, the first sends wait for the publish timeout only, and later ones not at all', async () => {
+test('while Redis hangs, the first sends wait for the publish timeout only, and later ones do not wait', async () => {
   const publishTimeoutMs = 5_000
   const api = await stack.start({ PUBLISH_TIMEOUT_MS: String(publishTimeoutMs) })
   const gateway = await stack.listen(channel)
   await api.send(hello)
   stack.redis.pause()
   const first = await timed(api.send(hello))
-  expect(first.answer.body['online']).toBeNull()
+  expect(first.response.body['online']).toBeNull()
   expect(first.ms).toBeLessThan(2 * publishTimeoutMs)
   for (let index = 0; index < 10; index++) {
-    const { answer, ms } = await timed(api.send(hello))
-    expect([answer.status, answer.body['online']]).toEqual([201, null])
+    const { response, ms } = await timed(api.send(hello))
+    expect([response.status, response.body['online']]).toEqual([201, null])
     expect(ms).toBeLessThan(publishTimeoutMs)
   }
   await waitFor(async () => /tidings_circuit_open 1/.test(await api.ops('/metrics')), {
@@ -201,18 +201,18 @@ test('while Redis hangs, the first sends wait for the publish timeout only, and 
   await emptied()
 })
 
-test('an order to revoke sessions outlives an outage of Redis', async () => {
+test('a revocation is delivered after an outage of Redis', async () => {
   const { api, relay } = await startCuttable()
   relay.target = undefined
   await stack.redis.kill()
   expect(await api.post('/session/revoke', { memberId: 7 })).toMatchObject({ status: 202 })
   const gateway = await listenToRestarted('gateway:control')
   relay.target = stack.redis.port
-  await waitFor(() => gateway.publications.length === 1, { deadlineMs: sweepDeadlineMs, what: 'the order' })
+  await waitFor(() => gateway.publications.length === 1, { deadlineMs: sweepDeadlineMs, what: 'the control message' })
   expect(gateway.publications[0]?.body).toEqual({ type: 'revoke', memberId: 7 })
 })
 
-test('three instances that sweep the same backlog publish each row once and skip none', async () => {
+test('three instances that sweep the same backlog publish each row exactly once', async () => {
   const first = await stack.start()
   await first.stop()
   const rows = 5_000
@@ -227,7 +227,7 @@ test('three instances that sweep the same backlog publish each row once and skip
   expect(ids.toSorted((a, b) => a - b)).toEqual(values.map((_, index) => index))
 })
 
-test('a row in the hands of another instance is left alone while it is young', async () => {
+test('an instance does not publish young rows of another instance', async () => {
   const [one] = await Promise.all([stack.start(), stack.start()])
   const gateway = await stack.listen(channel)
   const sends = Array.from({ length: 200 }, () => one.send(hello))

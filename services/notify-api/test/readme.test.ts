@@ -5,7 +5,7 @@ import { problems } from '../src/http/problem.ts'
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 
-/** Cells of the table below a heading, without the alignment. */
+/** Returns the cells of the table below a heading, without the header rows. */
 function table(heading: string): string[][] {
   const section = readme.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
   const rows = section.split('\n').filter((line) => line.startsWith('|'))

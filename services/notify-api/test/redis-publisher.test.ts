@@ -8,7 +8,7 @@ import { openRelay } from './fixture/relay.ts'
 
 const channel = 'member:1:notification'
 const log = openLog('test', 'fatal')
-/** More than a busy machine holds Redis up. */
+/** Longer than a busy machine delays Redis. */
 const timeoutMs = 10_000
 
 let server: RedisServer
@@ -26,7 +26,7 @@ beforeEach(async () => {
 })
 afterEach(() => {
   publisher.close()
-  // A test that fails while Redis stands still takes no other with it.
+  // Redis resumes also when a test has failed while it was paused.
   server.resume()
 })
 afterAll(async () => {
@@ -42,13 +42,13 @@ async function connected(url: string, options = { timeoutMs }): Promise<RedisPub
 
 const history = () => redis.lrange(historyKey(channel), 0, -1)
 
-/** Of each publication that the history of a channel holds. */
+/** Returns the position of each publication in the history of a channel. */
 async function positionsOf(connection: Redis, name = channel): Promise<(Position | undefined)[]> {
   const publications = await connection.lrange(historyKey(name), 0, -1)
   return publications.map((publication) => parsePosition(publication.slice(0, publication.indexOf('\n'))))
 }
 
-test('positions count from 1 in an epoch that is the time at which the history began', async () => {
+test('positions count from 1, in an epoch that is the start time of the history', async () => {
   const before = Date.now()
   await Promise.all(['{"a":1}', '{"a":2}', '{"a":3}'].map((body) => publisher.publish(channel, body)))
   const positions = await positionsOf(redis)
@@ -61,7 +61,7 @@ test('positions count from 1 in an epoch that is the time at which the history b
   expect(await positionsOf(redis, 'member:2:notification')).toMatchObject([{ offset: 1 }])
 })
 
-test('what is published is what the history holds', async () => {
+test('the published payload equals the entry in the history', async () => {
   const listener = redis.duplicate()
   const heard: string[] = []
   listener.on('message', (_channel, payload: string) => heard.push(payload))
@@ -72,34 +72,34 @@ test('what is published is what the history holds', async () => {
   listener.disconnect()
 })
 
-test('a user who may not ask who listens is told so, and publishes all the same', async () => {
-  await redis.acl('SETUSER', 'poor', 'on', '>secret', '~*', '&*', '+@all', '-pubsub')
+test('listening resolves to null without the PUBSUB permission, and publish works', async () => {
+  await redis.acl('SETUSER', 'restricted', 'on', '>secret', '~*', '&*', '+@all', '-pubsub')
   const url = new URL(server.url)
-  url.username = 'poor'
+  url.username = 'restricted'
   url.password = 'secret'
-  const poor = await connected(url.href)
-  onTestFinished(() => poor.close())
-  expect(await poor.listening([channel, 'member:2:notification'])).toEqual([null, null])
-  await poor.publish(channel, '{}')
+  const restricted = await connected(url.href)
+  onTestFinished(() => restricted.close())
+  expect(await restricted.listening([channel, 'member:2:notification'])).toEqual([null, null])
+  await restricted.publish(channel, '{}')
   expect(await history()).toHaveLength(1)
 })
 
-test('says for each channel whether somebody listens, for more channels than go into one command', async () => {
+test('listening resolves to a boolean for each channel, also for more channels than fit into one command', async () => {
   const listener = redis.duplicate()
   onTestFinished(() => listener.disconnect())
   const channels = Array.from({ length: 250 }, (_, index) => `member:${index + 1}:notification`)
   const listened = channels.filter((_, index) => index % 3 === 0)
   await listener.subscribe(...listened)
-  const [all, one, nobody] = await Promise.all([
+  const [all, listenedTo, unheard] = await Promise.all([
     publisher.listening(channels),
     publisher.listening([channel]),
     publisher.listening(['member:2:notification']),
   ])
   expect(all).toEqual(channels.map((name) => listened.includes(name)))
-  expect([one, nobody]).toEqual([[true], [false]])
+  expect([listenedTo, unheard]).toEqual([[true], [false]])
 })
 
-test('a history is capped in length and age, and its positions go on', async () => {
+test('a history is limited in length and age, and its positions continue', async () => {
   const { length, seconds } = historyLimits.notification
   const count = length + 250
   await Promise.all(Array.from({ length: count }, (_, index) => publisher.publish(channel, `${index}`)))
@@ -112,7 +112,7 @@ test('a history is capped in length and age, and its positions go on', async () 
   expect(await redis.ttl(historyKey(channel))).toBeGreaterThan(seconds - 10)
 })
 
-test('a history that is gone begins anew, in a later epoch', async () => {
+test('a deleted history starts again in a later epoch', async () => {
   await publisher.publish(channel, 'a')
   const [first] = await positionsOf(redis)
   await redis.del(historyKey(channel))
@@ -125,27 +125,27 @@ test('a history that is gone begins anew, in a later epoch', async () => {
 
 test.each([
   ['a string', () => redis.set(historyKey(channel), 'x')],
-  ['a list of something else', () => redis.rpush(historyKey(channel), 'x')],
-])('%s in the place of the history does not stop the channel', async (_case, spoil) => {
+  ['a list of other values', () => redis.rpush(historyKey(channel), 'x')],
+])('%s under the key of the history is replaced', async (_case, spoil) => {
   await spoil()
   await publisher.publish(channel, 'a')
   expect(await positionsOf(redis)).toMatchObject([{ offset: 1 }])
 })
 
-test('a Redis that has forgotten the script is sent it again', async () => {
+test('the script is sent again after SCRIPT FLUSH', async () => {
   await publisher.publish(channel, 'a')
   await redis.script('FLUSH')
   await publisher.publish(channel, 'b')
   expect(await positionsOf(redis)).toMatchObject([{ offset: 1 }, { offset: 2 }])
 })
 
-test('a Redis that hangs is given up after the timeout, and one that is gone at once', async () => {
+test('publish rejects after the timeout when Redis hangs, and immediately when Redis is gone', async () => {
   const impatient = await connected(server.url, { timeoutMs: 3_000 })
   onTestFinished(() => impatient.close())
   server.pause()
   const begin = performance.now()
   await expect(impatient.publish(channel, 'a')).rejects.toThrow('timed out')
-  // Before the connection is given up.
+  // Before the socket timeout closes the connection.
   expect(performance.now() - begin).toBeLessThan(15_000)
   server.resume()
   await server.kill()
@@ -193,7 +193,7 @@ test('on a cluster, channel and history share a node and publications are sharde
   cluster.close()
 })
 
-test('a replica that takes over with less than was published begins anew, so that no position comes twice', async () => {
+test('a promoted replica that lacks publications starts a new epoch, so that no position is used twice', async () => {
   const replica = await startRedis()
   const admin = new Redis(replica.url)
   await redis.config('SET', 'repl-diskless-sync-delay', 0)
@@ -220,7 +220,7 @@ test('a replica that takes over with less than was published begins anew, so tha
   await replica.kill()
 })
 
-test('a master that was made a replica is left for the one that its address leads to now', async () => {
+test('a master that became a replica is replaced by the current server at its address', async () => {
   const successor = await startRedis()
   onTestFinished(async () => {
     await redis.replicaof('NO', 'ONE')

@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-test('what is older than its time goes, with what belongs to it; the rest stays', async () => {
+test('expired rows are deleted with their dependent rows; others stay', async () => {
   const send = (memberId: number) => api.send({ ...hello, memberId }, { 'idempotency-key': `key ${memberId}` })
   const broadcast = async () =>
     (await api.post('/notification/broadcast', { message: 'all', redirectPath: '/' })).body['notificationId']
@@ -27,18 +27,18 @@ test('what is older than its time goes, with what belongs to it; the rest stays'
   await api.member(1).post(`/notification/${String(newBroadcast)}/read`)
   await waitFor(async () => (await stack.count('idempotency_key')) === 1 && (await stack.count('broadcast_read')) === 1, {
     deadlineMs: 20_000,
-    what: 'the old rows to go',
+    what: 'the expired rows to be deleted',
   })
   const left = await stack.rows<{ id: number }>('SELECT notification_id AS id FROM notification ORDER BY notification_id')
   expect(left.map(({ id }) => id)).toEqual([kept, newBroadcast])
   expect(await stack.rows('SELECT 1 FROM broadcast_read WHERE notification_id = ?', [oldBroadcast])).toEqual([])
-  // Told at the end of the pass.
+  // Counted at the end of the pass.
   await waitFor(async () => /tidings_retired_rows_total\{table="notification"\} 2\n/.test(await api.ops('/metrics')), {
     what: 'the metric',
   })
 })
 
-test('many old rows go in small batches, over several passes, while posts go on', async () => {
+test('many expired rows are deleted in small batches over several passes, while posts continue', async () => {
   await stack.fill(9, 20_000)
   await stack.rows('UPDATE notification SET created_at = NOW(3) - INTERVAL ? DAY WHERE member_id = 9', [days + 1])
   const other = await stack.start(env)
@@ -50,7 +50,7 @@ test('many old rows go in small batches, over several passes, while posts go on'
       const [row] = await stack.rows<{ old: number }>('SELECT COUNT(*) AS old FROM notification WHERE member_id = 9')
       return row?.old === 0
     },
-    { deadlineMs: 60_000, what: 'the old rows to go' },
+    { deadlineMs: 60_000, what: 'the expired rows to be deleted' },
   )
   expect(await stack.rows('SELECT 1 FROM notification WHERE member_id = 10')).toHaveLength(sent)
 }, 90_000)

@@ -5,26 +5,30 @@ import fastifyWebsocket from '@fastify/websocket'
 import { stompVersions, subprotocols } from '@tidings/protocol'
 import { type FastifyInstance, fastify } from 'fastify'
 import type { WebSocket } from 'ws'
-import { type Handshake, handshake, peerDecorator, peerOf } from './socket/handshake.ts'
-import type { Peer } from './session/session.ts'
-import { WebSocketTransport } from './socket/websocket-transport.ts'
-import type { WriteBatch } from './socket/write-batch.ts'
+import type { Sessions } from './session/sessions.ts'
+import { type HandshakeDeps, handshake, type Peer, peerDecorator, peerOf } from './socket/handshake.ts'
+import { type TransportDeps, WebSocketTransport } from './socket/websocket-transport.ts'
 
-/** A close that the peer does not answer is over after this. The option is younger than the types of `ws`. */
+export interface AppDeps extends Omit<HandshakeDeps, 'capacity'>, TransportDeps {
+  readonly sessions: Sessions
+  readonly maxFrameBytes: number
+}
+
+/** How long a close waits for the close frame of the client. The option is newer than the types of `ws`. */
 const closing = { closeTimeout: 5_000 } as const
-/** A request that is not whole by then is cut off. */
-const requestMs = 10_000
-/** Smallest bound of one WebSocket message; a message may hold several frames. */
+/** A request that is not complete by then is cut off. */
+const requestTimeoutMs = 10_000
+/** Smallest bound of one WebSocket message. A message may hold several frames. */
 const minMessageBytes = 131_072
+/** The bound of one WebSocket message is at least this many frames of MAX_FRAME_BYTES. */
+const messageFrames = 2
 
-/** The public port: `GET /ws` and nothing else. */
-export async function buildApp(
-  options: Handshake & { readonly batch: WriteBatch; readonly maxFrameBytes: number },
-): Promise<FastifyInstance> {
+/** Builds the public port: `GET /ws` and nothing else. */
+export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const app = fastify({
     logger: false,
     forceCloseConnections: true,
-    requestTimeout: requestMs,
+    requestTimeout: requestTimeoutMs,
     routerOptions: { ignoreTrailingSlash: false },
   })
   app.decorateRequest<Peer | null>(peerDecorator, null)
@@ -34,26 +38,27 @@ export async function buildApp(
       ...closing,
       clientTracking: false,
       perMessageDeflate: false,
-      maxPayload: Math.max(minMessageBytes, 2 * options.maxFrameBytes),
+      maxPayload: Math.max(minMessageBytes, messageFrames * deps.maxFrameBytes),
       handleProtocols: (offered: ReadonlySet<string>) =>
         stompVersions.map((version) => subprotocols[version]).find((name) => offered.has(name)) ?? false,
     },
-    // Sessions are drained before the app closes: nothing is left to be closed here.
+    // Sessions are drained before the app closes: no connection is left to close here.
     preClose: (done) => done(),
   })
-  app.get('/ws', { websocket: true, preValidation: handshake(options) }, (ws, request) => {
+  const preValidation = handshake({ ...deps, capacity: deps.sessions })
+  app.get('/ws', { websocket: true, preValidation }, (ws, request) => {
     const peer = peerOf(request)
-    const transport = new WebSocketTransport(ws, letGo(ws, request.raw.socket), options.batch)
-    transport.listen(options.sessions.open(transport, peer))
+    const transport = new WebSocketTransport(ws, detachFromRequest(ws, request.raw.socket), deps)
+    transport.listen(deps.sessions.open(transport, peer))
   })
   return app
 }
 
 /**
- * Cuts the socket loose from the request that opened it: the plugin's error listener and the HTTP response would keep request, reply
- * and headers alive as long as the session, 6 KB of them.
+ * Detaches the socket from the request that opened it, and returns the socket. The plugin's error listener and the HTTP response would
+ * otherwise retain request, reply and headers, 6 KB, for as long as the session lives.
  */
-function letGo(ws: WebSocket, socket: Socket): Socket {
+function detachFromRequest(ws: WebSocket, socket: Socket): Socket {
   ws.removeAllListeners('error')
   const { _httpMessage: response } = socket as Socket & { _httpMessage?: ServerResponse | null }
   response?.detachSocket(socket)

@@ -2,9 +2,9 @@ import { positive, readConfig, serviceVariables, tokenKey, tokenVariables } from
 import { defaultLimits } from '@tidings/protocol'
 import { z } from 'zod'
 
-const seconds = 1_000
+const msPerSecond = 1_000
 
-const Environment = z.object({
+const Variables = z.object({
   ...serviceVariables({ service: 8_082, ops: 9_082 }),
   ...tokenVariables('MEMBER'),
   NOTIFY_API_URL: z.url({ protocol: /^https?$/ }).default('http://127.0.0.1:8081'),
@@ -26,40 +26,46 @@ const Environment = z.object({
   HEART_BEAT_MS: positive(10_000),
 })
 
-export const Config = Environment.transform((environment, context) => ({
-  logLevel: environment.LOG_LEVEL,
-  host: environment.HOST,
-  port: environment.PORT,
-  opsPort: environment.OPS_PORT,
-  redisUrl: environment.REDIS_URL,
-  notifyApiUrl: environment.NOTIFY_API_URL,
-  memberCookie: environment.MEMBER_COOKIE,
-  memberKey: tokenKey('MEMBER', environment, context),
-  allowedOrigins: environment.ALLOWED_ORIGINS,
-  drainMs: environment.DRAIN_SECONDS * seconds,
+const Config = Variables.transform((variables, context) => ({
+  logLevel: variables.LOG_LEVEL,
+  host: variables.HOST,
+  port: variables.PORT,
+  opsPort: variables.OPS_PORT,
+  redisUrl: variables.REDIS_URL,
+  notifyApiUrl: variables.NOTIFY_API_URL,
+  memberCookie: variables.MEMBER_COOKIE,
+  memberKey: tokenKey('MEMBER', variables, context),
+  allowedOrigins: variables.ALLOWED_ORIGINS,
+  drainMs: variables.DRAIN_SECONDS * msPerSecond,
   limits: {
-    maxSessions: environment.MAX_SESSIONS,
-    maxSessionsPerMember: environment.MAX_SESSIONS_PER_MEMBER,
-    sessionMaxAgeMs: environment.SESSION_MAX_AGE_SECONDS * seconds,
-    maxSubscriptionsPerSession: environment.MAX_SUBSCRIPTIONS_PER_SESSION,
-    maxFrameBytes: environment.MAX_FRAME_BYTES,
-    maxHeaders: environment.MAX_HEADERS,
-    maxHeaderBytes: environment.MAX_HEADER_BYTES,
-    maxFramesPerSecond: environment.MAX_FRAMES_PER_SECOND,
-    maxUnackedMessages: environment.MAX_UNACKED_MESSAGES,
-    maxTransactions: environment.MAX_TRANSACTIONS,
-    maxTransactionFrames: environment.MAX_TRANSACTION_FRAMES,
-    maxBufferedBytes: environment.MAX_BUFFERED_BYTES,
-    maxBufferedMs: environment.MAX_BUFFERED_MS,
-    connectTimeoutMs: environment.CONNECT_TIMEOUT_MS,
-    heartBeatMs: environment.HEART_BEAT_MS,
+    maxSessions: variables.MAX_SESSIONS,
+    maxSessionsPerMember: variables.MAX_SESSIONS_PER_MEMBER,
+    sessionMaxAgeMs: variables.SESSION_MAX_AGE_SECONDS * msPerSecond,
+    maxSubscriptionsPerSession: variables.MAX_SUBSCRIPTIONS_PER_SESSION,
+    maxFrameBytes: variables.MAX_FRAME_BYTES,
+    maxHeaders: variables.MAX_HEADERS,
+    maxHeaderBytes: variables.MAX_HEADER_BYTES,
+    maxFramesPerSecond: variables.MAX_FRAMES_PER_SECOND,
+    maxUnackedMessages: variables.MAX_UNACKED_MESSAGES,
+    maxTransactions: variables.MAX_TRANSACTIONS,
+    maxTransactionFrames: variables.MAX_TRANSACTION_FRAMES,
+    maxBufferedBytes: variables.MAX_BUFFERED_BYTES,
+    maxBufferedMs: variables.MAX_BUFFERED_MS,
+    connectTimeoutMs: variables.CONNECT_TIMEOUT_MS,
+    heartBeatMs: variables.HEART_BEAT_MS,
   },
 }))
+
 export type Config = z.infer<typeof Config>
 
-/** The bounds of sessions (PROTOCOL.md §8), read from the environment variables of the same names. */
+/** The bounds of sessions (PROTOCOL.md §8), from the environment variables of the same names. */
 export type Limits = Config['limits']
 
-export function config(environment: NodeJS.ProcessEnv): Config {
+/**
+ * Reads the settings of the gateway, with defaults for those that are not set.
+ *
+ * @throws ConfigError that lists every variable that is missing or wrong.
+ */
+export function configFrom(environment: NodeJS.ProcessEnv): Config {
   return readConfig(Config, environment)
 }

@@ -12,7 +12,7 @@ import {
 import { nextTaskState, type TaskMessage, type TaskState } from '@tidings/protocol'
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { connected, message, numbers, ready, subscribed } from './fixture/gateway.ts'
+import { nextMessage, numberStrings, openSession, subscribe, waitUntilReady } from './fixture/gateway.ts'
 
 let cluster: RedisCluster
 let apis: readonly ServiceProcess[]
@@ -21,18 +21,18 @@ let gateway: ServiceProcess
 beforeAll(async () => {
   cluster = await startRedisCluster()
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'gateway_cluster_task')
-  const forApi = { MYSQL_URL, REDIS_URL: cluster.url, PUBLISH_TIMEOUT_MS: '10000' }
-  apis = await Promise.all([startService('notify-api', forApi), startService('notify-api', forApi)])
+  const apiEnv = { MYSQL_URL, REDIS_URL: cluster.url, PUBLISH_TIMEOUT_MS: '10000' }
+  apis = await Promise.all([startService('notify-api', apiEnv), startService('notify-api', apiEnv)])
   gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url, NOTIFY_API_URL: apis[1]?.url })
-  await ready(gateway)
+  await waitUntilReady(gateway)
 })
 afterAll(async () => {
   await Promise.all([...(apis ?? []), gateway].map((service) => service?.kill()))
   await cluster?.close()
 })
 
-/** Enough members for every node to have some of their tasks. */
-const members = numbers(1, 12).map(Number)
+/** As many as it takes for each node to hold the channels of some of their tasks. */
+const members = numberStrings(1, 12).map(Number)
 const headers = { authorization: `Bearer ${serviceToken()}`, 'content-type': 'application/json' }
 
 async function post(path: string, body: object, api = 0) {
@@ -46,37 +46,37 @@ async function newTask(memberId: number): Promise<string> {
   return taskId
 }
 
-/** Follows a task until what it comes to is this. */
-async function follow(session: RawSession, until: (state: TaskState) => boolean, from?: TaskState): Promise<TaskState> {
-  let state = from
+/** Applies TaskMessages to `initial` until the state satisfies `until`, and resolves to that state. */
+async function readTaskUntil(session: RawSession, until: (state: TaskState) => boolean, initial?: TaskState): Promise<TaskState> {
+  let state = initial
   while (state === undefined || !until(state)) {
-    state = nextTaskState(state, JSON.parse((await message(session)).body) as TaskMessage)
+    state = nextTaskState(state, JSON.parse((await nextMessage(session)).body) as TaskMessage)
   }
   return state
 }
 
-async function device(memberId: number, taskId: string): Promise<RawSession> {
-  const session = await connected(gateway, { memberId })
-  await subscribed(session, 'task', `/member/queue/task.${taskId}`)
+async function openTaskSession(memberId: number, taskId: string): Promise<RawSession> {
+  const session = await openSession(gateway, { memberId })
+  await subscribe(session, 'task', `/member/queue/task.${taskId}`)
   return session
 }
 
-test('tasks on all nodes run from created to finished, followed from the beginning and from the middle', async () => {
+test('delivers tasks on all nodes whole, to a session that subscribes first and to one that subscribes in the middle', async () => {
   await Promise.all(
     members.map(async (memberId) => {
       const taskId = await newTask(memberId)
-      const event = (body: object, api?: number) => post(`/task/${taskId}/event`, body, api)
-      const early = await device(memberId, taskId)
-      expect(await event({ type: 'progress', percent: 40, stage: '답변 작성' })).toMatchObject({ status: 202 })
-      expect(await event({ type: 'append', text: `${memberId}번: ` })).toMatchObject({ status: 202 })
-      expect(await event({ type: 'data', data: { memberId } }, 1)).toMatchObject({ status: 202 })
-      const late = await device(memberId, taskId)
-      expect(await event({ type: 'append', text: '끝' }, 1)).toMatchObject({ status: 202 })
+      const postEvent = (body: object, api?: number) => post(`/task/${taskId}/event`, body, api)
+      const early = await openTaskSession(memberId, taskId)
+      expect(await postEvent({ type: 'progress', percent: 40, stage: '답변 작성' })).toMatchObject({ status: 202 })
+      expect(await postEvent({ type: 'append', text: `${memberId}번: ` })).toMatchObject({ status: 202 })
+      expect(await postEvent({ type: 'data', data: { memberId } }, 1)).toMatchObject({ status: 202 })
+      const late = await openTaskSession(memberId, taskId)
+      expect(await postEvent({ type: 'append', text: '끝' }, 1)).toMatchObject({ status: 202 })
       const end = { status: 'succeeded', result: { memberId }, notify: { message: '끝', redirectPath: '/' } }
       expect(await post(`/task/${taskId}/finish`, end)).toMatchObject({ status: 200 })
       const text = `${memberId}번: 끝`
       const { status, result } = end
-      const whole = {
+      const expected = {
         taskId,
         kind: 'chat',
         title: '질문',
@@ -87,20 +87,21 @@ test('tasks on all nodes run from created to finished, followed from the beginni
         data: [{ memberId }],
         result,
       }
-      for (const session of [early, late]) expect(await follow(session, (state) => state.status === status)).toEqual(whole)
+      for (const session of [early, late])
+        expect(await readTaskUntil(session, (state) => state.status === status)).toEqual(expected)
       const stored = await fetch(`${apis[1]?.url}/task/${taskId}`, { headers })
-      expect(await stored.json()).toMatchObject({ ...whole, memberId })
+      expect(await stored.json()).toMatchObject({ ...expected, memberId })
     }),
   )
 })
 
-test('a stream arrives whole, and ends with the cancel', async () => {
+test('delivers a streamed text whole, and refuses the rest of the stream with 409 after a cancel', async () => {
   await Promise.all(
     members.map(async (memberId) => {
       const taskId = await newTask(memberId)
-      const session = await device(memberId, taskId)
-      let source: ReadableStreamDefaultController<Uint8Array> | undefined
-      const body = new ReadableStream<Uint8Array>({ start: (controller) => void (source = controller) })
+      const session = await openTaskSession(memberId, taskId)
+      let upload: ReadableStreamDefaultController<Uint8Array> | undefined
+      const body = new ReadableStream<Uint8Array>({ start: (controller) => void (upload = controller) })
       const streaming = fetch(`${apis[0]?.url}/task/${taskId}/stream?offset=0`, {
         method: 'POST',
         headers: { ...headers, 'content-type': 'text/plain' },
@@ -109,10 +110,10 @@ test('a stream arrives whole, and ends with the cancel', async () => {
       })
       let text = ''
       let state: TaskState | undefined
-      for (const word of numbers(1, 20).map((each) => `낱말${each} `)) {
+      for (const word of numberStrings(1, 20).map((each) => `낱말${each} `)) {
         text += word
-        source?.enqueue(Buffer.from(word))
-        state = await follow(session, ({ text: seen }) => seen === text, state)
+        upload?.enqueue(Buffer.from(word))
+        state = await readTaskUntil(session, ({ text: seen }) => seen === text, state)
       }
       const cancelling = await fetch(`${apis[1]?.url}/task/${taskId}/cancel`, {
         method: 'POST',
@@ -121,7 +122,7 @@ test('a stream arrives whole, and ends with the cancel', async () => {
       expect(cancelling.status).toBe(200)
       const refused = await streaming
       expect([refused.status, await refused.json()]).toMatchObject([409, { taskStatus: 'cancelled' }])
-      expect(await follow(session, ({ status }) => status === 'cancelled', state)).toMatchObject({ text })
+      expect(await readTaskUntil(session, ({ status }) => status === 'cancelled', state)).toMatchObject({ text })
     }),
   )
 })

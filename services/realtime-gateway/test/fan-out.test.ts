@@ -1,63 +1,63 @@
 import { type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
-  type Bed,
-  bodies,
-  connected,
-  message,
-  metric,
-  nothingElse,
-  numbers,
-  openBed,
+  expectNothingElse,
+  type GatewayStack,
+  nextBodies,
+  nextMessage,
+  numberStrings,
+  openSession,
+  readMetric,
   sendFrame,
-  subscribed,
+  startGatewayStack,
+  subscribe,
 } from './fixture/gateway.ts'
 
-let bed: Bed
+let stack: GatewayStack
 let gateways: ServiceProcess[]
 
 beforeAll(async () => {
-  bed = await openBed()
-  gateways = await Promise.all([bed.gateway(), bed.gateway()])
+  stack = await startGatewayStack()
+  gateways = await Promise.all([stack.startGateway(), stack.startGateway()])
 })
-afterAll(() => bed.close())
+afterAll(() => stack.close())
 
-async function onBoth(memberId: number): Promise<RawSession[]> {
-  return Promise.all(gateways.map((gateway) => connected(gateway, { memberId })))
+async function openSessionOnEachGateway(memberId: number): Promise<RawSession[]> {
+  return Promise.all(gateways.map((gateway) => openSession(gateway, { memberId })))
 }
 
-test('a member connected to both gateways gets it on both; another member nothing', async () => {
-  const mine = await onBoth(1)
-  const theirs = await onBoth(2)
-  for (const session of [...mine, ...theirs]) await subscribed(session, '0', '/member/queue/notification')
-  const position = await bed.publisher.publish('member:1:notification', '{"memberId":1}')
+test('delivers a publication to the sessions of its member on both gateways, and to no other member', async () => {
+  const mine = await openSessionOnEachGateway(1)
+  const theirs = await openSessionOnEachGateway(2)
+  for (const session of [...mine, ...theirs]) await subscribe(session, '0', '/member/queue/notification')
+  const position = await stack.publisher.publish('member:1:notification', '{"memberId":1}')
   for (const session of mine) {
-    const { headers, body } = await message(session)
+    const { headers, body } = await nextMessage(session)
     expect([headers.get('message-id'), body]).toEqual([position, '{"memberId":1}'])
   }
-  await bed.publisher.publish('member:2:notification', '{"memberId":2}')
-  for (const session of theirs) expect((await message(session)).body).toBe('{"memberId":2}')
-  for (const session of [...mine, ...theirs]) await nothingElse(session)
+  await stack.publisher.publish('member:2:notification', '{"memberId":2}')
+  for (const session of theirs) expect((await nextMessage(session)).body).toBe('{"memberId":2}')
+  for (const session of [...mine, ...theirs]) await expectNothingElse(session)
 })
 
-test('a broadcast reaches everybody', async () => {
-  const sessions = [...(await onBoth(3)), ...(await onBoth(4))]
-  for (const session of sessions) await subscribed(session, '0', '/topic/all')
-  await bed.publisher.publish('broadcast:all', '"hello"')
-  for (const session of sessions) expect((await message(session)).body).toBe('"hello"')
+test('delivers a broadcast to all members', async () => {
+  const sessions = [...(await openSessionOnEachGateway(3)), ...(await openSessionOnEachGateway(4))]
+  for (const session of sessions) await subscribe(session, '0', '/topic/all')
+  await stack.publisher.publish('broadcast:all', '"hello"')
+  for (const session of sessions) expect((await nextMessage(session)).body).toBe('"hello"')
 })
 
-test('subscriptions of one session, of several versions and ids, each get their own frame', async () => {
+test('sends each subscription its own MESSAGE, with its id and in the version of its session', async () => {
   const [gateway] = gateways as [ServiceProcess]
   const versions = ['1.0', '1.1', '1.2', '1.2']
-  const sessions = await Promise.all(versions.map((version) => connected(gateway, { memberId: 5, version })))
+  const sessions = await Promise.all(versions.map((version) => openSession(gateway, { memberId: 5, version })))
   for (const session of sessions) {
-    await subscribed(session, 'a', '/topic/forms')
-    await subscribed(session, 'b', '/topic/forms', { ack: 'client' })
+    await subscribe(session, 'a', '/topic/forms')
+    await subscribe(session, 'b', '/topic/forms', { ack: 'client' })
   }
-  const position = await bed.publisher.publish('broadcast:forms', '{}')
+  const position = await stack.publisher.publish('broadcast:forms', '{}')
   for (const [index, session] of sessions.entries()) {
-    const frames = [await message(session), await message(session)]
+    const frames = [await nextMessage(session), await nextMessage(session)]
     expect(new Set(frames.map(({ headers }) => headers.get('subscription')))).toEqual(new Set(['a', 'b']))
     for (const { headers } of frames) {
       const ack = versions[index] === '1.2' ? `${position}@${headers.get('subscription')}` : undefined
@@ -66,41 +66,44 @@ test('subscriptions of one session, of several versions and ids, each get their 
   }
 })
 
-test('publications keep their order, however fast they come', async () => {
-  const [session] = (await onBoth(6)) as [RawSession]
-  await subscribed(session, '0', '/member/queue/notification')
-  await Promise.all(numbers(1, 500).map((body) => bed.publisher.publish('member:6:notification', body)))
-  expect(await bodies(session, 500)).toEqual(numbers(1, 500))
+test('delivers publications that are published at once in their order', async () => {
+  const [session] = (await openSessionOnEachGateway(6)) as [RawSession]
+  await subscribe(session, '0', '/member/queue/notification')
+  await Promise.all(numberStrings(1, 500).map((body) => stack.publisher.publish('member:6:notification', body)))
+  expect(await nextBodies(session, 500)).toEqual(numberStrings(1, 500))
 })
 
-test('the gateway leaves a channel some seconds after its last subscriber, and not before', async () => {
+test('unsubscribes from the Redis channel some seconds after the last subscription to it has ended, and not before', async () => {
   const [gateway] = gateways as [ServiceProcess]
-  const listeners = async () => ((await bed.publisher.redis.pubsub('NUMSUB', 'broadcast:brief')) as [string, number])[1]
-  const [first, second] = [await connected(gateway, { memberId: 7 }), await connected(gateway, { memberId: 7 })]
-  await subscribed(first, '0', '/topic/brief')
-  await subscribed(second, '0', '/topic/brief')
-  expect(await listeners()).toBe(1)
+  const redisSubscribers = async () => ((await stack.publisher.redis.pubsub('NUMSUB', 'broadcast:brief')) as [string, number])[1]
+  const [first, second] = [await openSession(gateway, { memberId: 7 }), await openSession(gateway, { memberId: 7 })]
+  await subscribe(first, '0', '/topic/brief')
+  await subscribe(second, '0', '/topic/brief')
+  expect(await redisSubscribers()).toBe(1)
   await first.leaves()
   sendFrame(second, 'UNSUBSCRIBE', { id: '0' })
-  await subscribed(second, '1', '/topic/brief')
-  await bed.publisher.publish('broadcast:brief', '1')
-  expect((await message(second)).body).toBe('1')
-  const leavesAt = performance.now()
+  await subscribe(second, '1', '/topic/brief')
+  await stack.publisher.publish('broadcast:brief', '1')
+  expect((await nextMessage(second)).body).toBe('1')
+  const leftAt = performance.now()
   await second.leaves()
-  await waitFor(async () => (await listeners()) === 0, { what: 'the channel to be left', deadlineMs: 20_000 })
-  expect(performance.now() - leavesAt).toBeGreaterThan(4_500)
-  const third = await connected(gateway, { memberId: 7 })
-  await subscribed(third, '0', '/topic/brief')
-  await bed.publisher.publish('broadcast:brief', '2')
-  expect((await message(third)).body).toBe('2')
+  await waitFor(async () => (await redisSubscribers()) === 0, {
+    what: 'the gateway to unsubscribe from the channel',
+    deadlineMs: 20_000,
+  })
+  expect(performance.now() - leftAt).toBeGreaterThan(4_500)
+  const third = await openSession(gateway, { memberId: 7 })
+  await subscribe(third, '0', '/topic/brief')
+  await stack.publisher.publish('broadcast:brief', '2')
+  expect((await nextMessage(third)).body).toBe('2')
 })
 
-test('what was delivered is counted', async () => {
+test('counts deliveries in deliveries_total', async () => {
   const [gateway] = gateways as [ServiceProcess]
-  const before = await metric(gateway, 'deliveries_total')
-  const sessions = await Promise.all([1, 2, 3].map(() => connected(gateway, { memberId: 8 })))
-  for (const session of sessions) await subscribed(session, '0', '/member/queue/notification')
-  await bed.publisher.publish('member:8:notification', '1')
-  for (const session of sessions) await message(session)
-  expect(await metric(gateway, 'deliveries_total')).toBe(before + 3)
+  const before = await readMetric(gateway, 'deliveries_total')
+  const sessions = await Promise.all([1, 2, 3].map(() => openSession(gateway, { memberId: 8 })))
+  for (const session of sessions) await subscribe(session, '0', '/member/queue/notification')
+  await stack.publisher.publish('member:8:notification', '1')
+  for (const session of sessions) await nextMessage(session)
+  expect(await readMetric(gateway, 'deliveries_total')).toBe(before + 3)
 })

@@ -1,45 +1,45 @@
 import { type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Bed, connected, openBed, ops, ready, subscribed } from './fixture/gateway.ts'
+import { fetchOps, type GatewayStack, openSession, startGatewayStack, subscribe, waitUntilReady } from './fixture/gateway.ts'
 
-let bed: Bed
+let stack: GatewayStack
 let gateway: ServiceProcess
 
 beforeAll(async () => {
-  bed = await openBed()
-  gateway = await bed.gateway()
+  stack = await startGatewayStack()
+  gateway = await stack.startGateway()
 })
-// A test that fails while Redis stands still takes no other with it.
-afterEach(() => bed.redis.resume())
-afterAll(() => bed.close())
+// A test that fails while Redis is paused must not make the others fail.
+afterEach(() => stack.redis.resume())
+afterAll(() => stack.close())
 
-test('/ready is 503 soon after Redis stops answering, while /live stays 200, and 200 again when it is back', async () => {
-  bed.redis.pause()
-  const beganAt = performance.now()
+test('/ready returns 503 while Redis does not respond and 200 when it is back; /live returns 200 throughout', async () => {
+  stack.redis.pause()
+  const pausedAt = performance.now()
   const { text } = await waitFor(
     async () => {
-      const answer = await ops(gateway, '/ready')
-      return answer.status === 503 && answer
+      const response = await fetchOps(gateway, '/ready')
+      return response.status === 503 && response
     },
-    { what: '503', deadlineMs: 20_000 },
+    { what: '/ready to return 503', deadlineMs: 20_000 },
   )
-  // Three seconds, and what a busy machine adds.
-  expect(performance.now() - beganAt).toBeLessThan(10_000)
+  // Three seconds, plus a margin for a busy machine.
+  expect(performance.now() - pausedAt).toBeLessThan(10_000)
   expect(JSON.parse(text)).toEqual({ ready: false, failing: ['redis'] })
-  expect((await ops(gateway, '/live')).status).toBe(200)
-  bed.redis.resume()
-  await ready(gateway)
+  expect((await fetchOps(gateway, '/live')).status).toBe(200)
+  stack.redis.resume()
+  await waitUntilReady(gateway)
 })
 
-test('/metrics has what an operator looks at', async () => {
-  const session = await connected(gateway, { memberId: 1 })
-  await subscribed(session, '0', '/member/queue/notification')
+test('/metrics contains every metric of the gateway and the event loop lag', async () => {
+  const session = await openSession(gateway, { memberId: 1 })
+  await subscribe(session, '0', '/member/queue/notification')
   await session.leaves()
-  const counted = async () => {
-    const { text: now } = await ops(gateway, '/metrics')
-    return /^tidings_gateway_closes_total\{code="1000"\} 1$/m.test(now) && now
+  const metricsWithClose = async () => {
+    const { text: metrics } = await fetchOps(gateway, '/metrics')
+    return /^tidings_gateway_closes_total\{code="1000"\} 1$/m.test(metrics) && metrics
   }
-  const text = await waitFor(counted, { what: 'the session that left', deadlineMs: 20_000 })
+  const text = await waitFor(metricsWithClose, { what: 'the close to be counted', deadlineMs: 20_000 })
   for (const name of [
     'sessions',
     'subscriptions',
@@ -60,23 +60,23 @@ test('/metrics has what an operator looks at', async () => {
   expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m)
 })
 
-test('codes that clients make up are one time series', async () => {
+test('counts all close codes chosen by clients under the label "other"', async () => {
   for (const code of [3_000, 3_001, 4_999]) {
-    const session = await connected(gateway, { memberId: 1 })
+    const session = await openSession(gateway, { memberId: 1 })
     session.socket.close(code)
     await session.closed()
   }
-  await waitFor(async () => (await ops(gateway, '/metrics')).text.includes('closes_total{code="other"} 3'), {
-    what: 'three others',
+  await waitFor(async () => (await fetchOps(gateway, '/metrics')).text.includes('closes_total{code="other"} 3'), {
+    what: 'three closes with code "other"',
     deadlineMs: 20_000,
   })
 })
 
-test('/session shows what each session of a member holds', async () => {
-  const session = await connected(gateway, { memberId: 2, version: '1.1' })
-  await subscribed(session, 'a', '/member/queue/notification', { ack: 'client' })
-  await subscribed(session, 'b', '/member/queue/session')
-  const { status, text } = await ops(gateway, '/session?memberId=2')
+test('/session lists the sessions of a member with their subscriptions, and no token', async () => {
+  const session = await openSession(gateway, { memberId: 2, version: '1.1' })
+  await subscribe(session, 'a', '/member/queue/notification', { ack: 'client' })
+  await subscribe(session, 'b', '/member/queue/session')
+  const { status, text } = await fetchOps(gateway, '/session?memberId=2')
   expect([status, JSON.parse(text)]).toEqual([
     200,
     {
@@ -97,21 +97,23 @@ test('/session shows what each session of a member holds', async () => {
       ],
     },
   ])
-  expect(text).not.toContain('eyJ')
-  expect(JSON.parse((await ops(gateway, '/session?memberId=99')).text)).toEqual({ sessions: [] })
-  expect((await ops(gateway, '/session?memberId=x')).status).toBe(400)
+  expect(text).not.toContain('eyJ') // the beginning of every JWT
+  expect(JSON.parse((await fetchOps(gateway, '/session?memberId=99')).text)).toEqual({ sessions: [] })
+  const refused = await fetchOps(gateway, '/session?memberId=x')
+  expect(JSON.parse(refused.text)).toMatchObject({ status: 400, title: 'Bad Request', detail: 'memberId must be a member id' })
+  expect(refused.status).toBe(400)
 })
 
-test('a draining gateway is alive and not ready', async () => {
-  // One session goes at once and one stays, for as long as we take to ask.
-  const draining = await bed.gateway({ DRAIN_SECONDS: '60' })
-  const session = await connected(draining, { memberId: 3 })
-  const other = await connected(draining, { memberId: 3 })
+test('/ready returns 503 and /live 200 while the gateway drains', async () => {
+  // One session is closed at once. The other one is due much later and keeps the gateway draining meanwhile.
+  const draining = await stack.startGateway({ DRAIN_SECONDS: '60' })
+  const session = await openSession(draining, { memberId: 3 })
+  const other = await openSession(draining, { memberId: 3 })
   void draining.kill('SIGTERM')
   await Promise.race([session.closed(), other.closed()])
-  const { status, text } = await ops(draining, '/ready')
+  const { status, text } = await fetchOps(draining, '/ready')
   expect([status, JSON.parse(text)]).toEqual([503, { ready: false, failing: ['draining'] }])
-  expect((await ops(draining, '/live')).status).toBe(200)
+  expect((await fetchOps(draining, '/live')).status).toBe(200)
   for (const each of [session, other]) each.socket.terminate()
   await draining.exited
 })

@@ -1,32 +1,32 @@
 import { type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
-  type Bed,
-  bodies,
-  connected,
-  message,
-  metric,
-  nothingElse,
-  numbers,
-  openBed,
-  ops,
+  expectNothingElse,
+  fetchOps,
+  type GatewayStack,
+  nextBodies,
+  nextMessage,
+  numberStrings,
+  openSession,
+  readMetric,
   sendFrame,
-  subscribed,
+  startGatewayStack,
+  subscribe,
 } from './fixture/gateway.ts'
 
-let bed: Bed
+let stack: GatewayStack
 let gateway: ServiceProcess
 let other: ServiceProcess
 let memberId = 0
 
 beforeAll(async () => {
-  bed = await openBed()
-  ;[gateway, other] = await Promise.all([bed.gateway(), bed.gateway()])
+  stack = await startGatewayStack()
+  ;[gateway, other] = await Promise.all([stack.startGateway(), stack.startGateway()])
 })
-afterAll(() => bed.close())
+afterAll(() => stack.close())
 
 const queue = '/member/queue/notification'
-const publish = (body: string, length?: number) => bed.publisher.publish(`member:${memberId}:notification`, body, length)
+const publish = (body: string, length?: number) => stack.publisher.publish(`member:${memberId}:notification`, body, length)
 
 async function publishAll(texts: readonly string[]): Promise<string[]> {
   return Promise.all(texts.map((text) => publish(text)))
@@ -34,139 +34,140 @@ async function publishAll(texts: readonly string[]): Promise<string[]> {
 
 function newMember(): Promise<RawSession> {
   memberId++
-  return connected(gateway, { memberId })
+  return openSession(gateway, { memberId })
 }
 
-async function resumed(session: RawSession, after: string, headers = {}) {
-  const receipt = await subscribed(session, 'again', queue, { 'last-message-id': after, ...headers })
+async function resumeAfter(session: RawSession, position: string, headers = {}) {
+  const receipt = await subscribe(session, 'again', queue, { 'last-message-id': position, ...headers })
   return { recovered: receipt.headers.get('recovered'), position: receipt.headers.get('position') }
 }
 
-test('resume after the last message seen: what was missed, then what comes, on whichever gateway', async () => {
+test('resumes after the last received message on either gateway: first the missed publications, then live ones', async () => {
   const session = await newMember()
-  await subscribed(session, '0', queue)
-  const [first] = await publishAll(numbers(1, 3))
-  expect(await bodies(session, 3)).toEqual(numbers(1, 3))
+  await subscribe(session, '0', queue)
+  const [first] = await publishAll(numberStrings(1, 3))
+  expect(await nextBodies(session, 3)).toEqual(numberStrings(1, 3))
   session.socket.terminate()
-  await publishAll(numbers(4, 9))
+  await publishAll(numberStrings(4, 9))
   for (const each of [gateway, other]) {
-    const back = await connected(each, { memberId })
-    expect(await resumed(back, first ?? '')).toEqual({ recovered: 'true', position: first })
-    expect(await bodies(back, 8)).toEqual(numbers(2, 9))
-    await nothingElse(back)
+    const back = await openSession(each, { memberId })
+    expect(await resumeAfter(back, first ?? '')).toEqual({ recovered: 'true', position: first })
+    expect(await nextBodies(back, 8)).toEqual(numberStrings(2, 9))
+    await expectNothingElse(back)
   }
 })
 
-test('resume from the position of the RECEIPT, before any message', async () => {
+test('resumes from the position of the RECEIPT when no message was received', async () => {
   const session = await newMember()
-  const { headers } = await subscribed(session, '0', queue)
+  const { headers } = await subscribe(session, '0', queue)
   session.socket.terminate()
-  await publishAll(numbers(1, 3))
-  const back = await connected(other, { memberId })
-  expect((await resumed(back, headers.get('position') ?? '')).recovered).toBe('true')
-  expect(await bodies(back, 3)).toEqual(numbers(1, 3))
+  await publishAll(numberStrings(1, 3))
+  const back = await openSession(other, { memberId })
+  expect((await resumeAfter(back, headers.get('position') ?? '')).recovered).toBe('true')
+  expect(await nextBodies(back, 3)).toEqual(numberStrings(1, 3))
 })
 
-test('resume where nothing was missed, though the history has expired: the gateway was listening', async () => {
+test('recovers when the history has expired but the gateway was subscribed to the channel all the time', async () => {
   for (const ack of ['auto', 'client'] as const) {
     const session = await newMember()
-    await subscribed(session, '0', queue)
+    await subscribe(session, '0', queue)
     const last = await publish('1')
-    expect(await bodies(session, 1)).toEqual(['1'])
-    await bed.publisher.redis.del(`{member:${memberId}:notification}:history`)
-    const back = await connected(gateway, { memberId })
-    expect(await resumed(back, last, { ack })).toEqual({ recovered: 'true', position: last })
+    expect(await nextBodies(session, 1)).toEqual(['1'])
+    await stack.publisher.redis.del(`{member:${memberId}:notification}:history`)
+    const back = await openSession(gateway, { memberId })
+    expect(await resumeAfter(back, last, { ack })).toEqual({ recovered: 'true', position: last })
     await publish('2')
-    expect(await bodies(back, 1)).toEqual(['2'])
+    expect(await nextBodies(back, 1)).toEqual(['2'])
   }
 })
 
-test('resume where nothing was missed', async () => {
+test('recovers when nothing was missed', async () => {
   const session = await newMember()
   const last = await publish('1')
-  expect(await resumed(session, last)).toEqual({ recovered: 'true', position: last })
+  expect(await resumeAfter(session, last)).toEqual({ recovered: 'true', position: last })
   await publish('2')
-  expect(await bodies(session, 1)).toEqual(['2'])
-  await nothingElse(session)
+  expect(await nextBodies(session, 1)).toEqual(['2'])
+  await expectNothingElse(session)
 })
 
-test('a history that no longer reaches back: recovered:false, and what is left of it', async () => {
+test('sends recovered:false and the rest of the history when it no longer reaches back', async () => {
   const session = await newMember()
-  const [first] = await publishAll(numbers(1, 8))
+  const [first] = await publishAll(numberStrings(1, 8))
   const ninth = await publish('9', 3)
-  const answer = await resumed(session, first ?? '')
+  const resumed = await resumeAfter(session, first ?? '')
   const [epoch, offset] = ninth.split('-') as [string, string]
-  expect(answer).toEqual({ recovered: 'false', position: `${epoch}-${Number(offset) - 3}` })
-  expect(await bodies(session, 3)).toEqual(['7', '8', '9'])
+  expect(resumed).toEqual({ recovered: 'false', position: `${epoch}-${Number(offset) - 3}` })
+  expect(await nextBodies(session, 3)).toEqual(['7', '8', '9'])
   await publish('10')
-  expect(await bodies(session, 1)).toEqual(['10'])
+  expect(await nextBodies(session, 1)).toEqual(['10'])
 })
 
-test('a history that is gone, or has begun anew: recovered:false, said once', async () => {
+test('sends recovered:false, and no gap besides, when the history is gone or has a new epoch', async () => {
   const session = await newMember()
-  await subscribed(session, 'session', '/member/queue/session')
+  await subscribe(session, 'session', '/member/queue/session')
   const last = await publish('1')
-  await bed.publisher.redis.del(`{member:${memberId}:notification}:history`)
-  const answer = await resumed(session, last)
-  expect(answer).toEqual({ recovered: 'false', position: expect.stringMatching(/^\d{13}-0$/) })
-  await nothingElse(session)
+  await stack.publisher.redis.del(`{member:${memberId}:notification}:history`)
+  const resumed = await resumeAfter(session, last)
+  expect(resumed).toEqual({ recovered: 'false', position: expect.stringMatching(/^\d{13}-0$/) })
+  await expectNothingElse(session)
   sendFrame(session, 'UNSUBSCRIBE', { id: 'again' })
-  // It has been read before the publication comes, on another connection.
-  await nothingElse(session)
+  // The UNSUBSCRIBE has been handled before the publication arrives, which comes over another connection.
+  await expectNothingElse(session)
   await publish('2')
-  expect((await resumed(session, last)).recovered).toBe('false')
-  expect(await bodies(session, 1)).toEqual(['2'])
-  await nothingElse(session)
+  expect((await resumeAfter(session, last)).recovered).toBe('false')
+  expect(await nextBodies(session, 1)).toEqual(['2'])
+  await expectNothingElse(session)
 })
 
-test('without a receipt the loss is told on /member/queue/session', async () => {
+test('reports the loss as a gap on /member/queue/session when SUBSCRIBE has no receipt', async () => {
   const session = await newMember()
-  await subscribed(session, 'session', '/member/queue/session')
+  await subscribe(session, 'session', '/member/queue/session')
   const last = await publish('1')
-  await bed.publisher.redis.del(`{member:${memberId}:notification}:history`)
+  await stack.publisher.redis.del(`{member:${memberId}:notification}:history`)
   sendFrame(session, 'SUBSCRIBE', { id: 'again', destination: queue, 'last-message-id': last })
-  const told = await message(session)
-  expect([told.headers.get('subscription'), JSON.parse(told.body)]).toEqual(['session', { type: 'gap', destination: queue }])
+  const gap = await nextMessage(session)
+  expect([gap.headers.get('subscription'), JSON.parse(gap.body)]).toEqual(['session', { type: 'gap', destination: queue }])
 })
 
 test.each(['nonsense', '', '1-2-3', '99999999999999999999-1', '9999999999999-1', '0-0'])(
-  'last-message-id:%s is a loss',
-  async (after) => {
+  'sends recovered:false for last-message-id:%s',
+  async (position) => {
     const session = await newMember()
     await publish('1')
-    expect((await resumed(session, after)).recovered).toBe('false')
-    expect(await bodies(session, 1)).toEqual(['1'])
-    await nothingElse(session)
+    expect((await resumeAfter(session, position)).recovered).toBe('false')
+    expect(await nextBodies(session, 1)).toEqual(['1'])
+    await expectNothingElse(session)
   },
 )
 
-test('outcomes are counted', async () => {
+test('counts resumes by outcome in resumes_total', async () => {
   const session = await newMember()
   const last = await publish('1')
-  const before = await metric(gateway, 'resumes_total{recovered="true"}')
-  await resumed(session, last)
-  expect(await metric(gateway, 'resumes_total{recovered="true"}')).toBe(before + 1)
+  const before = await readMetric(gateway, 'resumes_total{recovered="true"}')
+  await resumeAfter(session, last)
+  expect(await readMetric(gateway, 'resumes_total{recovered="true"}')).toBe(before + 1)
 })
 
 test.each(['auto', 'client', 'client-individual'])(
-  'ack:%s: whatever is published meanwhile comes once and in order',
+  'ack:%s: delivers once and in order what is published during 25 resumes on alternating gateways',
   async (ack) => {
     const first = await newMember()
-    await subscribed(first, '0', queue)
-    let at = await publish('0')
+    await subscribe(first, '0', queue)
+    let position = await publish('0')
     let published = 0
     const publishing = { on: true }
-    // A history that reaches back however far the publisher is ahead of a gateway that stands still.
+    // The history is long enough to reach back however far the publisher gets ahead of a slow gateway.
     const publisher = (async () => {
-      while (publishing.on) await Promise.all(numbers(published + 1, (published += 5)).map((text) => publish(text, 1_000_000)))
+      while (publishing.on)
+        await Promise.all(numberStrings(published + 1, (published += 5)).map((text) => publish(text, 1_000_000)))
     })()
     const received: string[] = []
     for (let round = 0; round < 25; round++) {
-      const session = await connected(round % 2 ? gateway : other, { memberId })
-      expect((await resumed(session, at, { ack })).recovered).toBe('true')
+      const session = await openSession(round % 2 ? gateway : other, { memberId })
+      expect((await resumeAfter(session, position, { ack })).recovered).toBe('true')
       for (let count = 0; count < 30; count++) {
-        const { headers, body } = await message(session)
-        at = headers.get('message-id') ?? ''
+        const { headers, body } = await nextMessage(session)
+        position = headers.get('message-id') ?? ''
         received.push(body)
         if (ack !== 'auto') sendFrame(session, 'ACK', { id: headers.get('ack') ?? '' })
       }
@@ -174,23 +175,23 @@ test.each(['auto', 'client', 'client-individual'])(
     }
     publishing.on = false
     await publisher
-    expect(received).toEqual(numbers(1, 750))
+    expect(received).toEqual(numberStrings(1, 750))
   },
 )
 
-test('two subscriptions of one session resume at once, each on its own', async () => {
+test('resumes three subscriptions of one session at the same time, independently of each other', async () => {
   const session = await newMember()
-  const [first] = await publishAll(numbers(1, 100))
+  const [first] = await publishAll(numberStrings(1, 100))
   for (const id of ['a', 'b', 'c']) sendFrame(session, 'SUBSCRIBE', { id, destination: queue, 'last-message-id': first ?? '' })
   const received: Record<string, string[]> = { a: [], b: [], c: [] }
   for (let count = 0; count < 3 * 99; count++) {
-    const { headers, body } = await message(session)
+    const { headers, body } = await nextMessage(session)
     received[headers.get('subscription') ?? '']?.push(body)
   }
-  for (const id of ['a', 'b', 'c']) expect(received[id]).toEqual(numbers(2, 100))
+  for (const id of ['a', 'b', 'c']) expect(received[id]).toEqual(numberStrings(2, 100))
 })
 
-test('a long history goes to a slow reader at its own pace', async () => {
+test('sends a long history to a slow reader at the pace of the reader', async () => {
   const session = await newMember()
   const text = 'x'.repeat(60_000)
   const first = await publish('0')
@@ -198,8 +199,8 @@ test('a long history goes to a slow reader at its own pace', async () => {
   session.socket.pause()
   for (const ack of ['auto', 'client-individual']) {
     sendFrame(session, 'SUBSCRIBE', { id: ack, destination: queue, ack, 'last-message-id': first, receipt: ack })
-    await waitFor(async () => (await ops(gateway, `/session?memberId=${memberId}`)).text.includes(`"id":"${ack}"`), {
-      what: 'the SUBSCRIBE to have arrived',
+    await waitFor(async () => (await fetchOps(gateway, `/session?memberId=${memberId}`)).text.includes(`"id":"${ack}"`), {
+      what: `the subscription ${ack}`,
       deadlineMs: 20_000,
     })
   }
@@ -209,29 +210,29 @@ test('a long history goes to a slow reader at its own pace', async () => {
     const frame = await session.nextFrame()
     if (frame.command === 'MESSAGE') received[frame.headers.get('subscription') ?? '']?.push(frame.body.slice(0, -text.length))
   }
-  expect(received).toEqual({ auto: numbers(1, 99), 'client-individual': numbers(1, 99) })
+  expect(received).toEqual({ auto: numberStrings(1, 99), 'client-individual': numberStrings(1, 99) })
 })
 
-test('UNSUBSCRIBE and SUBSCRIBE again and again, while publications come', async () => {
+test('loses and repeats nothing when a client resubscribes repeatedly during publications', async () => {
   const session = await newMember()
-  const { headers } = await subscribed(session, 'again', queue)
-  let at = headers.get('position') ?? ''
+  const { headers } = await subscribe(session, 'again', queue)
+  let position = headers.get('position') ?? ''
   const received: string[] = []
   const all = (async () => {
-    for (const text of numbers(1, 300)) await publish(text, 1_000)
+    for (const text of numberStrings(1, 300)) await publish(text, 1_000)
   })()
   while (received.length < 300) {
     sendFrame(session, 'UNSUBSCRIBE', { id: 'again' })
-    sendFrame(session, 'SUBSCRIBE', { id: 'again', destination: queue, 'last-message-id': at, receipt: 'r' })
-    // What is said before the RECEIPT belongs to the subscription that has ended: it is asked for again.
+    sendFrame(session, 'SUBSCRIBE', { id: 'again', destination: queue, 'last-message-id': position, receipt: 'r' })
+    // Messages before the RECEIPT belong to the ended subscription. They are delivered again to the new one.
     while ((await session.nextFrame()).command !== 'RECEIPT');
     const wanted = Math.min(12, 300 - received.length)
     for (let count = 0; count < wanted; count++) {
-      const frame = await message(session)
-      at = frame.headers.get('message-id') ?? ''
+      const frame = await nextMessage(session)
+      position = frame.headers.get('message-id') ?? ''
       received.push(frame.body)
     }
   }
   await all
-  expect(received).toEqual(numbers(1, 300))
+  expect(received).toEqual(numberStrings(1, 300))
 })

@@ -1,13 +1,13 @@
 import { memberToken, openRawSession, type RawSession } from '@tidings/local'
 import { expect, test } from 'vitest'
-import { nothingElse, openBed } from './fixture/gateway.ts'
+import { expectNothingElse, startGatewayStack } from './fixture/gateway.ts'
 import { heapSnapshots } from './fixture/heap-snapshot.ts'
 
-test('a session keeps nothing of the request that opened it, but the token and the Origin', { timeout: 90_000 }, async () => {
+test('keeps the token and the Origin of the upgrade request in memory, and nothing else of it', { timeout: 90_000 }, async () => {
   const snapshots = heapSnapshots()
-  const bed = await openBed()
+  const stack = await startGatewayStack()
   try {
-    const gateway = await bed.gateway(snapshots.env)
+    const gateway = await stack.startGateway(snapshots.env)
     const token = memberToken(1)
     const session = (await openRawSession(gateway.url, {
       cookie: `before=marked-cookie-before; access_token=${token}; after=marked-cookie-after`,
@@ -15,15 +15,15 @@ test('a session keeps nothing of the request that opened it, but the token and t
     })) as RawSession
     session.sends('CONNECT\naccept-version:1.2\nx-marked:marked-connect\n\n\0')
     await session.nextFrame()
-    await nothingElse(session)
+    await expectNothingElse(session)
     const { strings } = JSON.parse(await snapshots.take(gateway.pid)) as { strings: string[] }
-    // The session is there, with its credentials…
+    // The session exists, and holds its token.
     expect(strings).toContain(token)
-    // … and nothing else of the request is.
+    // No other text of the request is in the heap.
     expect(strings.filter((text) => text.includes('marked-'))).toEqual([])
-    await nothingElse(session)
+    await expectNothingElse(session)
   } finally {
-    await bed.close()
+    await stack.close()
     snapshots.close()
   }
 })

@@ -1,33 +1,44 @@
 import { connectStomp, memberToken, openRawSession, type RawSession, type ServerFrame, type ServiceProcess } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Bed, bodies, connected, message, nothingElse, openBed, sendFrame, subscribed } from './fixture/gateway.ts'
+import {
+  expectNothingElse,
+  type GatewayStack,
+  nextBodies,
+  nextMessage,
+  openSession,
+  sendFrame,
+  startGatewayStack,
+  subscribe,
+} from './fixture/gateway.ts'
 
-let bed: Bed
+let stack: GatewayStack
 let gateway: ServiceProcess
 let lastMember = 100
 
 beforeAll(async () => {
-  bed = await openBed()
-  gateway = await bed.gateway({ MAX_SUBSCRIPTIONS_PER_SESSION: '4' })
+  stack = await startGatewayStack()
+  gateway = await stack.startGateway({ MAX_SUBSCRIPTIONS_PER_SESSION: '4' })
 })
-afterAll(() => bed.close())
+afterAll(() => stack.close())
 
-/** A member of its own, so that channels of two tests have nothing in common. */
-async function browser(version = '1.2') {
+/** Opens a session of a new member, so that no two tests share a channel. */
+async function openSessionOfNewMember(version = '1.2') {
   const memberId = ++lastMember
-  const session = await connected(gateway, { memberId, version })
-  const publish = (body: string, queue = 'notification') => bed.publisher.publish(`member:${memberId}:${queue}`, body)
+  const session = await openSession(gateway, { memberId, version })
+  const publish = (body: string, queue = 'notification') => stack.publisher.publish(`member:${memberId}:${queue}`, body)
   return { session, memberId, publish }
 }
 
-async function unconnected(): Promise<RawSession> {
+/** Opens a WebSocket without CONNECT. */
+async function openWithoutConnect(): Promise<RawSession> {
   return (await openRawSession(gateway.url, { token: memberToken(1) })) as RawSession
 }
 
-async function expectRefused(session: RawSession, code: number, said: string | RegExp, receiptId?: string): Promise<void> {
+/** Checks the ERROR that must come next, and the close code. */
+async function expectRefused(session: RawSession, code: number, message: string | RegExp, receiptId?: string): Promise<void> {
   const error = await session.nextFrame()
   expect(error.command).toBe('ERROR')
-  expect(error.headers.get('message')).toMatch(said)
+  expect(error.headers.get('message')).toMatch(message)
   expect(error.headers.get('content-type')).toBe('text/plain')
   expect(error.headers.get('receipt-id')).toBe(receiptId)
   expect((await session.closed()).code).toBe(code)
@@ -41,13 +52,13 @@ describe('CONNECT', () => {
     ['1.0,1.1,1.2', '1.2'],
     ['1.1,2.0', '1.1'],
     ['1.0, 1.1', '1.1'],
-  ])('accept-version:%s is spoken as %s', async (accepted, version) => {
+  ])('accept-version:%s results in version %s', async (accepted, version) => {
     const { session, connected: frame } = await connectStomp(gateway.url, { memberId: 7, version: accepted })
     expect(frame.headers.get('version')).toBe(version)
     await session.leaves()
   })
 
-  test('CONNECTED says who, until when, and how we beat', async () => {
+  test('CONNECTED has the member id, the end of the token and the heart-beat of the gateway', async () => {
     const { connected: frame } = await connectStomp(gateway.url, { memberId: 7, heartBeat: '5000,20000' })
     expect([...frame.headers]).toEqual([
       ['version', '1.2'],
@@ -60,70 +71,70 @@ describe('CONNECT', () => {
     expect(Math.abs(Number(frame.headers.get('expires-at')) - Date.now() / 1_000 - 3_600)).toBeLessThan(60)
   })
 
-  test('1.0 has no heart-beats', async () => {
+  test('agrees on no heart-beats in 1.0', async () => {
     const { connected: frame } = await connectStomp(gateway.url, { version: '1.0', heartBeat: '1000,1000' })
     expect(frame.headers.get('heart-beat')).toBe('0,0')
   })
 
-  test('STOMP is another CONNECT, and login, passcode and receipt mean nothing', async () => {
-    const session = await unconnected()
+  test('accepts STOMP in place of CONNECT, and ignores login, passcode and receipt', async () => {
+    const session = await openWithoutConnect()
     sendFrame(session, 'STOMP', { 'accept-version': '1.2', host: 'x', login: 'admin', passcode: 'y', receipt: 'r' })
     expect((await session.nextFrame()).headers.get('user-name')).toBe('1')
-    await nothingElse(session)
+    await expectNothingElse(session)
   })
 
-  test('without accept-version it is 1.0', async () => {
-    const session = await unconnected()
+  test('speaks 1.0 without accept-version', async () => {
+    const session = await openWithoutConnect()
     sendFrame(session, 'CONNECT')
     expect((await session.nextFrame()).headers.get('version')).toBe('1.0')
   })
 
-  test('no version in common', async () => {
-    const session = await unconnected()
+  test('refuses a CONNECT without a common version', async () => {
+    const session = await openWithoutConnect()
     sendFrame(session, 'CONNECT', { 'accept-version': '1.3,2.0' })
     await expectRefused(session, 4400, 'supported versions are 1.2, 1.1, 1.0')
   })
 
-  test.each(['10', '-1,0', 'a,b', '1,2,3', ''])('heart-beat:%s is refused', async (heartBeat) => {
-    const session = await unconnected()
+  test.each(['10', '-1,0', 'a,b', '1,2,3', ''])('refuses heart-beat:%s', async (heartBeat) => {
+    const session = await openWithoutConnect()
     sendFrame(session, 'CONNECT', { 'accept-version': '1.2', 'heart-beat': heartBeat })
     await expectRefused(session, 4400, 'heart-beat')
   })
 
-  test('once only', async () => {
-    const { session } = await browser()
+  test('refuses a second CONNECT', async () => {
+    const { session } = await openSessionOfNewMember()
     sendFrame(session, 'CONNECT', { 'accept-version': '1.2', receipt: 'again' })
     await expectRefused(session, 4400, 'already connected', 'again')
   })
 
-  test('first of all', async () => {
-    const session = await unconnected()
+  test('refuses any other frame before CONNECT', async () => {
+    const session = await openWithoutConnect()
     sendFrame(session, 'SUBSCRIBE', { id: '0', destination: '/topic/all', receipt: 'r' })
     await expectRefused(session, 4400, 'the first frame must be CONNECT', 'r')
   })
 
-  test('what follows it in the same message is in the settled version', async () => {
-    const session = await unconnected()
+  test('reads frames after CONNECT in the same message in the agreed version', async () => {
+    const session = await openWithoutConnect()
     session.sends('CONNECT\naccept-version:1.2\n\n\0\n\nBEGIN\r\ntransaction:a\\cb\r\nreceipt:c\\cd\r\n\r\n\0')
     expect((await session.nextFrame()).command).toBe('CONNECTED')
     expect((await session.nextFrame()).headers.get('receipt-id')).toBe('c:d')
     expect(session.received.at(-1)).toBe('RECEIPT\nreceipt-id:c\\cd\n\n\0')
   })
 
-  test('frames may be cut anywhere, and be binary messages', async () => {
-    const session = await unconnected()
+  test('accepts frames that are cut anywhere, and binary messages', async () => {
+    const session = await openWithoutConnect()
     for (const octet of Buffer.from('CONNECT\naccept-version:1.1\n\n\0')) session.sends(Uint8Array.of(octet))
     expect((await session.nextFrame()).headers.get('version')).toBe('1.1')
   })
 })
 
 describe.each(['1.0', '1.1', '1.2'])('%s', (version) => {
-  test('SUBSCRIBE, MESSAGE, UNSUBSCRIBE', async () => {
-    const { session, publish } = await browser(version)
-    const receipt = await subscribed(session, 'a', '/member/queue/notification')
+  test('sends MESSAGEs from SUBSCRIBE to UNSUBSCRIBE', async () => {
+    const { session, publish } = await openSessionOfNewMember(version)
+    const receipt = await subscribe(session, 'a', '/member/queue/notification')
     expect(receipt.headers.get('position')).toMatch(/^\d{13}-0$/)
     const position = await publish('{"n":1}')
-    const { headers, body } = await message(session)
+    const { headers, body } = await nextMessage(session)
     expect([...headers.keys()]).toEqual([
       'subscription',
       'message-id',
@@ -133,26 +144,26 @@ describe.each(['1.0', '1.1', '1.2'])('%s', (version) => {
       ...(version === '1.2' ? ['ack'] : []),
     ])
     expect([headers.get('subscription'), headers.get('message-id'), body]).toEqual(['a', position, '{"n":1}'])
-    sendFrame(session, 'UNSUBSCRIBE', { id: 'a', receipt: 'gone' })
-    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('gone')
+    sendFrame(session, 'UNSUBSCRIBE', { id: 'a', receipt: 'unsubscribed' })
+    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('unsubscribed')
     await publish('{"n":2}')
-    // Redis answers the publisher before it writes to the gateway: what comes later on another channel says that it has.
-    await subscribed(session, 'b', '/member/queue/read')
+    // Redis replies to the publisher before it writes to the gateway. A later publication on another channel proves that it has.
+    await subscribe(session, 'b', '/member/queue/read')
     await publish('{}', 'read')
-    await message(session)
-    await subscribed(session, 'a', '/member/queue/notification')
+    await nextMessage(session)
+    await subscribe(session, 'a', '/member/queue/notification')
     await publish('{"n":3}')
-    expect((await message(session)).body).toBe('{"n":3}')
-    await nothingElse(session)
+    expect((await nextMessage(session)).body).toBe('{"n":3}')
+    await expectNothingElse(session)
   })
 
-  test('a subscription id with everything in it comes back as it was sent', async () => {
-    const { session, publish } = await browser(version)
+  test('returns a subscription id with special characters unchanged', async () => {
+    const { session, publish } = await openSessionOfNewMember(version)
     const id = version === '1.0' ? 'é:한 x\\n' : 'é\\c한\\\\\\n x'
-    const plain = version === '1.0' ? id : 'é:한\\\n x'
-    expect((await subscribed(session, id, '/member/queue/notification')).headers.get('receipt-id')).toBe(`receipt-${plain}`)
+    const unescapedId = version === '1.0' ? id : 'é:한\\\n x'
+    expect((await subscribe(session, id, '/member/queue/notification')).headers.get('receipt-id')).toBe(`receipt-${unescapedId}`)
     await publish('1')
-    expect((await message(session)).headers.get('subscription')).toBe(plain)
+    expect((await nextMessage(session)).headers.get('subscription')).toBe(unescapedId)
   })
 
   test.each([
@@ -174,27 +185,27 @@ describe.each(['1.0', '1.1', '1.2'])('%s', (version) => {
     ['ABORT', { transaction: 't' }, 4400, 'there is no open transaction t'],
     ['ACK', { transaction: 't', id: '1', 'message-id': '1' }, 4400, 'there is no open transaction t'],
     ['HELLO', {}, 4400, 'unknown command "HELLO"'],
-  ])('%s %j is refused', async (command, headers, code, said) => {
-    const { session } = await browser(version)
+  ])('refuses %s with the headers %j', async (command, headers, code, message) => {
+    const { session } = await openSessionOfNewMember(version)
     sendFrame(session, command, { receipt: 'r-1', ...headers })
-    await expectRefused(session, code, said, command === 'HELLO' ? undefined : 'r-1')
+    await expectRefused(session, code, message, command === 'HELLO' ? undefined : 'r-1')
   })
 
-  test('a second SUBSCRIBE with the same id is refused', async () => {
-    const { session } = await browser(version)
-    await subscribed(session, 'a', '/member/queue/notification')
+  test('refuses a second SUBSCRIBE with the same id', async () => {
+    const { session } = await openSessionOfNewMember(version)
+    await subscribe(session, 'a', '/member/queue/notification')
     sendFrame(session, 'SUBSCRIBE', { id: 'a', destination: '/member/queue/read', receipt: 'r' })
     await expectRefused(session, 4400, 'there is a subscription with id a already', 'r')
   })
 
-  test('the body of an ERROR names the frame', async () => {
-    const { session } = await browser(version)
+  test('names the refused frame in the body of an ERROR', async () => {
+    const { session } = await openSessionOfNewMember(version)
     sendFrame(session, 'UNSUBSCRIBE', { id: 'x' })
     expect((await session.nextFrame()).body).toBe('UNSUBSCRIBE was refused: there is no subscription with id x\n')
   })
 
-  test('DISCONNECT is answered and closed', async () => {
-    const { session } = await browser(version)
+  test('sends the RECEIPT of a DISCONNECT, closes with 1000, and ignores later frames', async () => {
+    const { session } = await openSessionOfNewMember(version)
     sendFrame(session, 'DISCONNECT', { receipt: 'bye' })
     sendFrame(session, 'DISCONNECT', { receipt: 'too late' })
     expect((await session.nextFrame()).headers.get('receipt-id')).toBe('bye')
@@ -202,8 +213,8 @@ describe.each(['1.0', '1.1', '1.2'])('%s', (version) => {
     expect(session.framesWaiting).toBe(0)
   })
 
-  test('receipts on all frames, strictly in order, whatever waits', async () => {
-    const { session } = await browser(version)
+  test('sends the RECEIPTs of all frames in the order of the frames, even if one of them waits for Redis', async () => {
+    const { session } = await openSessionOfNewMember(version)
     sendFrame(session, 'SUBSCRIBE', { id: 'a', destination: '/member/queue/notification', receipt: '1' })
     sendFrame(session, 'SUBSCRIBE', { id: 'b', destination: '/topic/all', receipt: '2' })
     sendFrame(session, 'UNSUBSCRIBE', { id: 'a', receipt: '3' })
@@ -220,71 +231,86 @@ describe.each(['1.0', '1.1', '1.2'])('%s', (version) => {
   })
 
   test.each([{ mode: 'client', settled: 3 }, ...(version === '1.0' ? [] : [{ mode: 'client-individual', settled: 1 }])])(
-    'ack:$mode',
+    'ack:$mode settles $settled of 3 messages with one ACK, and accepts the same ACK again',
     async ({ mode, settled }) => {
-      const { session, memberId, publish } = await browser(version)
-      await subscribed(session, 'a', '/member/queue/notification', { ack: mode })
+      const { session, memberId, publish } = await openSessionOfNewMember(version)
+      await subscribe(session, 'a', '/member/queue/notification', { ack: mode })
       for (const body of ['1', '2', '3']) await publish(body)
-      const messages = [await message(session), await message(session), await message(session)]
+      const messages = [await nextMessage(session), await nextMessage(session), await nextMessage(session)]
       const { headers } = messages[2] ?? { headers: new Map<string, string>() }
-      const named =
+      const ackHeaders =
         version === '1.2'
           ? { id: headers.get('ack') ?? '' }
           : { subscription: 'a', 'message-id': headers.get('message-id') ?? '' }
-      sendFrame(session, 'ACK', { ...named, receipt: 'acked' })
+      sendFrame(session, 'ACK', { ...ackHeaders, receipt: 'acked' })
       expect((await session.nextFrame()).headers.get('receipt-id')).toBe('acked')
       const response = await fetch(`http://127.0.0.1:${gateway.opsPort}/session?memberId=${memberId}`)
       expect(await response.json()).toMatchObject({
         sessions: [{ subscriptions: [{ ack: mode, unackedMessages: 3 - settled }] }],
       })
-      sendFrame(session, 'ACK', { ...named, receipt: 'twice' })
+      sendFrame(session, 'ACK', { ...ackHeaders, receipt: 'twice' })
       expect((await session.nextFrame()).headers.get('receipt-id')).toBe('twice')
     },
   )
 })
 
-test('the fifth subscription is one too many', async () => {
-  const { session } = await browser()
-  for (const id of ['1', '2', '3', '4']) await subscribed(session, id, `/topic/t${id}`)
+test('refuses more than MAX_SUBSCRIPTIONS_PER_SESSION subscriptions', async () => {
+  const { session } = await openSessionOfNewMember()
+  for (const id of ['1', '2', '3', '4']) await subscribe(session, id, `/topic/t${id}`)
   sendFrame(session, 'SUBSCRIBE', { id: '5', destination: '/topic/t5' })
   await expectRefused(session, 4400, 'more than 4 subscriptions')
 })
 
 describe('1.0', () => {
-  test('the destination stands for a missing id', async () => {
-    const { session, publish } = await browser('1.0')
+  test('identifies a subscription without id by its destination', async () => {
+    const { session, publish } = await openSessionOfNewMember('1.0')
     sendFrame(session, 'SUBSCRIBE', { destination: '/member/queue/notification', receipt: 'r' })
     await session.nextFrame()
     const position = await publish('1')
-    const { headers } = await message(session)
+    const { headers } = await nextMessage(session)
     expect([...headers.keys()]).toEqual(['message-id', 'destination', 'content-type', 'content-length'])
     sendFrame(session, 'ACK', { 'message-id': position, receipt: 'acked' })
     expect((await session.nextFrame()).headers.get('receipt-id')).toBe('acked')
-    sendFrame(session, 'UNSUBSCRIBE', { destination: '/member/queue/notification', receipt: 'gone' })
-    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('gone')
+    sendFrame(session, 'UNSUBSCRIBE', { destination: '/member/queue/notification', receipt: 'unsubscribed' })
+    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('unsubscribed')
     await publish('2')
-    await nothingElse(session)
+    await expectNothingElse(session)
   })
 
-  test('UNSUBSCRIBE by destination finds a subscription with an id', async () => {
-    const { session } = await browser('1.0')
-    await subscribed(session, 'x', '/member/queue/notification')
-    sendFrame(session, 'UNSUBSCRIBE', { destination: '/member/queue/notification', receipt: 'gone' })
-    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('gone')
+  test('finds a subscription with an id for an UNSUBSCRIBE by destination', async () => {
+    const { session } = await openSessionOfNewMember('1.0')
+    await subscribe(session, 'x', '/member/queue/notification')
+    sendFrame(session, 'UNSUBSCRIBE', { destination: '/member/queue/notification', receipt: 'unsubscribed' })
+    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('unsubscribed')
   })
 
-  test('has no NACK', async () => {
-    const { session } = await browser('1.0')
+  test('sends a subscription header for an empty id, and none for a missing id', async () => {
+    const { session: withoutId, memberId, publish } = await openSessionOfNewMember('1.0')
+    const withEmptyId = await openSession(gateway, { memberId, version: '1.0' })
+    for (const [session, id] of [
+      [withoutId, {}],
+      [withEmptyId, { id: '' }],
+    ] as const) {
+      sendFrame(session, 'SUBSCRIBE', { ...id, destination: '/member/queue/notification', receipt: 'r' })
+      expect((await session.nextFrame()).command).toBe('RECEIPT')
+    }
+    await publish('1')
+    expect((await nextMessage(withoutId)).headers.get('subscription')).toBeUndefined()
+    expect((await nextMessage(withEmptyId)).headers.get('subscription')).toBe('')
+  })
+
+  test('refuses NACK as an unknown command', async () => {
+    const { session } = await openSessionOfNewMember('1.0')
     sendFrame(session, 'NACK', { 'message-id': 'x' })
     await expectRefused(session, 4400, 'unknown command "NACK"')
   })
 })
 
-test.each(['1.1', '1.2'])('%s: NACK settles as ACK does, and nothing is sent again', async (version) => {
-  const { session, publish } = await browser(version)
-  await subscribed(session, 'a', '/member/queue/notification', { ack: 'client-individual' })
+test.each(['1.1', '1.2'])('%s: settles a message at NACK, and does not send it again', async (version) => {
+  const { session, publish } = await openSessionOfNewMember(version)
+  await subscribe(session, 'a', '/member/queue/notification', { ack: 'client-individual' })
   await publish('1')
-  const { headers } = await message(session)
+  const { headers } = await nextMessage(session)
   sendFrame(session, 'NACK', {
     ...(version === '1.2'
       ? { id: headers.get('ack') ?? '' }
@@ -292,23 +318,23 @@ test.each(['1.1', '1.2'])('%s: NACK settles as ACK does, and nothing is sent aga
     receipt: 'nacked',
   })
   expect((await session.nextFrame()).headers.get('receipt-id')).toBe('nacked')
-  await nothingElse(session)
+  await expectNothingElse(session)
 })
 
-test('1.1: ACK needs the subscription, SUBSCRIBE the id', async () => {
-  const first = await browser('1.1')
+test('1.1: refuses ACK without subscription and SUBSCRIBE without id', async () => {
+  const first = await openSessionOfNewMember('1.1')
   sendFrame(first.session, 'ACK', { 'message-id': '1-1' })
   await expectRefused(first.session, 4400, 'ACK needs a subscription header')
-  const second = await browser('1.1')
+  const second = await openSessionOfNewMember('1.1')
   sendFrame(second.session, 'SUBSCRIBE', { destination: '/topic/all' })
   await expectRefused(second.session, 4400, 'SUBSCRIBE needs an id header')
 })
 
-test('transactions: what waits in them takes effect at COMMIT, in order, and not after ABORT', async () => {
-  const { session, publish, memberId } = await browser()
-  await subscribed(session, 'a', '/member/queue/notification', { ack: 'client-individual' })
+test('applies the ACKs of a transaction at COMMIT, and drops them at ABORT', async () => {
+  const { session, publish, memberId } = await openSessionOfNewMember()
+  await subscribe(session, 'a', '/member/queue/notification', { ack: 'client-individual' })
   for (const body of ['1', '2']) await publish(body)
-  const acks = [(await message(session)).headers.get('ack') ?? '', (await message(session)).headers.get('ack') ?? '']
+  const acks = [(await nextMessage(session)).headers.get('ack') ?? '', (await nextMessage(session)).headers.get('ack') ?? '']
   const unacked = async () => {
     const response = await fetch(`http://127.0.0.1:${gateway.opsPort}/session?memberId=${memberId}`)
     const { sessions } = (await response.json()) as { sessions: { subscriptions: { unackedMessages: number }[] }[] }
@@ -318,117 +344,121 @@ test('transactions: what waits in them takes effect at COMMIT, in order, and not
   sendFrame(session, 'BEGIN', { transaction: 'u' })
   sendFrame(session, 'ACK', { transaction: 't', id: acks[0] ?? '' })
   sendFrame(session, 'ACK', { transaction: 'u', id: acks[1] ?? '' })
-  await nothingElse(session)
+  await expectNothingElse(session)
   expect(await unacked()).toBe(2)
   sendFrame(session, 'ABORT', { transaction: 'u' })
   sendFrame(session, 'COMMIT', { transaction: 't' })
-  await nothingElse(session)
+  await expectNothingElse(session)
   expect(await unacked()).toBe(1)
 })
 
-test('transactions have bounds', async () => {
-  const { session } = await browser()
+test('limits the transactions of a session, and the frames and bytes in one', async () => {
+  const { session } = await openSessionOfNewMember()
   for (let open = 1; open <= 9; open++) sendFrame(session, 'BEGIN', { transaction: `t${open}` })
   await expectRefused(session, 4400, 'more than 8 open transactions')
-  const { session: other } = await browser()
+  const { session: other } = await openSessionOfNewMember()
   sendFrame(other, 'BEGIN', { transaction: 't' })
   for (let held = 1; held <= 33; held++) sendFrame(other, 'ACK', { transaction: 't', id: 'x', receipt: `${held}` })
   for (let held = 1; held <= 32; held++) expect((await other.nextFrame()).headers.get('receipt-id')).toBe(`${held}`)
   await expectRefused(other, 4400, 'more than 32 frames in a transaction', '33')
-  const { session: heavy } = await browser()
+  const { session: heavy } = await openSessionOfNewMember()
   sendFrame(heavy, 'BEGIN', { transaction: 't' })
   const send = { transaction: 't', destination: '/publish/notification/read' }
   for (const receipt of ['1', '2']) sendFrame(heavy, 'SEND', { ...send, receipt }, 'x'.repeat(40_000))
   expect((await heavy.nextFrame()).headers.get('receipt-id')).toBe('1')
   await expectRefused(heavy, 4400, 'more than 65536 bytes in a transaction', '2')
-  const { session: third } = await browser()
-  sendFrame(third, 'BEGIN', { transaction: 't' })
-  sendFrame(third, 'BEGIN', { transaction: 't' })
-  await expectRefused(third, 4400, 'transaction t is open already')
+  const { session: repeating } = await openSessionOfNewMember()
+  sendFrame(repeating, 'BEGIN', { transaction: 't' })
+  sendFrame(repeating, 'BEGIN', { transaction: 't' })
+  await expectRefused(repeating, 4400, 'transaction t is open already')
 })
 
-test('the window of unacknowledged messages pauses delivery, which goes on from the history', async () => {
-  const small = await bed.gateway({ MAX_UNACKED_MESSAGES: '4' })
+test('pauses delivery at MAX_UNACKED_MESSAGES, and continues from the history once half of them are settled', async () => {
+  const smallWindow = await stack.startGateway({ MAX_UNACKED_MESSAGES: '4' })
   const memberId = ++lastMember
-  const session = await connected(small, { memberId })
-  const others = await connected(small, { memberId })
-  await subscribed(session, 'a', '/member/queue/notification', { ack: 'client' })
-  await subscribed(others, 'a', '/member/queue/notification')
+  const session = await openSession(smallWindow, { memberId })
+  const autoSession = await openSession(smallWindow, { memberId })
+  await subscribe(session, 'a', '/member/queue/notification', { ack: 'client' })
+  await subscribe(autoSession, 'a', '/member/queue/notification')
   const sent = Array.from({ length: 20 }, (_, index) => `${index}`)
-  for (const body of sent) await bed.publisher.publish(`member:${memberId}:notification`, body)
-  expect(await bodies(others, 20)).toEqual(sent)
+  for (const body of sent) await stack.publisher.publish(`member:${memberId}:notification`, body)
+  expect(await nextBodies(autoSession, 20)).toEqual(sent)
   const received: string[] = []
-  const take = async (count: number, settledThrough: number) => {
+  /** Expects exactly `count` messages, and acknowledges those up to the index `ackedThrough`. */
+  const readAndAck = async (count: number, ackedThrough: number) => {
     const batch: ServerFrame[] = []
-    while (batch.length < count) batch.push(await message(session))
-    await nothingElse(session)
+    while (batch.length < count) batch.push(await nextMessage(session))
+    await expectNothingElse(session)
     received.push(...batch.map((each) => each.body))
-    sendFrame(session, 'ACK', { id: batch[settledThrough]?.headers.get('ack') ?? '' })
+    sendFrame(session, 'ACK', { id: batch[ackedThrough]?.headers.get('ack') ?? '' })
   }
-  await take(4, 0)
-  await nothingElse(session)
-  sendFrame(session, 'ACK', { id: `${await bed.publisher.append(`member:${memberId}:other`, '')}@a` }) // never sent: settles nothing
-  await nothingElse(session)
-  // Half of the window must be free before it goes on; the second of the four frees it.
+  await readAndAck(4, 0)
+  await expectNothingElse(session)
+  sendFrame(session, 'ACK', { id: `${await stack.publisher.appendToHistory(`member:${memberId}:other`, '')}@a` }) // was never sent, so it settles nothing
+  await expectNothingElse(session)
+  // Delivery continues when half of the window is free, which the second of the four messages brings about.
   const second = [...session.received].filter((each) => each.startsWith('MESSAGE'))[1]
   sendFrame(session, 'ACK', { id: /\nack:(.*)\n/.exec(second ?? '')?.[1] ?? '' })
-  await take(2, 1)
-  await take(4, 3)
-  await take(4, 3)
-  await take(4, 3)
-  await take(2, 1)
+  await readAndAck(2, 1)
+  await readAndAck(4, 3)
+  await readAndAck(4, 3)
+  await readAndAck(4, 3)
+  await readAndAck(2, 1)
   expect(received).toEqual(sent)
 })
 
-test('MESSAGE on the wire, octet by octet', async () => {
-  const { session, publish } = await browser()
-  await subscribed(session, '0', '/member/queue/notification')
+test('sends a MESSAGE with exactly these bytes', async () => {
+  const { session, publish } = await openSessionOfNewMember()
+  await subscribe(session, '0', '/member/queue/notification')
   const body = '{"memberId": 1, "notificationId": 12345, "message": "새로운 알림이 도착했습니다.", "redirectPath": "/dashboard"}'
   const position = await publish(body)
-  await message(session)
+  await nextMessage(session)
   expect(session.received.at(-1)).toBe(
     `MESSAGE\nsubscription:0\nmessage-id:${position}\ndestination:/member/queue/notification\ncontent-type:application/json\n` +
       `content-length:124\nack:${position}@0\n\n${body}\0`,
   )
 })
 
-test.each([0, 1, 100, 125, 126, 1_000, 65_000, 65_535, 65_536, 200_000])('a body of %i octets', async (length) => {
-  const { session, publish } = await browser()
-  await subscribed(session, '0', '/member/queue/notification')
+test.each([0, 1, 100, 125, 126, 1_000, 65_000, 65_535, 65_536, 200_000])('delivers a body of %i bytes', async (length) => {
+  const { session, publish } = await openSessionOfNewMember()
+  await subscribe(session, '0', '/member/queue/notification')
   const body = 'x'.repeat(length)
   await publish(body)
-  expect((await message(session)).body).toBe(body)
+  expect((await nextMessage(session)).body).toBe(body)
 })
 
-test('a payload without a position is delivered too, and can be resumed after', async () => {
-  const { session, memberId, publish } = await browser()
-  await subscribed(session, '0', '/member/queue/notification')
+test('delivers a payload without a position, and resumes after it', async () => {
+  const { session, memberId, publish } = await openSessionOfNewMember()
+  await subscribe(session, '0', '/member/queue/notification')
   const position = await publish('1')
-  await bed.publisher.send(`member:${memberId}:notification`, '{"plain":true}')
-  await message(session)
-  const plain = await message(session)
-  expect([plain.body, plain.headers.get('message-id')]).toEqual(['{"plain":true}', expect.stringMatching(`^${position}\\.\\d+$`)])
+  await stack.publisher.publishRaw(`member:${memberId}:notification`, '{"plain":true}')
+  await nextMessage(session)
+  const withoutPosition = await nextMessage(session)
+  expect([withoutPosition.body, withoutPosition.headers.get('message-id')]).toEqual([
+    '{"plain":true}',
+    expect.stringMatching(`^${position}\\.\\d+$`),
+  ])
   await publish('2')
-  await message(session)
-  const receipt = await subscribed(session, '1', '/member/queue/notification', {
-    'last-message-id': plain.headers.get('message-id') ?? '',
+  await nextMessage(session)
+  const receipt = await subscribe(session, '1', '/member/queue/notification', {
+    'last-message-id': withoutPosition.headers.get('message-id') ?? '',
   })
   expect(receipt.headers.get('recovered')).toBe('true')
-  expect((await message(session)).body).toBe('2')
+  expect((await nextMessage(session)).body).toBe('2')
 })
 
-test('octets that are no UTF-8 break nobody, live or from the history', async () => {
-  const { session, memberId, publish } = await browser()
-  const { headers } = await subscribed(session, '0', '/member/queue/notification')
-  await bed.publisher.send(`member:${memberId}:notification`, Buffer.from([0x7b, 0xff, 0x7d]))
-  expect((await message(session)).body).toBe('{\ufffd}')
+test('replaces invalid UTF-8 in a body, live and from the history, and keeps the session open', async () => {
+  const { session, memberId, publish } = await openSessionOfNewMember()
+  const { headers } = await subscribe(session, '0', '/member/queue/notification')
+  await stack.publisher.publishRaw(`member:${memberId}:notification`, Buffer.from([0x7b, 0xff, 0x7d]))
+  expect((await nextMessage(session)).body).toBe('{\ufffd}')
   const position = await publish('1')
-  await bed.publisher.redis.rpush(
+  await stack.publisher.redis.rpush(
     `{member:${memberId}:notification}:history`,
     Buffer.concat([Buffer.from(`${position.split('-')[0]}-2\n`), Buffer.from([0xc3, 0x28])]),
   )
   await publish('3')
-  expect(await bodies(session, 3)).toEqual(['1', '\ufffd(', '3'])
-  await subscribed(session, '1', '/member/queue/notification', { 'last-message-id': headers.get('position') ?? '' })
-  expect(await bodies(session, 3)).toEqual(['1', '\ufffd(', '3'])
+  expect(await nextBodies(session, 3)).toEqual(['1', '\ufffd(', '3'])
+  await subscribe(session, '1', '/member/queue/notification', { 'last-message-id': headers.get('position') ?? '' })
+  expect(await nextBodies(session, 3)).toEqual(['1', '\ufffd(', '3'])
 })

@@ -6,9 +6,9 @@ import { firstValueFrom } from 'rxjs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { over as webstompOver } from 'webstomp-client'
 import { WebSocket } from 'ws'
-import { type Bed, openBed, ops } from './fixture/gateway.ts'
+import { fetchOps, type GatewayStack, startGatewayStack } from './fixture/gateway.ts'
 
-/** The little of stompjs 2.3.3 that is used here; it brings no types. */
+/** The part of stompjs 2.3.3 that is used here. The package has no types. */
 interface Stompjs {
   setInterval: (periodMs: number, beat: () => void) => NodeJS.Timeout
   clearInterval: (timer: NodeJS.Timeout) => void
@@ -30,59 +30,63 @@ interface Stompjs {
   }
 }
 const require = createRequire(import.meta.url)
-// What it finds in a browser's `window`.
+// stompjs expects both functions in a browser's `window`.
 const { Stomp } = require('stompjs/lib/stomp.js') as { Stomp: Stompjs }
 Stomp.setInterval = (periodMs, beat) => setInterval(beat, periodMs)
 Stomp.clearInterval = (timer) => clearInterval(timer)
 
-let bed: Bed
+let stack: GatewayStack
 let gateway: ServiceProcess
 
 beforeAll(async () => {
-  bed = await openBed()
-  gateway = await bed.gateway()
+  stack = await startGatewayStack()
+  gateway = await stack.startGateway()
 })
-afterAll(() => bed.close())
+afterAll(() => stack.close())
 
 const destination = '/member/queue/notification'
 
-function socket(memberId: number, protocols: string[]): WebSocket {
+function openSocket(memberId: number, protocols: string[]): WebSocket {
   const headers = { cookie: `access_token=${memberToken(memberId)}`, origin: localOrigin }
   return new WebSocket(`${gateway.url.replace('http', 'ws')}/ws`, protocols, { headers })
 }
 
-async function subscriptionsOf(memberId: number) {
-  const { sessions } = JSON.parse((await ops(gateway, `/session?memberId=${memberId}`)).text) as {
+async function sessionsOf(memberId: number) {
+  const { sessions } = JSON.parse((await fetchOps(gateway, `/session?memberId=${memberId}`)).text) as {
     sessions: { version: string; subscriptions: { unackedMessages: number }[] }[]
   }
   return sessions
 }
 
-/** There is no receipt for SUBSCRIBE in the older clients' own words. */
+/** Waits for the subscription in Redis and in the gateway, as the older clients cannot request a receipt for SUBSCRIBE. */
 async function untilSubscribed(memberId: number): Promise<void> {
   const what = `the subscription of member ${memberId}`
-  await waitFor(async () => Number(await listeners(memberId)) > 0 && (await subscriptionsOf(memberId))[0]?.subscriptions.length, {
-    what,
-    deadlineMs: 20_000,
-  })
+  await waitFor(
+    async () => Number(await redisSubscribers(memberId)) > 0 && (await sessionsOf(memberId))[0]?.subscriptions.length,
+    {
+      what,
+      deadlineMs: 20_000,
+    },
+  )
 }
 
-async function listeners(memberId: number): Promise<unknown> {
-  return ((await bed.publisher.redis.pubsub('NUMSUB', `member:${memberId}:notification`)) as [string, number])[1]
+/** Resolves to the number of Redis connections that are subscribed to the member's notifications. */
+async function redisSubscribers(memberId: number): Promise<unknown> {
+  return ((await stack.publisher.redis.pubsub('NUMSUB', `member:${memberId}:notification`)) as [string, number])[1]
 }
 
-async function expectAcknowledged(memberId: number): Promise<void> {
-  await waitFor(async () => (await subscriptionsOf(memberId))[0]?.subscriptions[0]?.unackedMessages === 0, {
+async function waitUntilAcknowledged(memberId: number): Promise<void> {
+  await waitFor(async () => (await sessionsOf(memberId))[0]?.subscriptions[0]?.unackedMessages === 0, {
     what: 'the ACK',
     deadlineMs: 20_000,
   })
 }
 
-test('@stomp/stompjs 7: CONNECT with a cookie, SUBSCRIBE with receipts, ACK, resume, DISCONNECT with receipt', async () => {
+test('@stomp/stompjs 7 connects with a cookie, subscribes with receipts, acknowledges, resumes, and disconnects with a receipt', async () => {
   const bodies: string[] = []
   const receipts: Record<string, string>[] = []
   const client = new Client({
-    webSocketFactory: () => socket(1, ['v12.stomp', 'v11.stomp', 'v10.stomp']),
+    webSocketFactory: () => openSocket(1, ['v12.stomp', 'v11.stomp', 'v10.stomp']),
     heartbeatIncoming: 10_000,
     heartbeatOutgoing: 10_000,
     reconnectDelay: 0,
@@ -106,10 +110,10 @@ test('@stomp/stompjs 7: CONNECT with a cookie, SUBSCRIBE with receipts, ACK, res
   await waitFor(() => receipts.length, { what: 'the RECEIPT', deadlineMs: 20_000 })
   expect(receipts[0]).toMatchObject({ position: expect.stringMatching(/^\d{13}-0$/) })
   const acked = new Promise<void>((resolve) => client.watchForReceipt('acked', () => resolve()))
-  await bed.publisher.publish('member:1:notification', '{"message":"새로운 알림"}')
+  await stack.publisher.publish('member:1:notification', '{"message":"새로운 알림"}')
   await acked
   expect(bodies).toEqual(['{"message":"새로운 알림"}'])
-  await expectAcknowledged(1)
+  await waitUntilAcknowledged(1)
   const resumed = new Promise<string>((resolve) =>
     client.watchForReceipt('resumed', (frame) => resolve(frame.headers['recovered'] ?? '')),
   )
@@ -125,14 +129,14 @@ test('@stomp/stompjs 7: CONNECT with a cookie, SUBSCRIBE with receipts, ACK, res
   expect(await closed).toBe(1000)
 })
 
-test('@stomp/stompjs 7 in STOMP 1.0 and 1.1', async () => {
+test('@stomp/stompjs 7 receives and acknowledges a message in STOMP 1.0 and 1.1', async () => {
   for (const [memberId, version] of [
     [11, '1.1'],
     [12, '1.0'],
   ] as const) {
     const bodies: string[] = []
     const client = new Client({
-      webSocketFactory: () => socket(memberId, ['v11.stomp', 'v10.stomp']),
+      webSocketFactory: () => openSocket(memberId, ['v11.stomp', 'v10.stomp']),
       stompVersions: new Versions([version]),
     })
     await new Promise<void>((resolve) => {
@@ -145,14 +149,14 @@ test('@stomp/stompjs 7 in STOMP 1.0 and 1.1', async () => {
       message.ack()
     })
     await untilSubscribed(memberId)
-    await bed.publisher.publish(`member:${memberId}:notification`, '{}')
+    await stack.publisher.publish(`member:${memberId}:notification`, '{}')
     await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
     await client.deactivate()
   }
 })
 
-test('stompjs 2.3.3: Stomp.over(ws), connect({}, …)', async () => {
-  const client = Stomp.over(socket(2, ['v10.stomp', 'v11.stomp', 'v12.stomp']))
+test('stompjs 2.3.3 connects, subscribes, acknowledges, unsubscribes, sends, and disconnects', async () => {
+  const client = Stomp.over(openSocket(2, ['v10.stomp', 'v11.stomp', 'v12.stomp']))
   client.debug = null
   const connected = await new Promise<{ headers: Record<string, string> }>((resolve, reject) =>
     client.connect({}, resolve, reject),
@@ -168,12 +172,12 @@ test('stompjs 2.3.3: Stomp.over(ws), connect({}, …)', async () => {
     { ack: 'client-individual' },
   )
   await untilSubscribed(2)
-  await bed.publisher.publish('member:2:notification', '{"message":"새로운 알림이 도착했습니다."}')
+  await stack.publisher.publish('member:2:notification', '{"message":"새로운 알림이 도착했습니다."}')
   await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
   expect(bodies).toEqual(['{"message":"새로운 알림이 도착했습니다."}'])
-  await expectAcknowledged(2)
+  await waitUntilAcknowledged(2)
   subscription.unsubscribe()
-  await waitFor(async () => (await subscriptionsOf(2))[0]?.subscriptions.length === 0, {
+  await waitFor(async () => (await sessionsOf(2))[0]?.subscriptions.length === 0, {
     what: 'UNSUBSCRIBE',
     deadlineMs: 20_000,
   })
@@ -181,11 +185,11 @@ test('stompjs 2.3.3: Stomp.over(ws), connect({}, …)', async () => {
   client.send('/publish/notification/read', { receipt: 'sent' }, '{"notificationId":1}')
   expect(await receipt).toBe('sent')
   await new Promise<void>((resolve) => client.disconnect(resolve, { receipt: 'bye' }))
-  await waitFor(async () => (await subscriptionsOf(2)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
+  await waitFor(async () => (await sessionsOf(2)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
 })
 
-test('webstomp-client', async () => {
-  const client = webstompOver(socket(3, ['v10.stomp', 'v11.stomp', 'v12.stomp']), {
+test('webstomp-client connects, subscribes, acknowledges, and disconnects with a receipt', async () => {
+  const client = webstompOver(openSocket(3, ['v10.stomp', 'v11.stomp', 'v12.stomp']), {
     debug: false,
     heartbeat: { outgoing: 10_000, incoming: 10_000 },
   })
@@ -200,30 +204,30 @@ test('webstomp-client', async () => {
     { ack: 'client' },
   )
   await untilSubscribed(3)
-  await bed.publisher.publish('member:3:notification', '{"message":"새로운 알림"}')
+  await stack.publisher.publish('member:3:notification', '{"message":"새로운 알림"}')
   await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
   expect(bodies).toEqual(['{"message":"새로운 알림"}'])
-  await expectAcknowledged(3)
+  await waitUntilAcknowledged(3)
   const receipt = new Promise<string>((resolve) => (client.onreceipt = (frame) => resolve(String(frame.headers['receipt-id']))))
   client.disconnect(() => {}, { receipt: 'bye' })
   expect(await receipt).toBe('bye')
-  await waitFor(async () => (await subscriptionsOf(3)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
+  await waitFor(async () => (await sessionsOf(3)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
 })
 
-test('@stomp/rx-stomp', async () => {
+test('@stomp/rx-stomp connects, subscribes, acknowledges, and disconnects', async () => {
   const client = new RxStomp()
-  client.configure({ webSocketFactory: () => socket(4, ['v12.stomp']), reconnectDelay: 0 })
+  client.configure({ webSocketFactory: () => openSocket(4, ['v12.stomp']), reconnectDelay: 0 })
   client.activate()
   await firstValueFrom(client.connected$)
   const subscribed = new Promise<void>((resolve) => client.watchForReceipt('subscribed', () => resolve()))
   const first = firstValueFrom(client.watch(destination, { ack: 'client', receipt: 'subscribed' }))
   await subscribed
-  await bed.publisher.publish('member:4:notification', '{"message":"새로운 알림"}')
+  await stack.publisher.publish('member:4:notification', '{"message":"새로운 알림"}')
   const message = await first
   expect(message.body).toBe('{"message":"새로운 알림"}')
   const acked = new Promise<void>((resolve) => client.watchForReceipt('acked', () => resolve()))
   message.ack({ receipt: 'acked' })
   await acked
   await client.deactivate()
-  await waitFor(async () => (await subscriptionsOf(4)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
+  await waitFor(async () => (await sessionsOf(4)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
 })

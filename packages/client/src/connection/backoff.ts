@@ -3,9 +3,12 @@ export interface BackoffLimits {
   readonly reconnectMaxMs: number
 }
 
+/** Keeps `2 ** failures` finite. */
+const maxDoublings = 30
+
 /**
- * How long to wait before the attempt after `failures` failed ones: anything up to twice as much each time. Full jitter, so that those
- * who lost their connection together do not come back together
+ * Returns how many milliseconds to wait after `failures` earlier failures: a random time below a bound that doubles each time. Full
+ * jitter keeps clients that lost their connection together from reconnecting together
  * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
  */
 export function backoffMs(
@@ -13,5 +16,5 @@ export function backoffMs(
   { reconnectBaseMs, reconnectMaxMs }: BackoffLimits,
   random: () => number = Math.random,
 ): number {
-  return Math.round(random() * Math.min(reconnectMaxMs, reconnectBaseMs * 2 ** Math.min(failures, 30)))
+  return Math.round(random() * Math.min(reconnectMaxMs, reconnectBaseMs * 2 ** Math.min(failures, maxDoublings)))
 }

@@ -3,95 +3,115 @@ import { sessionDestination } from '@tidings/protocol/destination'
 import type { HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 import { backoffMs } from './backoff.ts'
+import { type CloseAction, closeAction } from './close-action.ts'
 import type { ConnectionState, ConnectionStatus, StopReason } from './connection-state.ts'
-import type { Renewal } from './renewal.ts'
-import { type Greeting, type Message, StompSession, type Subscribed } from './stomp-session.ts'
-import { type Verdict, verdictOf } from './verdict.ts'
+import type { SessionRenewal } from './session-renewal.ts'
+import { type Greeting, type Message, StompSession, type Subscribed, type Subscription } from './stomp-session.ts'
 
 export type LinkState = Omit<ConnectionState, 'leader'>
 
 export interface LinkListener {
-  /** For whom the connection is; comes before anything that arrives on it. */
+  /** The member of the session. Called before anything that arrives on it. */
   member(memberId: number): void
-  /** What to subscribe to, and after which message to resume. */
-  wanted(): Iterable<readonly [destination: string, lastMessageId: string | undefined]>
+  /** Returns what each session subscribes to. */
+  subscriptions(): Iterable<Subscription>
   state(state: LinkState): void
   subscribed(subscribed: Subscribed): void
   message(message: Message): void
 }
 
-/** A connection that lived shorter counts as another failure. */
-const settledMs = 5_000
-/** Renewals in a row that did not help before we give up. */
-const maxRenewals = 2
-/** `wake()` hurries an attempt at most this often. */
-const hurryMs = 1_000
-/** The gateway says `expiring` when no more than this is left. */
-const expiringMs = 60_000
+/** A session that lived for less counts as another failure. */
+const minLifeMs = 5_000
+/** Consecutive renewals after which the gateway still refuses the token. */
+const maxVainRenewals = 2
+/** Shortest time between an attempt and the next one that `wake` hurries. */
+const minAttemptGapMs = 1_000
+/** The gateway sends `expiring` at most this long before the token expires. */
+const expiringNoticeMs = 60_000
+/** The token is renewed no earlier than this share of its remaining time before it expires. */
+const maxRenewalShare = 0.5
+/** Jitter: the time between renewal and expiry is multiplied by a random factor from this to 1. */
+const minRenewalFactor = 0.8
+/** `setTimeout` fires at once for longer delays. */
 const maxTimerMs = 2 ** 31 - 1
 
-/** The connection as it should be: opened, reopened, renewed before its token ends, and left alone when that is what we were told. */
+/**
+ * Keeps one session open: connects, reconnects, renews the token before it expires, and stops when the gateway refuses it.
+ *
+ * ```text
+ * status                    #live #opening #retry  leaves this state when
+ * stopped, unauthorized       –      –       –     start() opens a session
+ * connecting, reconnecting    –      S       –     S is ready: connected; S closes: see #react
+ * reconnecting                –      –       –     the probe of the HTTP API, or the renewal of the token, has resolved
+ * reconnecting, offline       –      –       R     the timer or wake() runs R, which opens a session or renews
+ * connected                   L      –       –     L closes: see #react; the token expires soon: S opens beside L
+ * connected                   L      S       –     S is ready: it replaces L; S closes: another follows later; L closes: S stays
+ * ```
+ */
 export class Link {
   readonly #settings: Settings
   readonly #api: Pick<HttpApi, 'probe'>
-  readonly #renewal: Renewal
+  readonly #renewal: SessionRenewal
   readonly #listener: LinkListener
   #status: ConnectionStatus = 'stopped'
   #live: StompSession | undefined
-  /** On its way to being the live one; the one before stays meanwhile when the token is renewed. */
+  /** Becomes `#live` when it is ready. */
   #opening: StompSession | undefined
-  #expiresAt: number | undefined
-  /** What is put off until `#retryTimer`, or `wake()`. */
+  /** Attempt that waits for `#retryTimer` or `wake`. */
   #retry: (() => void) | undefined
-  #dueAt = 0
+  #retryDueAt = 0
   #retryTimer: ReturnType<typeof setTimeout> | undefined
-  #expiryTimer: ReturnType<typeof setTimeout> | undefined
+  /** Starts the renewal of the token, or the next session that is to replace `#live`. */
+  #renewalTimer: ReturnType<typeof setTimeout> | undefined
   #failures = 0
-  #renewals = 0
+  #vainRenewals = 0
   #readyAt = 0
-  #triedAt = Number.NEGATIVE_INFINITY
-  /** The delay that the live session was told. */
-  #toldMs: number | undefined
-  /** The `expiresAt` that was renewed, or could not be. */
-  #renewedFor: number | undefined
-  /** Another one after every start and end, so that what was awaited meanwhile is dropped. */
-  #life = 0
+  #attemptedAt = Number.NEGATIVE_INFINITY
+  /** When the token of the live session expires, in Unix seconds. */
+  #expiresAt: number | undefined
+  /** The `#expiresAt` for which a renewal was tried and needs no other. */
+  #renewedExpiresAt: number | undefined
+  /** The delay from the gateway's `draining` message. */
+  #announcedDelayMs: number | undefined
+  /** Incremented by every start and end, so that what was awaited across one is discarded. */
+  #generation = 0
 
-  constructor(settings: Settings, api: Pick<HttpApi, 'probe'>, renewal: Renewal, listener: LinkListener) {
+  constructor(settings: Settings, api: Pick<HttpApi, 'probe'>, renewal: SessionRenewal, listener: LinkListener) {
     this.#settings = settings
     this.#api = api
     this.#renewal = renewal
     this.#listener = listener
   }
 
-  /** Connects, unless it is at it. */
+  /** Connects, unless already connected or connecting. */
   start(): void {
     if (this.#status !== 'stopped' && this.#status !== 'unauthorized') return
-    this.#life += 1
+    this.#generation += 1
     this.#failures = 0
-    this.#renewals = 0
-    this.#renewedFor = undefined
-    this.#tell({ status: 'connecting' })
+    this.#vainRenewals = 0
+    this.#renewedExpiresAt = undefined
+    this.#setState({ status: 'connecting' })
     this.#open()
   }
 
+  /** Resolves when all sessions are closed. */
   async stop(): Promise<void> {
     const sessions = [this.#live, this.#opening].filter((session) => session !== undefined)
     this.#end({ status: 'stopped' })
     await Promise.all(sessions.map((session) => session.close()))
   }
 
-  /** The network is back, or somebody looks: what was put off is done now, and a connection that has died unnoticed is soon given up. */
+  /** The network is back, or a tab became visible: probes the live session, and hurries a pending retry. */
   wake(): void {
     this.#live?.probe()
     if (!this.#retry) return
     const now = performance.now()
-    const hurriedAt = this.#triedAt + hurryMs
-    if (now >= Math.min(hurriedAt, this.#dueAt)) this.#proceed()
-    else if (hurriedAt < this.#dueAt) this.#putOff(hurriedAt - now, this.#status)
+    const hurriedAt = this.#attemptedAt + minAttemptGapMs
+    if (now >= Math.min(hurriedAt, this.#retryDueAt)) this.#runRetry()
+    else if (hurriedAt < this.#retryDueAt) this.#scheduleRetry(hurriedAt - now, this.#status)
   }
 
-  /** Opens another session with the cookie as it is now, and lets the one before go when it is ready. */
+  /** Replaces the live session with one that has the cookie of this moment. The live one stays until the other is ready. */
   reopen(): void {
     if (this.#live && !this.#opening) this.#open()
   }
@@ -105,10 +125,10 @@ export class Link {
   }
 
   #open(): void {
-    this.#triedAt = performance.now()
+    this.#attemptedAt = performance.now()
     this.#opening = new StompSession(this.#settings.url, this.#settings.connectTimeoutMs, {
       greeted: ({ memberId }) => this.#listener.member(memberId),
-      wanted: () => this.#listener.wanted(),
+      subscriptions: () => this.#listener.subscriptions(),
       subscribed: (subscribed) => this.#listener.subscribed(subscribed),
       message: (message) => this.#message(message),
       ready: (session, greeting) => this.#ready(session, greeting),
@@ -117,129 +137,138 @@ export class Link {
   }
 
   #ready(session: StompSession, { expiresAt }: Greeting): void {
-    // Only now: what the old one delivered while the new one subscribed is a repeat on one of them, and missing on neither.
+    // Close the old session only now that the new one has subscribed: in between, a message arrives on one of them or on both, never on
+    // neither. Resume points drop the repeat.
     void this.#live?.close()
     this.#live = session
     this.#opening = undefined
-    this.#toldMs = undefined
-    this.#renewals = 0
+    this.#announcedDelayMs = undefined
+    this.#vainRenewals = 0
     this.#readyAt = performance.now()
     this.#expiresAt = expiresAt
-    this.#renewBefore(expiresAt * 1_000 - Date.now())
-    this.#tell({ status: 'connected' })
+    this.#scheduleRenewal(expiresAt * 1_000 - Date.now())
+    this.#setState({ status: 'connected' })
   }
 
   #message(message: Message): void {
     if (message.destination !== sessionDestination) return this.#listener.message(message)
-    const word = JSON.parse(message.body) as SessionMessage
-    if (word.type === 'gap') this.#listener.subscribed({ destination: word.destination, outcome: 'lost' })
-    if (word.type === 'draining') this.#toldMs = word.reconnectAfterMs
-    if (word.type === 'expiring') this.#renewBefore(Math.min(Math.max(word.expiresAt * 1_000 - Date.now(), 1), expiringMs))
+    const notice = JSON.parse(message.body) as SessionMessage
+    if (notice.type === 'gap') this.#listener.subscribed({ destination: notice.destination, outcome: 'lost' })
+    if (notice.type === 'draining') this.#announcedDelayMs = notice.reconnectAfterMs
+    if (notice.type === 'expiring') {
+      // The page's clock may be wrong: the token still holds, and for no longer than the gateway's notice.
+      this.#scheduleRenewal(Math.min(Math.max(notice.expiresAt * 1_000 - Date.now(), 1), expiringNoticeMs))
+    }
   }
 
   #closed(session: StompSession, end: { code: number; reason: string; wasConnected: boolean }): void {
     if (session === this.#live) {
       this.#live = undefined
-      clearTimeout(this.#expiryTimer)
-      if (this.#opening) return this.#tell({ status: 'reconnecting' })
-      if (performance.now() - this.#readyAt > settledMs) this.#failures = 0
+      clearTimeout(this.#renewalTimer)
+      if (this.#opening) return this.#setState({ status: 'reconnecting' })
+      if (performance.now() - this.#readyAt > minLifeMs) this.#failures = 0
     } else if (session === this.#opening) {
       this.#opening = undefined
-      if (this.#live) return this.#later(() => this.reopen())
-    } else return
-    this.#follow(verdictOf({ ...end, toldMs: this.#toldMs }))
+      if (this.#live) return this.#retryRenewal(() => this.reopen())
+    } else return // a session of an earlier generation
+    this.#react(closeAction({ ...end, delayMs: this.#announcedDelayMs }))
   }
 
-  #follow(verdict: Verdict): void {
-    this.#toldMs = undefined
-    if (verdict.action === 'stop') this.#end({ status: 'stopped', reason: verdict.reason })
-    if (verdict.action === 'renew') void this.#renew()
-    if (verdict.action === 'ask') void this.#ask()
-    if (verdict.action === 'reconnect') this.#wait(() => this.#open(), { afterMs: verdict.afterMs })
+  #react(action: CloseAction): void {
+    this.#announcedDelayMs = undefined
+    if (action.action === 'stop') this.#end({ status: 'stopped', reason: action.reason })
+    if (action.action === 'renew') void this.#renewAndOpen()
+    if (action.action === 'probe') void this.#probeApi()
+    if (action.action === 'reconnect') this.#retryLater(() => this.#open(), { afterMs: action.afterMs })
   }
 
-  async #ask(): Promise<void> {
-    const life = this.#life
-    this.#tell({ status: this.#status === 'offline' ? 'offline' : 'reconnecting' })
-    const answer = await this.#api.probe()
-    if (life !== this.#life) return
-    if (answer === 'unauthorized') await this.#renew()
-    else this.#wait(() => this.#open(), { offline: answer === 'unreachable' })
+  async #probeApi(): Promise<void> {
+    const generation = this.#generation
+    this.#setState({ status: this.#status === 'offline' ? 'offline' : 'reconnecting' })
+    const result = await this.#api.probe()
+    if (generation !== this.#generation) return
+    if (result === 'unauthorized') await this.#renewAndOpen()
+    else this.#retryLater(() => this.#open(), { offline: result === 'unreachable' })
   }
 
-  async #renew(): Promise<void> {
-    const life = this.#life
-    this.#tell({ status: 'reconnecting' })
-    const renewed = this.#renewals < maxRenewals ? await this.#renewal.renew() : 'refused'
-    if (life !== this.#life) return
-    this.#renewals += 1
-    if (renewed === 'refused') return this.#end({ status: 'unauthorized' })
-    if (renewed === 'renewed') return this.#open()
-    // It was not even asked: that is no renewal that did not help, and connecting without one is in vain.
-    this.#renewals -= 1
-    return this.#wait(() => void this.#renew(), { offline: true })
+  async #renewAndOpen(): Promise<void> {
+    const generation = this.#generation
+    this.#setState({ status: 'reconnecting' })
+    const outcome = this.#vainRenewals < maxVainRenewals ? await this.#renewal.renew() : 'refused'
+    if (generation !== this.#generation) return
+    if (outcome === 'refused') return this.#end({ status: 'unauthorized' })
+    // Connecting without a renewed token would be in vain, so the renewal is what is retried.
+    if (outcome === 'failed') return this.#retryLater(() => void this.#renewAndOpen(), { offline: true })
+    this.#vainRenewals += 1
+    return this.#open()
   }
 
-  /** Puts off until backoff, or the gateway, allows. */
-  #wait(retry: () => void, { afterMs, offline = !navigator.onLine }: { afterMs?: number | undefined; offline?: boolean }): void {
-    this.#retry = retry
-    this.#putOff(afterMs ?? backoffMs(this.#failures++, this.#settings), offline ? 'offline' : 'reconnecting')
+  /** Retries after `afterMs`, or with backoff. */
+  #retryLater(
+    attempt: () => void,
+    { afterMs, offline = !navigator.onLine }: { afterMs?: number | undefined; offline?: boolean },
+  ): void {
+    this.#retry = attempt
+    this.#scheduleRetry(afterMs ?? backoffMs(this.#failures++, this.#settings), offline ? 'offline' : 'reconnecting')
   }
 
-  #putOff(delayMs: number, status: ConnectionStatus): void {
+  #scheduleRetry(delayMs: number, status: ConnectionStatus): void {
     clearTimeout(this.#retryTimer)
-    this.#dueAt = performance.now() + delayMs
-    this.#retryTimer = setTimeout(() => this.#proceed(), delayMs)
-    this.#tell({ status, retryAt: Date.now() + delayMs })
+    this.#retryDueAt = performance.now() + delayMs
+    this.#retryTimer = setTimeout(() => this.#runRetry(), delayMs)
+    this.#setState({ status, retryAt: Date.now() + delayMs })
   }
 
-  #proceed(): void {
+  #runRetry(): void {
     const retry = this.#retry
     if (!retry) return
     this.#retry = undefined
     clearTimeout(this.#retryTimer)
-    this.#triedAt = performance.now()
-    this.#tell({ status: this.#status })
+    this.#attemptedAt = performance.now()
+    this.#setState({ status: this.#status })
     retry()
   }
 
-  /** Renews the token well before its end. A `leftMs` below zero, of a token just accepted, is a wrong clock: the gateway will tell. */
-  #renewBefore(leftMs: number): void {
-    clearTimeout(this.#expiryTimer)
-    if (!(leftMs > 0)) return
-    const leadMs = Math.min(this.#settings.renewBeforeMs, leftMs / 2) * (0.8 + Math.random() * 0.2)
-    this.#expiryTimer = setTimeout(() => void this.#renewQuietly(), Math.min(leftMs - leadMs, maxTimerMs))
+  /** A negative `remainingMs` of a token just accepted means that the page's clock is wrong: the gateway's `expiring` will follow. */
+  #scheduleRenewal(remainingMs: number): void {
+    clearTimeout(this.#renewalTimer)
+    if (!(remainingMs > 0)) return
+    const jitter = minRenewalFactor + Math.random() * (1 - minRenewalFactor)
+    const leadMs = Math.min(this.#settings.renewBeforeMs, remainingMs * maxRenewalShare) * jitter
+    this.#renewalTimer = setTimeout(() => void this.#renewAhead(), Math.min(remainingMs - leadMs, maxTimerMs))
   }
 
-  async #renewQuietly(): Promise<void> {
-    const [life, expiresAt] = [this.#life, this.#expiresAt]
-    if (!this.#live || this.#opening || this.#renewedFor === expiresAt) return
-    this.#renewedFor = expiresAt
-    const renewed = await this.#renewal.renew()
-    if (life !== this.#life) return
-    if (renewed === 'renewed') return this.reopen()
-    // Refused: it stays connected as long as the token holds, and asks again when it has ended.
-    if (renewed === 'refused') return
-    this.#renewedFor = undefined
-    this.#later(() => void this.#renewQuietly())
+  /** Renews the token while the live session goes on, then replaces the session. */
+  async #renewAhead(): Promise<void> {
+    const [generation, expiresAt] = [this.#generation, this.#expiresAt]
+    if (!this.#live || this.#opening || this.#renewedExpiresAt === expiresAt) return
+    this.#renewedExpiresAt = expiresAt
+    const outcome = await this.#renewal.renew()
+    if (generation !== this.#generation) return
+    if (outcome === 'renewed') return this.reopen()
+    // The live session stays until the token expires; the renewal is then tried once more.
+    if (outcome === 'refused') return
+    this.#renewedExpiresAt = undefined
+    this.#retryRenewal(() => void this.#renewAhead())
   }
 
-  #later(work: () => void): void {
-    clearTimeout(this.#expiryTimer)
-    this.#expiryTimer = setTimeout(work, backoffMs(++this.#failures, this.#settings))
+  /** Retries a renewal, or the replacement of the live session, with backoff. */
+  #retryRenewal(attempt: () => void): void {
+    clearTimeout(this.#renewalTimer)
+    this.#renewalTimer = setTimeout(attempt, backoffMs(++this.#failures, this.#settings))
   }
 
   #end(state: { status: 'stopped' | 'unauthorized'; reason?: StopReason }): void {
-    this.#life += 1
+    this.#generation += 1
     clearTimeout(this.#retryTimer)
-    clearTimeout(this.#expiryTimer)
+    clearTimeout(this.#renewalTimer)
     this.#retry = undefined
     this.#live = undefined
     this.#opening = undefined
-    this.#tell(state)
+    this.#setState(state)
   }
 
-  #tell(state: LinkState): void {
+  #setState(state: LinkState): void {
     this.#status = state.status
     this.#listener.state(state)
   }

@@ -1,12 +1,12 @@
 import { Client, type IFrame, TickerStrategy, Versions } from '@stomp/stompjs'
 import { errorDestination } from '@tidings/protocol/destination'
 
-/** What the gateway said about a SUBSCRIBE, in its RECEIPT (PROTOCOL.md §5, RECEIPT). */
+/** The gateway's reply to a SUBSCRIBE, from its RECEIPT (PROTOCOL.md §5, RECEIPT). */
 export interface Subscribed {
   readonly destination: string
-  /** Where the channel stood; missing for the session's own queues. */
+  /** The channel's position at that moment. Missing for the session's own queues. */
   readonly position?: string
-  /** `fresh`: it did not ask to resume. `lost`: it did, and the history no longer reaches back. */
+  /** `fresh`: no resume was requested. `lost`: it was, and the history no longer reaches back that far. */
   readonly outcome: 'fresh' | 'recovered' | 'lost'
 }
 
@@ -16,45 +16,53 @@ export interface Message {
   readonly body: string
 }
 
-/** From CONNECTED. */
+/** What to subscribe to, and the message to resume after. */
+export type Subscription = readonly [destination: string, lastMessageId: string | undefined]
+
+/** Facts from the CONNECTED frame. */
 export interface Greeting {
   readonly memberId: number
-  /** Unix seconds. */
+  /** When the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
 
 export interface SessionListener {
-  /** CONNECTED is here. */
+  /** CONNECTED was received. */
   greeted(greeting: Greeting): void
-  /** What to subscribe to, and after which message to resume; asked after `greeted`. */
-  wanted(): Iterable<readonly [destination: string, lastMessageId: string | undefined]>
-  /** CONNECTED and all RECEIPTs are here. */
+  /** Returns what to subscribe to. Called after `greeted`. */
+  subscriptions(): Iterable<Subscription>
+  /** CONNECTED and the RECEIPTs of all `subscriptions` were received. */
   ready(session: StompSession, greeting: Greeting): void
   subscribed(subscribed: Subscribed): void
   message(message: Message): void
-  /** Once, unless we closed it. */
+  /** The session has ended. Called once, and never after `close`. */
   closed(session: StompSession, end: { code: number; reason: string; wasConnected: boolean }): void
 }
 
-const lostCode = 1006
-const goodbyeMs = 1_000
-/** A connection that is probed has this long to give any sign of life. */
-const probeMs = 3_000
+/** RFC 6455 §7.4.1: closed without a Close frame. */
+const abnormalClosure = 1006
+/** How long `close` waits for the gateway's part of the closing handshake. */
+const closeTimeoutMs = 1_000
+/** A probed connection that receives nothing for this long is dead. */
+const probeTimeoutMs = 3_000
 const probeId = 'probe'
-/** How often there are beats is the gateway's to say (HEART_BEAT_MS), down to this. */
-const beatMs = 1_000
+/** Shortest heart-beat interval that is offered. The gateway's HEART_BEAT_MS may lengthen it. */
+const heartBeatMs = 1_000
+/** A connection without any frame for this many heart-beat intervals is dead. */
+const silentHeartBeats = 2.5
 
-/** One STOMP conversation, from the opening of its WebSocket to its end. The only file that knows stompjs. */
+/** One STOMP session, from the opening of its WebSocket to its end. The only file that knows stompjs. */
 export class StompSession {
   readonly #listener: SessionListener
   readonly #client: Client
-  readonly #deadline: ReturnType<typeof setTimeout>
-  /** Destinations whose RECEIPT has not come yet. */
+  readonly #connectTimer: ReturnType<typeof setTimeout>
+  /** Destinations whose RECEIPT is outstanding. */
   readonly #awaited = new Set<string>()
   #receipts = 0
-  /** When the gateway was heard last, and the longest it may be silent; 0 for ever. */
+  /** When a frame or heart-beat was last received. */
   #heardAt = Date.now()
-  #silenceMs = 0
+  /** Longest silence of a live connection; 0 when the gateway sends no heart-beats. */
+  #maxSilenceMs = 0
   #probing = false
   #greeting: Greeting | undefined
   #ready = false
@@ -67,32 +75,32 @@ export class StompSession {
       stompVersions: new Versions([Versions.V1_2]),
       connectHeaders: { host: new URL(url).host },
       reconnectDelay: 0,
-      // A hidden tab's timers are slowed down to one a minute, a worker's are not.
+      // Browsers throttle the timers of a hidden tab to one a minute, but not those of a worker.
       heartbeatStrategy: TickerStrategy.Worker,
       discardWebsocketOnCommFailure: true,
-      heartbeatIncoming: beatMs,
-      heartbeatOutgoing: beatMs,
+      heartbeatIncoming: heartBeatMs,
+      heartbeatOutgoing: heartBeatMs,
       onHeartbeatReceived: () => this.#heard(),
       onConnect: (frame) => this.#connected(frame),
       onWebSocketClose: ({ code, reason }: CloseEvent) => this.#end(code, reason),
     })
-    this.#deadline = setTimeout(() => this.abort(), connectTimeoutMs)
+    this.#connectTimer = setTimeout(() => this.abort(), connectTimeoutMs)
     this.#client.activate()
   }
 
   /**
-   * Gives it up if it has died unnoticed: at once when it was silent for longer than a living one is, as it is found when a computer
-   * wakes up; otherwise when nothing is heard of it soon.
+   * Aborts a connection that has died unnoticed: at once when it has been silent for too long, as after the computer slept; otherwise
+   * when nothing is received within `probeTimeoutMs`.
    */
   probe(): void {
-    if (this.#silenceMs > 0 && Date.now() - this.#heardAt > this.#silenceMs) return this.abort()
+    if (this.#maxSilenceMs > 0 && Date.now() - this.#heardAt > this.#maxSilenceMs) return this.abort()
     if (this.#probing || !this.#client.connected) return
     this.#probing = true
-    const askedAt = Date.now()
+    const probedAt = Date.now()
     setTimeout(() => {
-      if (this.#heardAt < askedAt) this.abort()
-    }, probeMs)
-    // STOMP has no ping. A queue of the session's own is answered for without asking anybody else.
+      if (this.#heardAt < probedAt) this.abort()
+    }, probeTimeoutMs)
+    // STOMP has no ping. The gateway confirms a subscription to the session's own queue without Redis.
     const receipt = this.#receipt(() => {
       probe.unsubscribe()
       this.#probing = false
@@ -111,7 +119,7 @@ export class StompSession {
       this.#awaited.delete(destination)
       this.#checkReady()
     })
-    // The id is the same in every browser: the gateway encodes a MESSAGE once for each distinct id.
+    // The same id in every browser: the gateway encodes a MESSAGE once for each distinct id.
     this.#client.subscribe(
       destination,
       ({ headers, body }) => {
@@ -126,22 +134,22 @@ export class StompSession {
     if (this.#client.connected) this.#client.unsubscribe(destination)
   }
 
-  /** Says goodbye, and waits for the answer a moment. The listener hears no more of it. */
+  /** Disconnects, and waits up to `closeTimeoutMs` for the gateway to confirm. `closed` is not called. */
   async close(): Promise<void> {
     this.#over = true
-    clearTimeout(this.#deadline)
-    const patience = setTimeout(() => void this.#client.deactivate({ force: true }), goodbyeMs)
+    clearTimeout(this.#connectTimer)
+    const force = setTimeout(() => void this.#client.deactivate({ force: true }), closeTimeoutMs)
     await this.#client.deactivate()
-    clearTimeout(patience)
+    clearTimeout(force)
   }
 
-  /** Gives it up without a word: the listener hears that it was lost. */
+  /** Discards the connection at once. `closed` is called as for a lost connection. */
   abort(): void {
     void this.#client.deactivate({ force: true })
-    this.#end(lostCode, '')
+    this.#end(abnormalClosure, '')
   }
 
-  /** The name of a RECEIPT to ask for. */
+  /** Registers a callback for a RECEIPT. Returns the value for the `receipt` header. */
   #receipt(received: (frame: IFrame) => void): string {
     const receipt = `receipt-${this.#receipts++}`
     this.#client.watchForReceipt(receipt, (frame) => {
@@ -153,13 +161,13 @@ export class StompSession {
 
   #connected({ headers }: IFrame): void {
     this.#greeting = { memberId: Number(headers['user-name']), expiresAt: Number(headers['expires-at']) }
-    const theirMs = Number(headers['heart-beat']?.split(',')[0] ?? 0)
-    this.#silenceMs = theirMs && Math.max(theirMs, beatMs) * 2.5
+    const gatewayMs = Number(headers['heart-beat']?.split(',')[0] ?? 0)
+    this.#maxSilenceMs = gatewayMs && Math.max(gatewayMs, heartBeatMs) * silentHeartBeats
     this.#heard()
     this.#listener.greeted(this.#greeting)
-    const wanted = [...this.#listener.wanted()]
-    for (const [destination] of wanted) this.#awaited.add(destination)
-    for (const [destination, lastMessageId] of wanted) this.subscribe(destination, lastMessageId)
+    const subscriptions = [...this.#listener.subscriptions()]
+    for (const [destination] of subscriptions) this.#awaited.add(destination)
+    for (const [destination, lastMessageId] of subscriptions) this.subscribe(destination, lastMessageId)
   }
 
   #heard(): void {
@@ -169,14 +177,14 @@ export class StompSession {
   #checkReady(): void {
     if (this.#ready || this.#over || this.#awaited.size > 0 || !this.#greeting) return
     this.#ready = true
-    clearTimeout(this.#deadline)
+    clearTimeout(this.#connectTimer)
     this.#listener.ready(this, this.#greeting)
   }
 
   #end(code: number, reason: string): void {
     if (this.#over) return
     this.#over = true
-    clearTimeout(this.#deadline)
+    clearTimeout(this.#connectTimer)
     this.#listener.closed(this, { code, reason, wasConnected: this.#greeting !== undefined })
   }
 }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import type { InboxItem } from './inbox.ts'
 import {
+  addArrival,
   addMark,
-  arrive,
-  count,
+  applyCount,
   dropMark,
   emptyInbox,
   type InboxModel,
@@ -34,78 +34,78 @@ function page(ids: readonly number[], nextCursor: number | null = null) {
 }
 
 function loaded(ids: readonly number[], nextCursor: number | null = null): InboxModel {
-  return count(mergeNewest(emptyInbox, page(ids, nextCursor)), { unreadCount: ids.length, revision: 1 })
+  return applyCount(mergeNewest(emptyInbox, page(ids, nextCursor)), { unreadCount: ids.length, revision: 1 })
 }
 
 const ids = ({ items }: { items: readonly InboxItem[] }) => items.map(({ notificationId }) => notificationId)
 
-describe('a notification that arrives', () => {
-  test('is the newest, and adds one; a repeat changes nothing', () => {
-    const model = arrive(loaded([3, 2, 1]), item(4))
+describe('addArrival', () => {
+  test('puts the notification first and adds one to the count; a repeat changes nothing', () => {
+    const model = addArrival(loaded([3, 2, 1]), item(4))
     expect([ids(model), model.unreadCount]).toEqual([[4, 3, 2, 1], 4])
-    expect(arrive(model, item(4))).toBe(model)
+    expect(addArrival(model, item(4))).toBe(model)
   })
 
-  test('takes its place among those whose ids it overtook', () => {
-    expect(ids(arrive(loaded([5, 3]), item(4)))).toEqual([5, 4, 3])
+  test('keeps the order of ids when a notification arrives late', () => {
+    expect(ids(addArrival(loaded([5, 3]), item(4)))).toEqual([5, 4, 3])
   })
 
-  test('was read before it came: one, or all up to one', () => {
+  test('adds a notification as read when its mark came before: a single one, or one up to an id', () => {
     const model = markAsRead(markAsRead(loaded([]), { notificationId: 9, readAt }), { upTo: 5, readAt })
-    for (const id of [9, 5, 4]) expect(arrive(model, item(id))).toMatchObject({ unreadCount: 0, items: [{ readAt }] })
-    expect(arrive(model, item(6))).toMatchObject({ unreadCount: 1, items: [{ readAt: null }] })
+    for (const id of [9, 5, 4]) expect(addArrival(model, item(id))).toMatchObject({ unreadCount: 0, items: [{ readAt }] })
+    expect(addArrival(model, item(6))).toMatchObject({ unreadCount: 1, items: [{ readAt: null }] })
   })
 
-  test('never makes the list longer than 1,000, and what is cut off can be read again', () => {
+  test('keeps at most 1,000 items; those that are dropped can be read again', () => {
     let model = loaded([1])
-    for (let id = 2; id <= 1_100; id += 1) model = arrive(model, item(id))
+    for (let id = 2; id <= 1_100; id += 1) model = addArrival(model, item(id))
     expect([model.items.length, model.cursor, view(model).hasMore]).toEqual([1_000, 101, true])
   })
 })
 
-describe('the newest page', () => {
-  test('brings what is new, and keeps what it reaches down to', () => {
+describe('mergeNewest and mergeOlder', () => {
+  test('adds new items, and keeps older ones when the page reaches them', () => {
     const model = mergeNewest(loaded([5, 4, 3, 2], 2), page([7, 6, 5], 5))
     expect([ids(model), model.cursor]).toEqual([[7, 6, 5, 4, 3, 2], 2])
   })
 
-  test('replaces the list where a hole would be left', () => {
+  test('replaces the items when they would leave a gap', () => {
     const model = mergeNewest(loaded([5, 4], 4), page([9, 8, 7], 7))
     expect([ids(model), model.cursor]).toEqual([[9, 8, 7], 7])
   })
 
-  test('what arrived after a loss does not close the hole', () => {
-    const model = mergeNewest(arrive(loaded([5, 4], 4), item(9)), page([9, 8, 7], 7), 5)
+  test('an item that arrived after a loss does not close the gap', () => {
+    const model = mergeNewest(addArrival(loaded([5, 4], 4), item(9)), page([9, 8, 7], 7), 5)
     expect([ids(model), model.cursor]).toEqual([[9, 8, 7], 7])
   })
 
-  test('keeps what came while it was read, and what was read stays read', () => {
-    const read = markAsRead(arrive(loaded([3, 2]), item(4)), { notificationId: 3, readAt })
+  test('keeps items that arrived during the request, and read items stay read', () => {
+    const read = markAsRead(addArrival(loaded([3, 2]), item(4)), { notificationId: 3, readAt })
     expect(mergeNewest(read, page([3, 2])).items).toMatchObject([{ notificationId: 4 }, { readAt }, { readAt: null }])
   })
 
-  test('an older page goes on where the list ends', () => {
+  test('an older page is appended', () => {
     const model = mergeOlder(loaded([5, 4], 4), page([3, 2], 2))
     expect([ids(model), model.cursor]).toEqual([[5, 4, 3, 2], 2])
   })
 })
 
-describe('the count', () => {
-  test('of an older state is out of date, and so is one that says the same again', () => {
-    const model = count(loaded([1, 2, 3]), { unreadCount: 9, revision: 7 })
-    expect(count(model, { unreadCount: 1, revision: 6 })).toBe(model)
-    expect(count(model, { unreadCount: 1, revision: 7 })).toBe(model)
-    expect(count(model, { unreadCount: 1, revision: 7 }, { sameRevision: true }).unreadCount).toBe(1)
-    expect(count(model, { unreadCount: 2, revision: 8 }).unreadCount).toBe(2)
+describe('applyCount', () => {
+  test('ignores a count of an older revision, and of the same one unless it was read later', () => {
+    const model = applyCount(loaded([1, 2, 3]), { unreadCount: 9, revision: 7 })
+    expect(applyCount(model, { unreadCount: 1, revision: 6 })).toBe(model)
+    expect(applyCount(model, { unreadCount: 1, revision: 7 })).toBe(model)
+    expect(applyCount(model, { unreadCount: 1, revision: 7 }, { sameRevision: true }).unreadCount).toBe(1)
+    expect(applyCount(model, { unreadCount: 2, revision: 8 }).unreadCount).toBe(2)
   })
 
-  test('is never less than what is there to be seen', () => {
-    expect(view(count(loaded([1, 2, 3]), { unreadCount: 1, revision: 2 })).unreadCount).toBe(3)
+  test('the view never shows less than its number of unread items', () => {
+    expect(view(applyCount(loaded([1, 2, 3]), { unreadCount: 1, revision: 2 })).unreadCount).toBe(3)
   })
 })
 
-describe('a mark on its way', () => {
-  test('shows at once, and is gone when it is dropped', () => {
+describe('an unconfirmed mark', () => {
+  test('shows at once, and is undone when it is dropped', () => {
     const model = loaded([3, 2, 1])
     const mark = { notificationId: 2, readAt }
     const marked = addMark(model, mark)
@@ -113,16 +113,16 @@ describe('a mark on its way', () => {
     expect(view(dropMark(marked, mark))).toEqual(view(model))
   })
 
-  test('counts once, also when the answer of another device overtakes it', () => {
-    const marked = addMark(count(loaded([3, 2, 1], 1), { unreadCount: 10, revision: 2 }), { notificationId: 2, readAt })
+  test('counts once, also when its READ message arrives before its response', () => {
+    const marked = addMark(applyCount(loaded([3, 2, 1], 1), { unreadCount: 10, revision: 2 }), { notificationId: 2, readAt })
     expect(view(marked).unreadCount).toBe(9)
-    const told = count(markAsRead(marked, { notificationId: 2, readAt }), { unreadCount: 9, revision: 3 })
-    expect(view(told).unreadCount).toBe(9)
+    const confirmed = applyCount(markAsRead(marked, { notificationId: 2, readAt }), { unreadCount: 9, revision: 3 })
+    expect(view(confirmed).unreadCount).toBe(9)
   })
 
-  test('of all leaves only what came since', () => {
-    const marked = addMark(count(loaded([3, 2, 1], 1), { unreadCount: 50, revision: 2 }), { upTo: 3, readAt })
+  test('of all leaves only later arrivals unread', () => {
+    const marked = addMark(applyCount(loaded([3, 2, 1], 1), { unreadCount: 50, revision: 2 }), { upTo: 3, readAt })
     expect(view(marked).unreadCount).toBe(0)
-    expect(view(arrive(marked, item(4))).unreadCount).toBe(1)
+    expect(view(addArrival(marked, item(4))).unreadCount).toBe(1)
   })
 })

@@ -1,32 +1,32 @@
 import type { InboxPage, ReadMessage, UnreadCount } from '@tidings/protocol'
 import type { InboxItem, InboxState } from './inbox.ts'
 
-/** A mark that the server has not answered yet. Exactly one of `notificationId` and `upTo` is there. */
+/** A mark that was sent and is not confirmed yet. Has exactly one of `notificationId` and `upTo`. */
 export interface Mark {
   readonly notificationId?: number | undefined
   readonly upTo?: number | undefined
   readonly readAt: string
 }
 
-/** What is known of the inbox. All functions below answer a new one. */
+/** What is known of the inbox. Immutable: the functions below return a new one, or the same when nothing changes. */
 export interface InboxModel {
-  /** As the server has them, newest first, without holes. */
+  /** As stored on the server, newest first, without gaps. */
   readonly items: readonly InboxItem[]
-  /** Whether a page was read; before that there is only what arrived live. */
+  /** Whether a page was read. Before that, there are only arrivals. */
   readonly loaded: boolean
-  /** Where older ones go on; null when there are none. */
+  /** Where the next older page starts; null when there is none. */
   readonly cursor: number | null
   readonly unreadCount: number
-  /** Of the read state that `unreadCount` belongs to. */
+  /** Revision of the read state that `unreadCount` belongs to. */
   readonly revision: number
-  /** What was read before it was seen here: all up to a notification, and single ones. */
+  /** Marks that may arrive before their notification: the highest `upTo`, and single ones by id. */
   readonly readUpTo: { readonly upTo: number; readonly readAt: string }
-  readonly readEarly: ReadonlyMap<number, string>
+  readonly earlyReads: ReadonlyMap<number, string>
   readonly marks: readonly Mark[]
 }
 
-const maxReadEarly = 200
-/** Items kept when new ones come; the oldest can be read again. */
+const maxEarlyReads = 200
+/** Items kept when one arrives. Those that are dropped can be read again. */
 const maxItems = 1_000
 
 export const emptyInbox: InboxModel = {
@@ -36,24 +36,24 @@ export const emptyInbox: InboxModel = {
   unreadCount: 0,
   revision: 0,
   readUpTo: { upTo: 0, readAt: '' },
-  readEarly: new Map(),
+  earlyReads: new Map(),
   marks: [],
 }
 
-export function has(model: InboxModel, notificationId: number): boolean {
-  return model.items.some((item) => item.notificationId === notificationId)
+export function find({ items }: Pick<InboxModel, 'items'>, notificationId: number): InboxItem | undefined {
+  return items.find((item) => item.notificationId === notificationId)
 }
 
-/** 0 when there is none. */
+/** Returns 0 when there is none. */
 export function newestId({ items }: InboxModel): number {
   return items[0]?.notificationId ?? 0
 }
 
-/** One that arrived live. It counts as unread unless it was read elsewhere already. The same model when it is there. */
-export function arrive(model: InboxModel, item: InboxItem): InboxModel {
-  if (has(model, item.notificationId)) return model
+/** Adds an arrival. It counts as unread unless a mark for it came before. Returns the same model when it is known. */
+export function addArrival(model: InboxModel, item: InboxItem): InboxModel {
+  if (find(model, item.notificationId)) return model
   const { upTo, readAt } = model.readUpTo
-  const read = item.readAt ?? model.readEarly.get(item.notificationId) ?? (item.notificationId <= upTo ? readAt : null)
+  const read = item.readAt ?? model.earlyReads.get(item.notificationId) ?? (item.notificationId <= upTo ? readAt : null)
   const items = sorted([{ ...item, readAt: read }, ...model.items])
   const kept = items.length > maxItems ? items.slice(0, maxItems) : items
   return {
@@ -65,15 +65,15 @@ export function arrive(model: InboxModel, item: InboxItem): InboxModel {
 }
 
 /**
- * The newest page. `whole`: up to which notification nothing was missed. What lies below the page stays when the page reaches down to
- * there, and is dropped when a hole would be left.
+ * Merges the newest page. `completeUpTo` is the newest notification below which nothing is missing. Items below the page stay when the
+ * page reaches down to it, and are dropped when they would leave a gap.
  */
-export function mergeNewest(model: InboxModel, page: InboxPage, whole: number = newestId(model)): InboxModel {
+export function mergeNewest(model: InboxModel, page: InboxPage, completeUpTo: number = newestId(model)): InboxModel {
   const items = page.items.map(itemOf)
   const oldest = items.at(-1)?.notificationId ?? 0
   const newer = model.items.filter((item) => item.notificationId >= oldest)
   const older = page.nextCursor === null ? [] : model.items.filter((item) => item.notificationId < oldest)
-  const reached = model.loaded && oldest <= whole
+  const reached = model.loaded && oldest <= completeUpTo
   return {
     ...model,
     loaded: true,
@@ -82,7 +82,7 @@ export function mergeNewest(model: InboxModel, page: InboxPage, whole: number = 
   }
 }
 
-/** Oldest first: what the page has and the model had not, above what the model reaches down to. */
+/** Returns the ids, oldest first, that are on the page and not in the model, down to where the model's items end. */
 export function newSince({ items, cursor }: InboxModel, page: InboxPage): number[] {
   const known = new Set(items.map(({ notificationId }) => notificationId))
   const floor = cursor === null ? 0 : (items.at(-1)?.notificationId ?? 0)
@@ -92,26 +92,31 @@ export function newSince({ items, cursor }: InboxModel, page: InboxPage): number
     .toReversed()
 }
 
-/** The page that follows on what is there. */
+/** Appends the page that follows the items. */
 export function mergeOlder(model: InboxModel, page: InboxPage): InboxModel {
   return { ...model, items: sorted(union(page.items.map(itemOf), model.items)), cursor: page.nextCursor }
 }
 
-/** Somebody has read: here, in another tab, on another device. */
+/** Applies a mark that was made here, in another tab or on another device. */
 export function markAsRead(model: InboxModel, message: Pick<ReadMessage, 'notificationId' | 'upTo' | 'readAt'>): InboxModel {
   const { notificationId, upTo, readAt } = message
   const { readUpTo } = model
-  const unseen = notificationId !== undefined && !has(model, notificationId)
+  const unknown = notificationId !== undefined && !find(model, notificationId)
   return {
     ...model,
     items: model.items.map((item) => (item.readAt === null && covers(message, item) ? { ...item, readAt } : item)),
     readUpTo: upTo !== undefined && upTo > readUpTo.upTo ? { upTo, readAt } : readUpTo,
-    readEarly: unseen ? new Map([...model.readEarly, [notificationId, readAt] as const].slice(-maxReadEarly)) : model.readEarly,
+    earlyReads: unknown
+      ? new Map([...model.earlyReads, [notificationId, readAt] as const].slice(-maxEarlyReads))
+      : model.earlyReads,
   }
 }
 
-/** The server's own count. One of an older read state than the last is out of date; `sameRevision`: asked for after it. */
-export function count(
+/**
+ * Sets the server's unread count, unless it belongs to an older read state. `sameRevision` accepts an equal one too: the count was read
+ * after the state it replaces.
+ */
+export function applyCount(
   model: InboxModel,
   { unreadCount, revision }: UnreadCount,
   { sameRevision = false }: { sameRevision?: boolean } = {},
@@ -128,15 +133,15 @@ export function dropMark(model: InboxModel, mark: Mark): InboxModel {
   return { ...model, marks: model.marks.filter((each) => each !== mark) }
 }
 
-/** What the application sees: what is known, with the marks that are on their way. */
+/** Returns what the application sees: the model with unconfirmed marks applied. */
 export function view(model: InboxModel): Pick<InboxState, 'items' | 'unreadCount' | 'hasMore'> {
   const { marks, unreadCount, cursor } = model
   const markOf = (item: InboxItem) => (item.readAt === null ? marks.find((mark) => covers(mark, item)) : undefined)
   const items = marks.length === 0 ? model.items : model.items.map((item) => withMark(item, markOf(item)))
   const marked = model.items.filter((item) => markOf(item) !== undefined).length
-  // A count that crossed with an arrival may be lower than what is there to be seen.
+  // A count that was read before an arrival may be lower than the number of unread items shown.
   const shown = items.filter((item) => item.readAt === null).length
-  // Read-all leaves only what has come since, and that is all here.
+  // After read-all, only later arrivals are unread, and all of those are in the items.
   const readAll = marks.some((mark) => mark.upTo !== undefined)
   return { items, unreadCount: readAll ? shown : Math.max(shown, unreadCount - marked), hasMore: cursor !== null }
 }
@@ -149,7 +154,7 @@ function covers({ notificationId, upTo }: Pick<Mark, 'notificationId' | 'upTo'>,
   return item.notificationId === notificationId || (upTo !== undefined && item.notificationId <= upTo)
 }
 
-/** The first list has the say, but nothing that was read becomes unread. */
+/** Merges by id. Items of the first list win, but a read item never becomes unread. */
 function union(items: readonly InboxItem[], others: readonly InboxItem[]): InboxItem[] {
   const byId = new Map(others.map((item) => [item.notificationId, item]))
   for (const item of items)

@@ -1,11 +1,11 @@
 import type { InboxPage } from '@tidings/protocol'
-import type { Answer, HttpApi } from '../http-api.ts'
+import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 
-/** Pages that are read to find all that was missed. */
+/** How many pages are read to close a gap. Beyond that, the older items are dropped and can be loaded again. */
 const maxCatchUpPages = 10
 
-/** The inbox as notify-api has it, page by page. */
+/** Reads the inbox from notify-api, page by page. */
 export class InboxPages {
   readonly #settings: Pick<Settings, 'pageSize'>
   readonly #api: Pick<HttpApi, 'get'>
@@ -15,15 +15,18 @@ export class InboxPages {
     this.#api = api
   }
 
-  /** The newest, or those before the cursor. */
-  read(before?: number | null): Promise<Answer<InboxPage>> {
+  /** Reads the newest page, or the one that starts at a cursor. */
+  read(before?: number | null): Promise<ApiResult<InboxPage>> {
     return this.#api.get<InboxPage>(`/notification?limit=${this.#settings.pageSize}${before ? `&before=${before}` : ''}`)
   }
 
-  /** The newest, and further ones until they reach the notification `whole`, as one; 0: to the first. Undefined: the newest only. */
-  async readDownTo(whole: number | undefined): Promise<Answer<InboxPage>> {
+  /**
+   * Reads the newest page and further ones, until they reach down to the notification `completeUpTo`, and returns them as one page. 0 reads
+   * down to the first notification; undefined reads the newest page only.
+   */
+  async readDownTo(completeUpTo: number | undefined): Promise<ApiResult<InboxPage>> {
     let page = await this.read()
-    for (let pages = 1; page.ok && pages < maxCatchUpPages && leavesHole(page.body, whole); pages += 1) {
+    for (let pages = 1; page.ok && pages < maxCatchUpPages && leavesGap(page.body, completeUpTo); pages += 1) {
       const more = await this.read(page.body.nextCursor)
       page = more.ok ? { ok: true, body: { ...more.body, items: [...page.body.items, ...more.body.items] } } : more
     }
@@ -31,6 +34,6 @@ export class InboxPages {
   }
 }
 
-function leavesHole({ items, nextCursor }: InboxPage, whole: number | undefined): boolean {
-  return whole !== undefined && nextCursor !== null && (items.at(-1)?.notificationId ?? 0) > whole
+function leavesGap({ items, nextCursor }: InboxPage, completeUpTo: number | undefined): boolean {
+  return completeUpTo !== undefined && nextCursor !== null && (items.at(-1)?.notificationId ?? 0) > completeUpTo
 }

@@ -5,16 +5,16 @@ import { LiveInbox } from './live-inbox.ts'
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-/** A tab that follows. The server's count is ahead of its page: by a notification that is still to arrive. */
-async function following() {
-  const asked: string[] = []
+/** Opens the inbox of a tab that does not lead. The server's count already includes a notification that then arrives. */
+async function openFollowingInbox() {
+  const requests: string[] = []
   const answers = {
     '/notification?limit=20': { items: [], nextCursor: null },
     '/notification/unread-count': { unreadCount: 1, revision: 1 },
   }
   const api = {
     async get(path: keyof typeof answers) {
-      asked.push(path)
+      requests.push(path)
       return { ok: true, body: answers[path] }
     },
   }
@@ -23,32 +23,32 @@ async function following() {
     announce: () => {},
     leading: false,
     shareCount: shared,
-    pageOf: () => {},
+    pageRead: () => {},
   })
   inbox.start()
   inbox.connected(1)
   await vi.advanceTimersByTimeAsync(100)
-  asked.length = 0
+  requests.length = 0
   inbox.arrived({ memberId: 1, notificationId: 7, message: 'hello', redirectPath: '/' }, false)
   expect(inbox.getSnapshot().unreadCount).toBe(2)
-  return { inbox, asked, shared }
+  return { inbox, requests, shared }
 }
 
-test('what the leading tab does not count, another one counts for itself', async () => {
-  const { inbox, asked, shared } = await following()
+test('reads the count itself when the leading tab does not', async () => {
+  const { inbox, requests, shared } = await openFollowingInbox()
   await vi.advanceTimersByTimeAsync(5_000)
-  expect(asked).toEqual([])
+  expect(requests).toEqual([])
   await vi.advanceTimersByTimeAsync(60_000)
-  expect(asked).toEqual(['/notification/unread-count'])
+  expect(requests).toEqual(['/notification/unread-count'])
   expect(inbox.getSnapshot().unreadCount).toBe(1)
   expect(shared).not.toHaveBeenCalled()
 })
 
-test('what the leading tab has counted, no other one counts', async () => {
-  const { inbox, asked } = await following()
+test('does not read the count when the leading tab has', async () => {
+  const { inbox, requests } = await openFollowingInbox()
   await vi.advanceTimersByTimeAsync(1_000)
   inbox.counted({ unreadCount: 1, revision: 1 })
   await vi.advanceTimersByTimeAsync(60_000)
-  expect(asked).toEqual([])
+  expect(requests).toEqual([])
   expect(inbox.getSnapshot().unreadCount).toBe(1)
 })

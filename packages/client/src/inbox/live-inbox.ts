@@ -1,181 +1,198 @@
 import type { BroadcastMessage, InboxPage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
 import { backoffMs } from '../connection/backoff.ts'
-import type { Answer, HttpApi } from '../http-api.ts'
+import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 import { Cell } from '../store.ts'
+import { Announcements } from './announcements.ts'
 import type { Inbox, InboxItem, InboxState } from './inbox.ts'
 import {
+  addArrival,
   addMark,
-  arrive,
-  count,
+  applyCount,
   dropMark,
   emptyInbox,
-  has,
+  find,
   type InboxModel,
   type Mark,
   markAsRead,
-  newestId,
   mergeNewest,
   mergeOlder,
+  newestId,
   newSince,
   view,
 } from './inbox-model.ts'
 import { InboxPages } from './inbox-pages.ts'
 import { Recount } from './recount.ts'
-import { Seen } from './seen.ts'
 
-export interface InboxOwner {
-  /** To be called for each notification that came live, once. */
+/** What the inbox needs from the page around it. */
+export interface InboxHost {
+  /** Called once for each new notification. */
   announce(item: InboxItem): void
-  /** Whether this tab counts for all, and how it tells them. */
+  /** Whether this tab reads the unread count for all tabs. */
   readonly leading: boolean
+  /** Passes a count that this tab has read to the other tabs. */
   shareCount(count: UnreadCount): void
-  /** Told of each page: for whom it is. */
-  pageOf(memberId: number): void
+  /** A page with items of this member was read. */
+  pageRead(memberId: number): void
 }
 
-/** The first page is read when the connection stands, so that nothing falls in between; not later than this. */
-const patienceMs = 1_000
-/** What was missed together is read together. */
+/** Longest wait for the connection before the first page is read. Reading after it is established leaves no gap between the two. */
+const firstReadDelayMs = 1_000
+/** Losses reported within this time are read together. */
 const gatherMs = 20
-/** What was read over HTTP as it was being delivered arrives within this. */
-const crossingMs = 5_000
+/** Longest time by which the arrival of a notification may follow the HTTP response that contains it. */
+const maxDeliveryLagMs = 5_000
 
-/** The inbox: read over HTTP, kept up to date by what arrives. */
+/**
+ * The inbox: read over HTTP, kept up to date by messages.
+ *
+ * ```text
+ * #readTimer #reading #readAgain  the inbox                leaves this state when
+ *     –         –       false     is idle                  start, missed, reset: the timer is set
+ *     T         –       false     will read                T fires, or reload()
+ *     –         P       false     is being read            P succeeds: idle; P fails: the timer is set, with backoff
+ *     –         P       true      is being read, and some  P ends: the timer is set, to read what was lost since P began
+ *                                 more was lost since
+ * ```
+ *
+ * From `missed` until the reading that began after it succeeds, `#completeUpTo` is the newest notification before the loss: the pages
+ * must reach down to it. Until then, or until a reading fails, arrivals are held back from the application, so that the lost ones,
+ * which are older, are announced first.
+ */
 export class LiveInbox implements Inbox {
   readonly #settings: Pick<Settings, 'reconnectBaseMs' | 'reconnectMaxMs'>
   readonly #api: HttpApi
   readonly #pages: InboxPages
-  readonly #owner: InboxOwner
-  readonly #cell = new Cell<InboxState>({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
-  readonly #seen = new Seen()
+  readonly #host: InboxHost
+  readonly #state = new Cell<InboxState>({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
+  readonly #announcements: Announcements
   readonly #recount = new Recount(() => void this.#countAgain())
-  /** The leading tab was left the time to count for this one. */
-  #waited = false
+  /** A recount is due, and the leading tab has until the next one to do it for all tabs. */
+  #leftToLeader = false
   #model: InboxModel = emptyInbox
   #started = false
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #readTimer: ReturnType<typeof setTimeout> | undefined
   #reading: Promise<boolean> | undefined
-  /** Something was missed after the reading began. */
-  #again = false
-  /** Ids of what arrived while that which was missed before it is being read: announced after it, so that the order stays. */
-  #held: number[] | undefined
-  /** Up to which notification nothing was missed; what arrives after a loss does not count. */
-  #whole: number | undefined
+  #readAgain = false
+  #completeUpTo: number | undefined
   #failures = 0
-  #loadedAt = 0
+  #firstLoadedAt = 0
   #loadingMore: Promise<boolean> | undefined
   #error: string | undefined
   #readFailed = false
-  /** Another one after each reset, so that answers for somebody else are dropped. */
-  #life = 0
+  /** Incremented by `stop` and `reset`, so that the results of earlier requests are discarded. */
+  #generation = 0
 
-  constructor(settings: Pick<Settings, 'pageSize' | 'reconnectBaseMs' | 'reconnectMaxMs'>, api: HttpApi, owner: InboxOwner) {
+  constructor(settings: Pick<Settings, 'pageSize' | 'reconnectBaseMs' | 'reconnectMaxMs'>, api: HttpApi, host: InboxHost) {
     this.#settings = settings
     this.#api = api
     this.#pages = new InboxPages(settings, api)
-    this.#owner = owner
+    this.#host = host
+    this.#announcements = new Announcements(
+      (notificationId) => find(this.#model, notificationId),
+      (item) => host.announce(item),
+    )
   }
 
-  readonly getSnapshot = (): InboxState => this.#cell.getSnapshot()
-  readonly subscribe = (listener: () => void): (() => void) => this.#cell.subscribe(listener)
+  readonly getSnapshot = (): InboxState => this.#state.getSnapshot()
+  readonly subscribe = (listener: () => void): (() => void) => this.#state.subscribe(listener)
 
   start(): void {
     if (this.#started) return
     this.#started = true
-    this.#show()
-    if (!this.#model.loaded || this.#held) this.#readIn(patienceMs)
+    this.#updateState()
+    if (!this.#model.loaded || this.#announcements.holding) this.#readIn(firstReadDelayMs)
   }
 
   stop(): void {
     this.#started = false
-    this.#forgetAnswers()
-    clearTimeout(this.#timer)
+    this.#discardRequests()
+    clearTimeout(this.#readTimer)
     this.#recount.stop()
   }
 
-  /** Somebody else has signed in. */
+  /** Another member has signed in: discards everything, and reads again. */
   reset(): void {
-    this.#forgetAnswers()
+    this.#discardRequests()
     this.#model = emptyInbox
-    this.#seen.clear()
-    this.#held = undefined
-    this.#whole = undefined
+    this.#announcements.clear()
+    this.#completeUpTo = undefined
     this.#error = undefined
     this.#readFailed = false
-    this.#show()
+    this.#updateState()
     if (this.#started) this.#readIn(gatherMs)
   }
 
-  /** `memberId`: for whom the connection is. */
+  /** The connection is established, for this member. */
   connected(memberId: number | undefined): void {
     if (!this.#started) return
-    // What was read before that was known may be somebody else's. The next page tells whose the cookie is now.
+    // The inbox may have been read with the cookie of another member, before the connection was established.
     const foreign = ({ memberId: its }: InboxItem) => its !== undefined && memberId !== undefined && its !== memberId
     if (this.#model.items.some(foreign)) this.reset()
     else if (!this.#model.loaded || this.#readFailed) this.#readIn(gatherMs)
   }
 
-  /** There may be notifications, or changes, that will not arrive. */
+  /** Messages may have been lost: reads what they would have brought. */
   missed(): void {
     if (!this.#started) return
     if (this.#model.loaded) {
-      this.#held ??= []
-      this.#whole ??= newestId(this.#model)
+      this.#announcements.hold()
+      this.#completeUpTo ??= newestId(this.#model)
     }
-    if (this.#reading) this.#again = true
+    if (this.#reading) this.#readAgain = true
     else this.#readIn(gatherMs)
   }
 
   arrived(message: NotificationMessage | BroadcastMessage, broadcast: boolean): void {
     const { notificationId } = message
-    const known = has(this.#model, notificationId)
-    this.#change(arrive(this.#model, { ...message, createdAt: new Date().toISOString(), readAt: null, broadcast } as InboxItem))
-    // Also of one that a page has brought: it may be in the count, or not.
+    const known = find(this.#model, notificationId) !== undefined
+    this.#setModel(
+      addArrival(this.#model, { ...message, createdAt: new Date().toISOString(), readAt: null, broadcast } as InboxItem),
+    )
+    // Also when a page contained it: the count may have been read before or after it.
     this.#recount.arrived()
-    // One that a page has brought already is new all the same, unless it was there long before: then it is a repeat.
-    if (known && performance.now() - this.#loadedAt > crossingMs) return
-    if (this.#held) this.#held.push(notificationId)
-    else this.#announce([notificationId])
+    // The first page announces nothing. A notification that it contained is new if it arrives soon after it, and a repeat if later.
+    if (known && performance.now() - this.#firstLoadedAt > maxDeliveryLagMs) return
+    this.#announcements.arrived(notificationId)
   }
 
   wasRead(message: ReadMessage): void {
-    this.#change(count(markAsRead(this.#model, message), message))
+    this.#setModel(applyCount(markAsRead(this.#model, message), message))
     this.#recount.counted()
   }
 
-  /** The leading tab has asked. */
+  /** The leading tab has read the count. */
   counted(unread: UnreadCount): void {
-    this.#change(count(this.#model, unread, { sameRevision: true }))
-    this.#waited = false
+    this.#setModel(applyCount(this.#model, unread, { sameRevision: true }))
+    this.#leftToLeader = false
     this.#recount.countedElsewhere()
   }
 
   readonly reload = (): Promise<boolean> => {
-    clearTimeout(this.#timer)
-    if (this.#reading) this.#again = true
-    const life = this.#life
+    clearTimeout(this.#readTimer)
+    if (this.#reading) this.#readAgain = true
+    const generation = this.#generation
     this.#reading ??= this.#readNewest().finally(() => {
-      if (life === this.#life) this.#reading = undefined
+      if (generation === this.#generation) this.#reading = undefined
     })
-    this.#show()
+    this.#updateState()
     return this.#reading
   }
 
   readonly loadMore = (): Promise<boolean> => {
     if (this.#model.cursor === null) return Promise.resolve(true)
-    const life = this.#life
+    const generation = this.#generation
     this.#loadingMore ??= this.#readOlder(this.#model.cursor).finally(() => {
-      if (life !== this.#life) return
+      if (generation !== this.#generation) return
       this.#loadingMore = undefined
-      this.#show()
+      this.#updateState()
     })
-    this.#show()
+    this.#updateState()
     return this.#loadingMore
   }
 
   readonly markRead = async (notificationId: number): Promise<boolean> => {
-    const item = this.getSnapshot().items.find((each) => each.notificationId === notificationId)
+    const item = find(this.getSnapshot(), notificationId)
     if (item && item.readAt !== null) return true
     return this.#mark({ notificationId, readAt: new Date().toISOString() }, `/notification/${notificationId}/read`, {})
   }
@@ -188,128 +205,123 @@ export class LiveInbox implements Inbox {
   }
 
   async #mark(mark: Mark, path: string, body: object): Promise<boolean> {
-    const life = this.#life
-    this.#change(addMark(this.#model, mark))
-    const answer = await this.#api.post<UnreadCount>(path, body)
-    if (life !== this.#life) return answer.ok
+    const generation = this.#generation
+    this.#setModel(addMark(this.#model, mark))
+    const result = await this.#api.post<UnreadCount>(path, body)
+    if (generation !== this.#generation) return result.ok
     const model = dropMark(this.#model, mark)
-    this.#error = answer.ok ? undefined : answer.detail
-    this.#change(answer.ok ? count(markAsRead(model, mark), answer.body, { sameRevision: true }) : model)
-    if (answer.ok) this.#recount.counted()
-    return answer.ok
+    this.#error = result.ok ? undefined : result.detail
+    this.#setModel(result.ok ? applyCount(markAsRead(model, mark), result.body, { sameRevision: true }) : model)
+    if (result.ok) this.#recount.counted()
+    return result.ok
   }
 
-  /** What was asked for is of no use any more. */
-  #forgetAnswers(): void {
-    this.#life += 1
+  #discardRequests(): void {
+    this.#generation += 1
     this.#reading = undefined
     this.#loadingMore = undefined
-    this.#again = false
+    this.#readAgain = false
   }
 
   #readIn(delayMs: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.reload(), delayMs)
+    clearTimeout(this.#readTimer)
+    this.#readTimer = setTimeout(() => void this.reload(), delayMs)
   }
 
-  /** The newest page, and further ones until they reach what is known; and the count. */
+  /** Reads the newest page, further pages down to what is known to be complete, and the unread count. */
   async #readNewest(): Promise<boolean> {
-    const life = this.#life
-    const askedAt = performance.now()
-    const whole = this.#whole ?? newestId(this.#model)
+    const generation = this.#generation
+    const startedAt = performance.now()
+    const completeUpTo = this.#completeUpTo ?? newestId(this.#model)
     const [page, unread] = await Promise.all([
-      this.#pages.readDownTo(this.#model.loaded ? whole : undefined),
+      this.#pages.readDownTo(this.#model.loaded ? completeUpTo : undefined),
       this.#api.get<UnreadCount>('/notification/unread-count'),
     ])
-    if (life !== this.#life) return false
-    const refused = [page, unread].find((answer) => !answer.ok)
-    if (!page.ok || !unread.ok) return this.#failed(refused)
+    if (generation !== this.#generation) return false
+    const failure = [page, unread].find((result) => !result.ok)
+    if (!page.ok || !unread.ok) return this.#failed(failure)
     this.#failures = 0
     this.#error = undefined
     this.#readFailed = false
     const before = this.#model
-    this.#model = count(mergeNewest(before, page.body, whole), unread.body, { sameRevision: true })
-    if (!before.loaded) this.#loadedAt = performance.now()
-    this.#recount.recounted(askedAt)
+    this.#model = applyCount(mergeNewest(before, page.body, completeUpTo), unread.body, { sameRevision: true })
+    if (!before.loaded) this.#firstLoadedAt = performance.now()
+    this.#recount.recounted(startedAt)
     this.#reading = undefined
-    this.#show()
-    for (const { memberId } of page.body.items) if (memberId !== undefined) this.#owner.pageOf(memberId)
-    const late = before.loaded ? newSince(before, page.body) : []
-    this.#announce([...(this.#held ?? []), ...late, ...this.#overtaken(page.body)].toSorted((a, b) => a - b))
-    this.#held = this.#again ? [] : undefined
-    if (!this.#again) this.#whole = undefined
-    if (this.#again) this.#readIn(gatherMs)
-    this.#again = false
+    this.#updateState()
+    for (const { memberId } of page.body.items) if (memberId !== undefined) this.#host.pageRead(memberId)
+    this.#announcements.release([...(before.loaded ? newSince(before, page.body) : []), ...this.#newerThanFirst(page.body)])
+    if (this.#readAgain) {
+      // More was lost while this was being read: go on holding arrivals, and keep `#completeUpTo`.
+      this.#announcements.hold()
+      this.#readIn(gatherMs)
+    } else this.#completeUpTo = undefined
+    this.#readAgain = false
     return true
   }
 
-  /** Newer than what has arrived already, and so new whether it was lost on its way or is still to come: the first page may bring it. */
-  #overtaken({ items }: InboxPage): number[] {
-    const { first = Number.POSITIVE_INFINITY } = this.#seen
+  /**
+   * Returns the ids on the page that are newer than the first one announced. They are new even on the first page: each was lost, or is
+   * still to arrive, since delivery began before it.
+   */
+  #newerThanFirst({ items }: InboxPage): number[] {
+    const { first = Number.POSITIVE_INFINITY } = this.#announcements
     return items.map(({ notificationId }) => notificationId).filter((id) => id > first)
   }
 
   async #readOlder(cursor: number): Promise<boolean> {
-    const life = this.#life
-    const answer = await this.#pages.read(cursor)
-    if (life !== this.#life) return false
-    if (!answer.ok) {
-      this.#error = answer.detail
+    const generation = this.#generation
+    const result = await this.#pages.read(cursor)
+    if (generation !== this.#generation) return false
+    if (!result.ok) {
+      this.#error = result.detail
       this.#readFailed = true
       return false
     }
     this.#error = undefined
     this.#readFailed = false
-    // Another page has replaced what this one follows on: then it would leave a hole.
-    if (this.#model.cursor === cursor) this.#model = mergeOlder(this.#model, answer.body)
+    // If a newest page has replaced the items in the meantime, this page no longer follows them and would leave a gap.
+    if (this.#model.cursor === cursor) this.#model = mergeOlder(this.#model, result.body)
     return true
   }
 
   async #countAgain(): Promise<void> {
-    // The leading tab asks for all of them, unless it had no reason to, or has gone meanwhile.
-    if (!this.#owner.leading && !this.#waited) {
-      this.#waited = true
-      return this.#recount.putOff()
+    // The leading tab counts for all tabs. It may have had no reason to, or be gone: then this tab counts at the next turn.
+    if (!this.#host.leading && !this.#leftToLeader) {
+      this.#leftToLeader = true
+      return this.#recount.postpone()
     }
-    this.#waited = false
-    const life = this.#life
-    const askedAt = performance.now()
-    const answer = await this.#api.get<UnreadCount>('/notification/unread-count')
-    if (life !== this.#life || !answer.ok) return
-    this.#change(count(this.#model, answer.body, { sameRevision: true }))
-    if (this.#owner.leading) this.#owner.shareCount(answer.body)
-    this.#recount.recounted(askedAt)
+    this.#leftToLeader = false
+    const generation = this.#generation
+    const startedAt = performance.now()
+    const result = await this.#api.get<UnreadCount>('/notification/unread-count')
+    if (generation !== this.#generation || !result.ok) return
+    this.#setModel(applyCount(this.#model, result.body, { sameRevision: true }))
+    if (this.#host.leading) this.#host.shareCount(result.body)
+    this.#recount.recounted(startedAt)
   }
 
-  #failed(answer: Answer<unknown> | undefined): boolean {
-    if (!answer || answer.ok) return false
-    this.#error = answer.detail
+  #failed(result: ApiResult<unknown> | undefined): boolean {
+    if (!result || result.ok) return false
+    this.#error = result.detail
     this.#readFailed = true
     this.#reading = undefined
-    this.#show()
-    this.#announce(this.#held ?? [])
-    this.#held = undefined
-    // Who is not let in is let in again when the connection stands.
-    if (this.#started && answer.status !== 401) this.#readIn(gatherMs + backoffMs(this.#failures++, this.#settings))
+    this.#updateState()
+    this.#announcements.release()
+    // After a 401, `connected` reads again when the connection is established.
+    if (this.#started && result.status !== 401) this.#readIn(gatherMs + backoffMs(this.#failures++, this.#settings))
     return false
   }
 
-  #announce(notificationIds: readonly number[]): void {
-    for (const notificationId of notificationIds) {
-      const item = this.#model.items.find((each) => each.notificationId === notificationId)
-      if (item && this.#seen.add(notificationId)) this.#owner.announce(item)
-    }
-  }
-
-  #change(model: InboxModel): void {
+  #setModel(model: InboxModel): void {
     if (model === this.#model) return
     this.#model = model
-    this.#show()
+    this.#updateState()
   }
 
-  #show(): void {
+  #updateState(): void {
     const busy = this.#loadingMore !== undefined || (!this.#model.loaded && (this.#started || this.#reading !== undefined))
     const status = this.#readFailed ? 'error' : busy ? 'loading' : this.#model.loaded ? 'ready' : 'idle'
-    this.#cell.set({ ...view(this.#model), status, ...(this.#error !== undefined && { error: this.#error }) })
+    this.#state.set({ ...view(this.#model), status, ...(this.#error !== undefined && { error: this.#error }) })
   }
 }

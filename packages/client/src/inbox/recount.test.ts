@@ -9,7 +9,7 @@ function recounting() {
   return { work, recount: new Recount(work, () => Date.now()) }
 }
 
-test('an arrival alone, and a count alone, need none', () => {
+test('does not recount after an arrival alone or a count alone', () => {
   const { work, recount } = recounting()
   recount.arrived()
   vi.advanceTimersByTime(6_000)
@@ -18,7 +18,7 @@ test('an arrival alone, and a count alone, need none', () => {
   expect(work).not.toHaveBeenCalled()
 })
 
-test('both close together: once, when it is quiet, in whichever order they came', () => {
+test('recounts once, after 500 ms of quiet, when arrivals and counts come close together in any order', () => {
   for (const order of [['arrived', 'counted'] as const, ['counted', 'arrived'] as const]) {
     const { work, recount } = recounting()
     for (let times = 0; times < 20; times += 1) for (const what of order) recount[what]()
@@ -29,14 +29,14 @@ test('both close together: once, when it is quiet, in whichever order they came'
   }
 })
 
-test('what arrives while it is asked is asked for again, not sooner than 5 seconds later', () => {
+test('recounts again, at least 5 seconds later, when a notification arrives during the recount', () => {
   const { work, recount } = recounting()
   recount.counted()
   recount.arrived()
   vi.advanceTimersByTime(500)
-  const askedAt = Date.now()
+  const startedAt = Date.now()
   recount.arrived()
-  recount.recounted(askedAt)
+  recount.recounted(startedAt)
   vi.advanceTimersByTime(4_900)
   expect(work).toHaveBeenCalledTimes(1)
   vi.advanceTimersByTime(200)

@@ -1,12 +1,13 @@
-/** An arrival and a count closer together than this may have crossed on their channels. */
-const crossingMs = 5_000
+/** An arrival and a count within this time of each other may have overtaken one another: they come on different channels. */
+const overtakeMs = 5_000
+/** A recount waits until nothing has happened for this long. */
 const quietMs = 500
-/** Recounts are at least this far apart. */
-const spacingMs = 5_000
+/** Shortest time between two recounts. */
+const minSpacingMs = 5_000
 
 /**
- * When the unread count has to be asked for again. A notification adds one, a change of read state brings the whole count: when both
- * happen close together nobody can tell whether the one is in the other.
+ * Decides when the unread count has to be read again. An arrival adds one, and a change of read state brings the whole count. When both
+ * happen close together, it is unknown whether the count includes the arrival.
  */
 export class Recount {
   readonly #work: () => void
@@ -16,6 +17,7 @@ export class Recount {
   #countedAt = Number.NEGATIVE_INFINITY
   #recountedAt = Number.NEGATIVE_INFINITY
 
+  /** `work` reads the count. */
   constructor(work: () => void, now: () => number = () => performance.now()) {
     this.#work = work
     this.#now = now
@@ -23,29 +25,29 @@ export class Recount {
 
   arrived(): void {
     this.#arrivedAt = this.#now()
-    this.#check(this.#countedAt)
+    this.#scheduleIfClose(this.#countedAt)
   }
 
-  /** A count came by itself. */
+  /** A count came with a message or a response. */
   counted(): void {
     this.#countedAt = this.#now()
-    this.#check(this.#arrivedAt)
+    this.#scheduleIfClose(this.#arrivedAt)
   }
 
-  /** A count was asked for at `askedAt`: what had arrived by then is in it. */
-  recounted(askedAt: number): void {
+  /** The count was read by a request that started at `startedAt`: it includes what had arrived by then. */
+  recounted(startedAt: number): void {
     this.#countedAt = this.#now()
-    if (this.#arrivedAt >= askedAt) this.#schedule()
+    if (this.#arrivedAt >= startedAt) this.#schedule()
   }
 
-  /** Another tab has counted, and counts again what crossed with that. */
+  /** The leading tab has read the count, and reads it again if that is needed. */
   countedElsewhere(): void {
     this.stop()
     this.#countedAt = this.#now()
   }
 
-  /** Not yet: when the next one may be. */
-  putOff(): void {
+  /** Delays a recount that is due until the next one may take place. */
+  postpone(): void {
     this.#schedule()
   }
 
@@ -54,13 +56,13 @@ export class Recount {
     this.#timer = undefined
   }
 
-  #check(other: number): void {
-    if (this.#now() - other < crossingMs) this.#schedule()
+  #scheduleIfClose(otherAt: number): void {
+    if (this.#now() - otherAt < overtakeMs) this.#schedule()
   }
 
   #schedule(): void {
     clearTimeout(this.#timer)
-    const delayMs = Math.max(quietMs, this.#recountedAt + spacingMs - this.#now())
+    const delayMs = Math.max(quietMs, this.#recountedAt + minSpacingMs - this.#now())
     this.#timer = setTimeout(() => {
       this.#recountedAt = this.#now()
       this.#work()

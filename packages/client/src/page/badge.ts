@@ -1,4 +1,7 @@
-/** Puts the unread count on the installed app's icon (https://www.w3.org/TR/badging/), where there is one. Returns what ends that. */
+/**
+ * Shows the unread count on the icon of the installed app (https://www.w3.org/TR/badging/), where the browser supports it. Returns a
+ * function that ends this.
+ */
 export function showOnIcon(count: () => number, subscribe: (listener: () => void) => () => void): () => void {
   if (!('setAppBadge' in navigator)) return () => {}
   let shown: number | undefined
@@ -6,7 +9,7 @@ export function showOnIcon(count: () => number, subscribe: (listener: () => void
     const unread = count()
     if (unread === shown) return
     shown = unread
-    // Rejects where the page may not; there is nothing to be done then.
+    // Rejects where the page is not allowed to. The badge is optional, so that is ignored.
     navigator.setAppBadge(unread).catch(() => {})
   }
   const unsubscribe = subscribe(show)

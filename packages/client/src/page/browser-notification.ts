@@ -1,35 +1,36 @@
 import type { InboxItem } from '../inbox/inbox.ts'
 import type { Settings } from '../options.ts'
 
-/** Other tabs have this long to say that they are being looked at; what arrives meanwhile is shown together. */
-export const lookingMs = 250
-/** After a long absence only the newest are shown. */
+/** How long other tabs have to answer that one of them is focused. Notifications that arrive in this time are shown together. */
+export const focusTimeoutMs = 250
+/** Of notifications that arrive together, the newest are shown: after a long absence there may be hundreds. */
 const maxShown = 3
 
-/** Notifications of the browser, for all tabs by the leading one. */
+/** Shows notifications of the browser. The leading tab does so for all tabs. */
 export class BrowserNotifications {
   readonly #settings: Pick<Settings, 'describe' | 'open'>
-  readonly #isAnyTabLookedAt: () => Promise<boolean>
+  readonly #isAnyTabFocused: () => Promise<boolean>
   #waiting: InboxItem[] = []
 
-  constructor(settings: Pick<Settings, 'describe' | 'open'>, isAnyTabLookedAt: () => Promise<boolean>) {
+  constructor(settings: Pick<Settings, 'describe' | 'open'>, isAnyTabFocused: () => Promise<boolean>) {
     this.#settings = settings
-    this.#isAnyTabLookedAt = isAnyTabLookedAt
+    this.#isAnyTabFocused = isAnyTabFocused
   }
 
+  /** Shows an unread notification, if permission was granted and no tab is focused. */
   async offer(item: InboxItem): Promise<void> {
     if (!('Notification' in globalThis) || Notification.permission !== 'granted') return
     if (item.readAt !== null || this.#waiting.push(item) > 1) return
-    const seen = await this.#isAnyTabLookedAt()
+    const focused = await this.#isAnyTabFocused()
     const items = this.#waiting
     this.#waiting = []
-    if (!seen) for (const each of items.slice(-maxShown)) this.#show(each)
+    if (!focused) for (const each of items.slice(-maxShown)) this.#show(each)
   }
 
   #show(item: InboxItem): void {
     const { title, ...more } = this.#settings.describe(item)
     try {
-      // One for a tag: where tabs cannot share a connection, the browser itself shows it once.
+      // The browser shows one notification for a tag, so tabs that cannot share a connection do not repeat it.
       const notification = new Notification(title, { ...more, tag: String(item.notificationId) })
       notification.addEventListener('click', () => {
         notification.close()
@@ -37,12 +38,12 @@ export class BrowserNotifications {
         this.#settings.open(item.redirectPath)
       })
     } catch {
-      // Chrome on Android shows notifications only through a service worker, which is the application's own.
+      // Chrome on Android shows notifications only through a service worker, which belongs to the application.
     }
   }
 }
 
-/** Asks the person, if a click or a key has just been pressed: browsers punish who asks out of the blue. */
+/** Asks for permission after a click or a key press. Otherwise returns the current one: browsers penalize pages that ask unprompted. */
 export async function requestPermission(): Promise<NotificationPermission> {
   if (!('Notification' in globalThis)) return 'denied'
   const pressed = navigator.userActivation?.isActive ?? true

@@ -1,15 +1,20 @@
-const counted = /^\(\d+\+?\) /
+const countPrefix = /^\(\d+\+?\) /
+/** Greater counts are shown as `99+`. */
+const maxShownCount = 99
 
-/** The title without the count that was put before it. */
+/** Returns the page's title without the unread count. */
 export function plainTitle(): string {
-  return document.title.replace(counted, '')
+  return document.title.replace(countPrefix, '')
 }
 
-/** Puts the unread count before the page's title, as in `(3) Orders`, also when the application changes it. Returns what ends that. */
+/**
+ * Shows the unread count before the page's title, as in `(3) Orders`, also after the application changes the title. Returns a function
+ * that ends this.
+ */
 export function showInTitle(count: () => number, subscribe: (listener: () => void) => () => void): () => void {
   const show = () => {
     const unread = count()
-    const title = unread > 0 ? `(${unread > 99 ? '99+' : unread}) ${plainTitle()}` : plainTitle()
+    const title = unread > 0 ? `(${unread > maxShownCount ? `${maxShownCount}+` : unread}) ${plainTitle()}` : plainTitle()
     if (document.title !== title) document.title = title
   }
   const observer = new MutationObserver(show)

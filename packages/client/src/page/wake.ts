@@ -1,9 +1,9 @@
-/** Looked at, and the keyboard is here. */
-export function isLookedAt(): boolean {
+/** Whether the page is visible and has the keyboard focus. */
+export function isFocused(): boolean {
   return document.visibilityState === 'visible' && document.hasFocus()
 }
 
-/** Calls `wake` when the network is back or the page becomes visible. Returns what ends that. */
+/** Calls `wake` when the network is back or the page becomes visible. Returns a function that ends this. */
 export function onWake(wake: () => void): () => void {
   const visible = () => {
     if (document.visibilityState === 'visible') wake()
@@ -17,8 +17,8 @@ export function onWake(wake: () => void): () => void {
 }
 
 /**
- * Calls `away` when the page is left, and `back` when it is shown again as it was (back-forward cache): such a page must hold neither
- * lock nor connection meanwhile. Returns what ends that.
+ * Calls `away` when the page is left, and `back` when the browser restores it from the back-forward cache. A page in that cache must hold
+ * neither a lock nor a connection. Returns a function that ends this.
  */
 export function onLeave(away: () => void, back: () => void): () => void {
   const shown = ({ persisted }: PageTransitionEvent) => {

@@ -2,15 +2,16 @@ import type { TabMessage } from './tab-message.ts'
 
 export interface TabListener {
   message(message: TabMessage): void
-  /** This tab leads from now on: the one before has gone. */
+  /** This tab leads from now on. */
   lead(): void
 }
 
 /**
- * The tabs of one origin: one of them leads (Web Locks), each hears what the others post (BroadcastChannel). Where a browser has not
- * both of them, or sharing is off, every tab leads a group of its own.
+ * The tabs of one origin. The tab that holds the Web Lock leads; each tab receives what the others post on a BroadcastChannel. Without
+ * either API, or with sharing off, every tab leads a group of its own.
  */
 export class TabGroup {
+  /** A random id. */
   readonly tab = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`
   readonly #name: string
   readonly #shared: boolean
@@ -22,7 +23,7 @@ export class TabGroup {
     this.#shared = shared && 'locks' in navigator && typeof BroadcastChannel === 'function'
   }
 
-  /** The browser hands the lead to the next tab when this one leaves, is closed or crashes. */
+  /** Joins, and requests the lock. The browser hands it on when the leading tab leaves, is closed or crashes. */
   join(listener: TabListener): void {
     const leaving = new AbortController()
     this.#leaving = leaving
@@ -39,7 +40,7 @@ export class TabGroup {
         signal.addEventListener('abort', () => release())
         lead()
       })
-    // Rejects when we leave before our turn, and where storage is closed to the page: alone then.
+    // Rejects after `leave`, which `lead` ignores, and where the page has no access to storage: then the tab leads by itself.
     navigator.locks.request(this.#name, { signal }, hold).catch(lead)
   }
 

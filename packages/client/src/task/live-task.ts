@@ -5,34 +5,39 @@ import { Cell } from '../store.ts'
 import type { TaskEvent, TaskHandle, TaskState } from './task.ts'
 import { TaskReader } from './task-reader.ts'
 
-export interface TaskOwner {
-  /** `fresh`: a snapshot is wanted. */
+/** Delivers the events of watched tasks. */
+export interface TaskFeed {
+  /** `fresh`: the events start with a snapshot. */
   watch(taskId: string, fresh: boolean): void
   unwatch(taskId: string): void
 }
 
-/** React leaves and comes back when it mounts twice; so do pages that switch views. */
-const lingerMs = 1_000
-/** Without a word about the task, a snapshot is asked for again: after this time, then twice as much, this many times. */
-const askAgainMs = 5_000
-const maxAsks = 5
+/** A task is unwatched this long after its last follower left: React unmounts and mounts again, and pages switch views. */
+const unwatchDelayMs = 1_000
+/** If nothing arrives, the snapshot is requested again after this time, then after twice as much each time. */
+const firstSnapshotTimeoutMs = 5_000
+/** Requests that are followed by another one if nothing arrives. */
+const maxSnapshotRetries = 5
 
-const over: ReadonlySet<TaskState['status']> = new Set(['succeeded', 'failed', 'cancelled', 'interrupted'])
+const endStatuses: ReadonlySet<TaskState['status']> = new Set(['succeeded', 'failed', 'cancelled', 'interrupted'])
 
+/** A task's state, kept up to date by its events while it is followed. */
 export class LiveTask implements TaskHandle {
   readonly taskId: string
-  readonly #owner: TaskOwner
+  readonly #feed: TaskFeed
   readonly #api: HttpApi
   readonly #cell: Cell<TaskState>
   readonly #readers = new Set<TaskReader>()
+  /** Undefined until the first snapshot. */
   #known: KnownState | undefined
+  /** Subscriptions and iterations. */
   #followers = 0
   #watched = false
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(taskId: string, owner: TaskOwner, api: HttpApi) {
+  constructor(taskId: string, feed: TaskFeed, api: HttpApi) {
     this.taskId = taskId
-    this.#owner = owner
+    this.#feed = feed
     this.#api = api
     this.#cell = new Cell<TaskState>(unknown(taskId))
   }
@@ -76,22 +81,22 @@ export class LiveTask implements TaskHandle {
 
   message(message: TaskMessage): void {
     const next = nextTaskState(this.#known, message)
-    // Without a snapshot there is nothing that it could be added to; one is on its way.
+    // An event before the first snapshot cannot be applied. The snapshot that follows includes it.
     if (!next) return
     this.#known = next
     this.#cell.set(next as TaskState)
     const events =
       message.type === 'snapshot' || message.type === 'created' ? eventsOf(this.getSnapshot()) : [message as TaskEvent]
     for (const reader of this.#readers) for (const event of events) reader.push(event, this.#snapshot)
-    if (over.has(next.status)) this.#unwatch()
+    if (endStatuses.has(next.status)) this.#unwatch()
   }
 
-  /** Iterations end; what is known stays. */
+  /** Ends all iterations. The state stays. */
   end(): void {
     for (const reader of this.#readers) reader.end()
   }
 
-  /** Somebody else has signed in. */
+  /** Another member has signed in: discards the state, and watches again if followed. */
   reset(): void {
     this.#known = undefined
     this.#cell.set(unknown(this.taskId))
@@ -103,26 +108,26 @@ export class LiveTask implements TaskHandle {
 
   #follow(): void {
     this.#followers += 1
-    if (!this.#watched && !over.has(this.getSnapshot().status)) this.#watch()
+    if (!this.#watched && !endStatuses.has(this.getSnapshot().status)) this.#watch()
   }
 
   #unfollow(): void {
     this.#followers -= 1
     setTimeout(() => {
       if (this.#followers === 0) this.#unwatch()
-    }, lingerMs)
+    }, unwatchDelayMs)
   }
 
-  #watch(asks = 1): void {
+  #watch(requests = 1): void {
     this.#watched = true
-    this.#owner.watch(this.taskId, true)
-    if (asks > maxAsks) return
-    this.#timer = setTimeout(() => this.#known ?? this.#watch(asks + 1), askAgainMs * 2 ** (asks - 1))
+    this.#feed.watch(this.taskId, true)
+    if (requests > maxSnapshotRetries) return
+    this.#timer = setTimeout(() => this.#known ?? this.#watch(requests + 1), firstSnapshotTimeoutMs * 2 ** (requests - 1))
   }
 
   #unwatch(): void {
     clearTimeout(this.#timer)
-    if (this.#watched) this.#owner.unwatch(this.taskId)
+    if (this.#watched) this.#feed.unwatch(this.taskId)
     this.#watched = false
   }
 }
@@ -131,10 +136,10 @@ function unknown(taskId: string): TaskState {
   return { taskId, status: 'unknown', text: '', data: [] }
 }
 
-/** Who iterates hears `finished` in any case. */
+/** Returns a snapshot, followed by `finished` when the task has ended: every iteration ends with it. */
 function eventsOf(state: TaskState): TaskEvent[] {
   const snapshot: TaskEvent = { type: 'snapshot', state }
   const { status, result, error } = state
-  if (status === 'unknown' || !over.has(status)) return [snapshot]
+  if (status === 'unknown' || !endStatuses.has(status)) return [snapshot]
   return [snapshot, { type: 'finished', status, ...(result !== undefined && { result }), ...(error !== undefined && { error }) }]
 }

@@ -2,56 +2,58 @@ import type { TaskAnnouncement, TaskMessage } from '@tidings/protocol'
 import { type BackoffLimits, backoffMs } from '../connection/backoff.ts'
 import type { HttpApi } from '../http-api.ts'
 import { Cell, type Store } from '../store.ts'
-import { LiveTask, type TaskOwner } from './live-task.ts'
+import { LiveTask, type TaskFeed } from './live-task.ts'
 import type { TaskSummary, TasksState } from './task.ts'
 
+/** Length of the list. */
 const maxListed = 50
-/** Handles kept that nobody follows. */
-const maxIdle = 100
+/** From this many handles on, a new one drops those that are not followed. */
+const maxHandles = 100
 
-// With `task.` before it, the name of a queue (PROTOCOL.md §5, Destinations): anything else would cost us the connection.
-const taskName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,122}$/
+/** With `task.` before it, the name of a queue (PROTOCOL.md §5, Destinations). The gateway closes the session for any other name. */
+const taskIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,122}$/
 
-/** The member's tasks: the list of them, and a handle for each that somebody asked for. */
+/** The member's tasks: the list of them, and a handle for each that was requested. */
 export class LiveTasks implements Store<TasksState> {
-  readonly #owner: TaskOwner
+  readonly #feed: TaskFeed
   readonly #api: HttpApi
   readonly #limits: BackoffLimits
   readonly #cell = new Cell<TasksState>({ items: [] })
   readonly #handles = new Map<string, LiveTask>()
+  /** The list was requested. */
   #listed = false
-  /** The last reading has failed, or was given up. */
-  #owing = false
-  /** For each reading of the list that goes on: what was announced since it began, by task. */
+  /** No request for the list has succeeded since the last one started. */
+  #outdated = false
+  /** For each running request for the list: the announcements since it started, by task. */
   readonly #readings = new Set<Map<string, TaskSummary>>()
-  /** Readings that have failed since the last that did not. */
+  /** Requests for the list that failed since the last success. */
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(owner: TaskOwner, api: HttpApi, limits: BackoffLimits) {
-    this.#owner = owner
+  constructor(feed: TaskFeed, api: HttpApi, limits: BackoffLimits) {
+    this.#feed = feed
     this.#api = api
     this.#limits = limits
   }
 
   readonly getSnapshot = (): TasksState => this.#cell.getSnapshot()
 
-  /** The first listener has the list read over HTTP; announcements come by themselves. */
+  /** The first subscription reads the list over HTTP. Announcements keep it up to date. */
   readonly subscribe = (listener: () => void): (() => void) => {
     const unsubscribe = this.#cell.subscribe(listener)
     if (!this.#listed) void this.#list()
     return unsubscribe
   }
 
-  /** @throws TypeError when this can be no task's id. */
+  /** Returns the handle of a task. @throws TypeError when the id cannot be a task's. */
   readonly task = (taskId: string): LiveTask => {
-    if (!taskName.test(taskId)) throw new TypeError(`no task id: ${taskId}`)
+    if (!taskIdPattern.test(taskId)) throw new TypeError(`not a task id: ${taskId}`)
     const known = this.#handles.get(taskId)
     if (known) return known
-    if (this.#handles.size >= maxIdle) {
+    if (this.#handles.size >= maxHandles) {
       for (const [id, handle] of this.#handles) if (!handle.followed) this.#handles.delete(id)
     }
-    const handle = new LiveTask(taskId, this.#owner, this.#api)
+    const handle = new LiveTask(taskId, this.#feed, this.#api)
     this.#handles.set(taskId, handle)
     return handle
   }
@@ -62,30 +64,32 @@ export class LiveTasks implements Store<TasksState> {
 
   announced({ taskId, kind, title, status }: TaskAnnouncement): void {
     const summary: TaskSummary = { taskId, kind, status, ...(title !== undefined && { title }) }
-    for (const meanwhile of this.#readings) meanwhile.set(taskId, summary)
+    for (const announcedSince of this.#readings) announcedSince.set(taskId, summary)
     const { items } = this.getSnapshot()
     const known = items.some((item) => item.taskId === taskId)
     const next = known ? items.map((item) => (item.taskId === taskId ? summary : item)) : [summary, ...items]
     this.#cell.set({ items: next.slice(0, maxListed) })
   }
 
+  /** Announcements may have been lost: reads the list again. */
   missed(): void {
     if (this.#listed) void this.#list()
   }
 
-  /** Who was not let in is let in again. */
+  /** The connection is established: reads the list if that failed before, for instance with 401. */
   connected(): void {
-    if (this.#owing && this.#readings.size === 0) void this.#list()
+    if (this.#outdated && this.#readings.size === 0) void this.#list()
   }
 
+  /** Ends iterations, and discards running requests. */
   stop(): void {
     clearTimeout(this.#timer)
     this.#readings.clear()
     for (const handle of this.#handles.values()) handle.end()
   }
 
+  /** Another member has signed in: discards everything, including the responses of running requests. */
   reset(): void {
-    // What is still on its way is somebody else's.
     this.#readings.clear()
     this.#cell.set({ items: [] })
     for (const handle of this.#handles.values()) handle.reset()
@@ -94,21 +98,21 @@ export class LiveTasks implements Store<TasksState> {
 
   async #list(): Promise<void> {
     this.#listed = true
-    this.#owing = true
+    this.#outdated = true
     clearTimeout(this.#timer)
-    const meanwhile = new Map<string, TaskSummary>()
-    this.#readings.add(meanwhile)
-    const answer = await this.#api.get<{ items: readonly TaskSummary[] }>(`/task?limit=${maxListed}`)
-    if (!this.#readings.delete(meanwhile)) return
-    if (!answer.ok) {
+    const announcedSince = new Map<string, TaskSummary>()
+    this.#readings.add(announcedSince)
+    const result = await this.#api.get<{ items: readonly TaskSummary[] }>(`/task?limit=${maxListed}`)
+    if (!this.#readings.delete(announcedSince)) return
+    if (!result.ok) {
       const waitMs = backoffMs(this.#failures++, this.#limits)
-      if (answer.status !== 401) this.#timer = setTimeout(() => void this.#list(), waitMs)
+      if (result.status !== 401) this.#timer = setTimeout(() => void this.#list(), waitMs)
       return
     }
-    this.#owing = false
+    this.#outdated = false
     this.#failures = 0
-    // What was announced meanwhile is newer than the answer, or in it.
-    const read = new Map(answer.body.items.map((item) => [item.taskId, meanwhile.get(item.taskId) ?? item]))
+    // What was announced during the request is newer than the response, or already in it.
+    const read = new Map(result.body.items.map((item) => [item.taskId, announcedSince.get(item.taskId) ?? item]))
     const announced = this.getSnapshot().items.filter(({ taskId }) => !read.has(taskId))
     this.#cell.set({ items: [...announced, ...read.values()].slice(0, maxListed) })
   }

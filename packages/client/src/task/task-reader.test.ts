@@ -4,7 +4,7 @@ import { TaskReader } from './task-reader.ts'
 
 const snapshot = (): TaskEvent => ({ type: 'snapshot', state: { taskId: 't', status: 'running', text: 'all', data: [] } })
 
-test('waiting appends and progress are rolled up; the rest keeps its order', async () => {
+test('merges adjacent appends and progress, and keeps the order of the rest', async () => {
   const reader = new TaskReader()
   const events: TaskEvent[] = [
     { type: 'append', text: 'a' },
@@ -27,14 +27,14 @@ test('waiting appends and progress are rolled up; the rest keeps its order', asy
   ])
 })
 
-test('a reader that waits is woken', async () => {
+test('resolves a waiting read when an event is pushed', async () => {
   const reader = new TaskReader()
   const next = reader.next()
   reader.push({ type: 'append', text: 'a' }, snapshot)
   expect(await next).toEqual({ type: 'append', text: 'a' })
 })
 
-test('a very slow reader gets one snapshot for all it has missed, and the end', async () => {
+test('replaces too many waiting events by one snapshot, and keeps finished', async () => {
   const reader = new TaskReader()
   for (let at = 0; at <= 100; at += 1) reader.push({ type: 'data', data: at }, snapshot)
   reader.push({ type: 'finished', status: 'succeeded' }, snapshot)

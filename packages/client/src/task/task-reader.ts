@@ -1,9 +1,9 @@
 import type { TaskEvent } from './task.ts'
 
-/** Events that wait for a slow reader; past it they are replaced by one snapshot. */
+/** Beyond this number, waiting events are replaced by one snapshot. */
 const maxWaiting = 100
 
-/** What one iteration over a task has not read yet. Waiting appends are rolled into one, so it never holds more than the text. */
+/** The unread events of one iteration over a task. Adjacent appends and progress are merged, so a slow reader holds no more than the text. */
 export class TaskReader {
   #waiting: TaskEvent[] = []
   #wake: (() => void) | undefined
@@ -25,7 +25,7 @@ export class TaskReader {
     this.#wake?.()
   }
 
-  /** Undefined when there will be none. */
+  /** Resolves to the next event, or to undefined after `end`. */
   async next(): Promise<TaskEvent | undefined> {
     while (this.#waiting.length === 0 && !this.#ended) {
       await new Promise<void>((resolve) => {

@@ -2,25 +2,25 @@ import type { Store } from '../store.ts'
 
 export type TaskStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'cancelled' | 'interrupted'
 
-/** A long-running piece of work, as far as it is known. */
+/** State of a long-running piece of work. */
 export interface TaskState {
   readonly taskId: string
-  /** `unknown` until the first word about it. */
+  /** `unknown` until its first event or snapshot arrives. */
   readonly status: TaskStatus | 'unknown'
   readonly kind?: string
   readonly title?: string
   /** 0 to 100. */
   readonly percent?: number
   readonly stage?: string
-  /** All text so far: no character lost or doubled. */
+  /** The whole text so far, with no character lost or doubled. */
   readonly text: string
-  /** What came as `data` events, oldest first. */
+  /** The values of its `data` events, oldest first. */
   readonly data: readonly unknown[]
   readonly result?: unknown
   readonly error?: string
 }
 
-/** One step of a task. `snapshot` comes first, and again whenever what came before is to be replaced by it. */
+/** One step of a task. A `snapshot` comes first. A later one replaces everything before it. */
 export type TaskEvent =
   | { readonly type: 'snapshot'; readonly state: TaskState }
   | { readonly type: 'progress'; readonly percent?: number; readonly stage?: string }
@@ -29,16 +29,16 @@ export type TaskEvent =
   | { readonly type: 'finished'; readonly status: TaskStatus; readonly result?: unknown; readonly error?: string }
 
 /**
- * One task. It is followed while anybody subscribes to it or iterates over it. Iterating ends after `finished`; a slow reader gets what
- * it missed rolled up.
+ * One task. It is followed while it has subscriptions or iterations. An iteration ends after `finished`. For a slow reader, waiting events
+ * are merged or replaced by a snapshot.
  */
 export interface TaskHandle extends Store<TaskState>, AsyncIterable<TaskEvent> {
   readonly taskId: string
-  /** Asks for the work to be stopped; whether the server accepted. Never rejects. */
+  /** Requests that the work stops. Resolves to whether the server accepted; never rejects. */
   readonly cancel: () => Promise<boolean>
 }
 
-/** A line of the list of tasks. */
+/** An entry in the list of tasks. */
 export interface TaskSummary {
   readonly taskId: string
   readonly status: TaskStatus
@@ -46,7 +46,7 @@ export interface TaskSummary {
   readonly title?: string
 }
 
-/** The member's tasks as they were announced, newest first: the latest 50. */
+/** The member's latest 50 tasks, newest first. */
 export interface TasksState {
   readonly items: readonly TaskSummary[]
 }

@@ -3,26 +3,26 @@ import { useMessages } from '../preference/preference.ts'
 
 const nearEndPixels = 48
 
-/** Its height is reserved. It follows the text as long as the person does, and stays where they scrolled to otherwise. */
+/** The streamed text, in a box of fixed height. It stays scrolled to the end unless the person has scrolled up. */
 export function AnswerText({ text, writing }: { readonly text: string; readonly writing: boolean }): ReactNode {
   const { answer } = useMessages()
   const box = useRef<HTMLElement>(null)
-  const following = useRef(true)
+  const followsEnd = useRef(true)
 
   useLayoutEffect(() => {
-    if (following.current && text !== '') box.current?.scrollTo({ top: box.current.scrollHeight })
+    if (followsEnd.current && text !== '') box.current?.scrollTo({ top: box.current.scrollHeight })
   }, [text])
 
-  const scrolled = () => {
+  const updateFollowsEnd = () => {
     const { scrollTop = 0, scrollHeight = 0, clientHeight = 0 } = box.current ?? {}
-    following.current = scrollHeight - clientHeight - scrollTop < nearEndPixels
+    followsEnd.current = scrollHeight - clientHeight - scrollTop < nearEndPixels
   }
   return (
-    // Reachable by keyboard, so that it can be scrolled.
+    // Focusable, so that it can be scrolled by keyboard.
     <section
       className="answer-text"
       ref={box}
-      onScroll={scrolled}
+      onScroll={updateFollowsEnd}
       tabIndex={0}
       aria-label={answer.text}
       data-writing={writing || undefined}

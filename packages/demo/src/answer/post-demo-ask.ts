@@ -1,7 +1,11 @@
 /** The `kind` of the tasks that answer questions. */
 export const answerKind = 'answer'
 
-/** Has the local producer answer the member who is signed in. Answers the task's id; undefined when it could not be asked. */
+/**
+ * Asks the demo server to answer `question` as a task of the signed-in member.
+ *
+ * @returns the id of the task, or undefined when the request failed.
+ */
 export async function postDemoAsk(question: string): Promise<string | undefined> {
   try {
     const response = await fetch('/demo/ask', {

@@ -1,64 +1,65 @@
 import type { InboxItem } from '@tidings/client'
-import { Cell } from '../cell.ts'
+import { Store } from '../store.ts'
 import { isProbe } from './probe.ts'
 
-/** One message on its way from the sender to this page. */
-export interface Mark {
+/** One probe: sent, and perhaps received by this page. */
+interface LedgerEntry {
   readonly notificationId: number
   readonly arrived: boolean
-  /** It came well after it was sent: the connection was away. */
+  /** It arrived more than `lateAfterMs` after it was sent, because the connection was down. */
   readonly late: boolean
 }
 
-export interface LedgerState {
-  readonly marks: readonly Mark[]
+interface LedgerState {
+  readonly entries: readonly LedgerEntry[]
   readonly arrivedCount: number
   readonly lateCount: number
   readonly inOrder: boolean
 }
 
 const lateAfterMs = 1_000
-const empty: LedgerState = { marks: [], arrivedCount: 0, lateCount: 0, inOrder: true }
+const empty: LedgerState = { entries: [], arrivedCount: 0, lateCount: 0, inOrder: true }
 
-/** Sent against arrived, message by message: whether anything was lost, doubled or out of order. */
+/** Compares the probes that were sent with those that arrived: which are missing, and whether any was repeated or reordered. */
 export class Ledger {
-  readonly state = new Cell(empty)
+  readonly state = new Store(empty)
   readonly #sentAt = new Map<number, number>()
-  /** An arrival may well come before the answer to its POST. */
+  /** Kept apart from `#sentAt`, as a probe can arrive before the response to its POST. */
   readonly #arrivedAt = new Map<number, number>()
-  readonly #order: number[] = []
+  readonly #arrivalOrder: number[] = []
 
-  sent(notificationId: number, sentAt: number): void {
+  recordSent(notificationId: number, sentAt: number): void {
     this.#sentAt.set(notificationId, sentAt)
-    this.#tell()
+    this.#update()
   }
 
-  arrived(item: InboxItem): void {
+  /** Records an arrival. Notifications that are not probes are ignored. */
+  recordArrival(item: InboxItem): void {
     if (!isProbe(item)) return
     this.#arrivedAt.set(item.notificationId, Date.now())
-    this.#order.push(item.notificationId)
-    this.#tell()
+    this.#arrivalOrder.push(item.notificationId)
+    this.#update()
   }
 
   clear(): void {
     this.#sentAt.clear()
     this.#arrivedAt.clear()
-    this.#order.length = 0
+    this.#arrivalOrder.length = 0
     this.state.set(empty)
   }
 
-  #tell(): void {
-    const marks = [...this.#sentAt].map(([notificationId, sentAt]): Mark => {
+  #update(): void {
+    const entries = [...this.#sentAt].map(([notificationId, sentAt]): LedgerEntry => {
       const arrivedAt = this.#arrivedAt.get(notificationId)
       const late = arrivedAt !== undefined && arrivedAt - sentAt > lateAfterMs
       return { notificationId, arrived: arrivedAt !== undefined, late }
     })
-    const order = this.#order.filter((id) => this.#sentAt.has(id))
+    const order = this.#arrivalOrder.filter((id) => this.#sentAt.has(id))
     this.state.set({
-      marks,
+      entries,
       arrivedCount: order.length,
-      lateCount: marks.filter(({ late }) => late).length,
-      inOrder: order.every((id, at) => at === 0 || id > (order[at - 1] ?? 0)),
+      lateCount: entries.filter(({ late }) => late).length,
+      inOrder: order.every((id, index) => index === 0 || id > (order[index - 1] ?? 0)),
     })
   }
 }

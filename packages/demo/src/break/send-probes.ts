@@ -4,21 +4,25 @@ import { probeData } from './probe.ts'
 
 const pauseMs = 120
 
-interface Probes {
+interface ProbeOptions {
   readonly memberId: number
   readonly count: number
   readonly message: (number: number) => string
   readonly onSent: (number: number) => void
 }
 
-/** One after the other, slowly enough to break something meanwhile. Answers whether all were taken. */
-export async function sendProbes(ledger: Ledger, { memberId, count, message, onSent }: Probes): Promise<boolean> {
+/**
+ * Sends probes one by one, with a pause in between that leaves time to inject a fault.
+ *
+ * @returns whether the server accepted all of them.
+ */
+export async function sendProbes(ledger: Ledger, { memberId, count, message, onSent }: ProbeOptions): Promise<boolean> {
   for (let number = 1; number <= count; number += 1) {
     const sentAt = Date.now()
-    const answer = await postDemoSend({ memberId }, { message: message(number), redirectPath: '/', data: probeData })
-    const [sent] = answer.status === 'sent' ? answer.notifications : []
+    const result = await postDemoSend({ memberId }, { message: message(number), redirectPath: '/', data: probeData })
+    const [sent] = result.status === 'sent' ? result.notifications : []
     if (!sent) return false
-    ledger.sent(sent.notificationId, sentAt)
+    ledger.recordSent(sent.notificationId, sentAt)
     onSent(number)
     await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }

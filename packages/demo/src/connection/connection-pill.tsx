@@ -4,7 +4,7 @@ import { useMessages } from '../preference/preference.ts'
 import './connection-pill.css'
 import { useSecondsUntil } from './seconds-until.ts'
 
-/** How it stands with the connection, in a word; a press tells what that means. */
+/** The state of the connection in one word. Pressing it opens an explanation. */
 export function ConnectionPill(): ReactNode {
   const { connection } = useMessages()
   const { start } = useTidings()
@@ -15,9 +15,9 @@ export function ConnectionPill(): ReactNode {
     <>
       <button type="button" className="connection-pill" data-status={status} popoverTarget={id}>
         <span className="connection-dot" />
-        <span className="unseen">{connection.label}: </span>
-        <span className="connection-word">{connection[status]}</span>
-        {/* Not for the screen reader: it would hear every second. */}
+        <span className="visually-hidden">{connection.label}: </span>
+        <span>{connection[status]}</span>
+        {/* Hidden from screen readers, which would announce every second. */}
         <span className="connection-retry number" aria-hidden="true">
           {seconds === undefined ? '' : connection.retryIn(seconds)}
         </span>
@@ -29,9 +29,9 @@ export function ConnectionPill(): ReactNode {
             {connection.reconnect}
           </button>
         )}
-        {status === 'connected' && <p className="quiet">{leader ? connection.leading : connection.following}</p>}
+        {status === 'connected' && <p className="muted">{leader ? connection.leading : connection.following}</p>}
       </div>
-      <p className="unseen" role="status">
+      <p className="visually-hidden" role="status">
         {status === 'connecting' ? '' : connection.detail[status]}
       </p>
     </>

@@ -3,7 +3,7 @@ import { type ReactNode, useState } from 'react'
 import { useMessages } from '../preference/preference.ts'
 import './permission-row.css'
 
-/** Asked from a button only: browsers refuse, and people resent, a question out of nowhere. */
+/** Asks for permission to show browser notifications. Only a click may ask: browsers reject other requests. */
 export function PermissionRow(): ReactNode {
   const { permission: words } = useMessages()
   const { requestPermission } = useTidings()
@@ -13,7 +13,7 @@ export function PermissionRow(): ReactNode {
     <section className="permission-row" aria-label={words.title}>
       <div>
         <h3>{words.title}</h3>
-        <p className="quiet" role="status">
+        <p className="muted" role="status">
           {words[permission]}
         </p>
       </div>

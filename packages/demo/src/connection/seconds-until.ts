@@ -1,10 +1,10 @@
 import { useSyncExternalStore } from 'react'
 
-const beatMs = 250
+const refreshMs = 250
 
-/** Whole seconds until then, counting down; undefined without a time, or once it has passed. */
+/** Counts down the whole seconds until `time` (epoch milliseconds). Undefined without a time, or once it has passed. */
 export function useSecondsUntil(time: number | undefined): number | undefined {
-  return useSyncExternalStore(time === undefined ? never : everyBeat, () => secondsUntil(time))
+  return useSyncExternalStore(time === undefined ? subscribeToNothing : subscribeToTicks, () => secondsUntil(time))
 }
 
 function secondsUntil(time = 0): number | undefined {
@@ -12,11 +12,11 @@ function secondsUntil(time = 0): number | undefined {
   return seconds > 0 ? seconds : undefined
 }
 
-function everyBeat(listener: () => void): () => void {
-  const timer = setInterval(listener, beatMs)
+function subscribeToTicks(listener: () => void): () => void {
+  const timer = setInterval(listener, refreshMs)
   return () => clearInterval(timer)
 }
 
-function never(): () => void {
+function subscribeToNothing(): () => void {
   return () => undefined
 }

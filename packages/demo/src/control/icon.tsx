@@ -9,9 +9,9 @@ const paths = {
   up: 'M10 15.5v-11m0 0L5.4 9.1M10 4.5l4.6 4.6',
 } as const
 
-export type IconName = keyof typeof paths
+type IconName = keyof typeof paths
 
-/** Decoration: what it stands for is said in words beside it. */
+/** Decorative, hidden from screen readers. The element that contains it has a text label. */
 export function Icon({ name, size = 20 }: { readonly name: IconName; readonly size?: number }): ReactNode {
   return (
     <svg
@@ -30,9 +30,9 @@ export function Icon({ name, size = 20 }: { readonly name: IconName; readonly si
   )
 }
 
-export function Mark({ size = 26 }: { readonly size?: number }): ReactNode {
+export function Logo({ size = 26 }: { readonly size?: number }): ReactNode {
   return (
-    <svg viewBox="0 0 32 32" width={size} height={size} aria-hidden="true" className="mark">
+    <svg viewBox="0 0 32 32" width={size} height={size} aria-hidden="true" className="logo">
       <rect width="32" height="32" rx="8" />
       <path d="M8 24a16 16 0 0 1 16-16M15 24a9 9 0 0 1 9-9" fill="none" strokeWidth="2.6" strokeLinecap="round" />
       <circle cx="23.4" cy="23.4" r="2.6" />

@@ -1,25 +1,25 @@
 import { type ReactNode, useId } from 'react'
 
-interface Properties<Value extends string> {
+interface Props<Value extends string> {
   readonly legend: string
-  readonly legendSeen?: boolean
+  readonly legendVisible?: boolean
   readonly value: Value
   readonly options: readonly { readonly value: Value; readonly label: string; readonly lang?: string }[]
   readonly onChange: (value: Value) => void
 }
 
-/** One of a few. Radio buttons underneath: arrow keys and screen readers know them. */
+/** A segmented control. It consists of radio buttons, which arrow keys and screen readers support. */
 export function Segment<Value extends string>({
   legend,
-  legendSeen = false,
+  legendVisible = false,
   value,
   options,
   onChange,
-}: Properties<Value>): ReactNode {
+}: Props<Value>): ReactNode {
   const name = useId()
   return (
     <fieldset className="segment">
-      <legend className={legendSeen ? 'label' : 'unseen'}>{legend}</legend>
+      <legend className={legendVisible ? 'label' : 'visually-hidden'}>{legend}</legend>
       <div className="segment-track">
         {options.map((option) => (
           <label key={option.value} lang={option.lang}>

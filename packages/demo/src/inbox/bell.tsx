@@ -4,14 +4,16 @@ import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import './bell.css'
 
-interface Properties {
+interface Props {
   readonly open: boolean
   readonly onPress: () => void
   readonly ref?: Ref<HTMLButtonElement>
 }
 
-/** The badge lies over the bell: its coming and going moves nothing. */
-export function Bell({ open, onPress, ref }: Properties): ReactNode {
+const maxShownCount = 99
+
+/** Opens the inbox. The unread badge overlays the bell, so that it does not shift the layout. */
+export function Bell({ open, onPress, ref }: Props): ReactNode {
   const { inbox } = useMessages()
   const { unreadCount } = useInbox()
   return (
@@ -23,11 +25,11 @@ export function Bell({ open, onPress, ref }: Properties): ReactNode {
       aria-expanded={open}
       onClick={onPress}
     >
-      <span className="unseen">{inbox.open(unreadCount)}</span>
+      <span className="visually-hidden">{inbox.open(unreadCount)}</span>
       <Icon name="bell" size={22} />
       {unreadCount > 0 && (
         <span className="badge number" key={unreadCount} aria-hidden="true">
-          {unreadCount > 99 ? '99+' : unreadCount}
+          {unreadCount > maxShownCount ? `${maxShownCount}+` : unreadCount}
         </span>
       )}
     </button>

@@ -4,16 +4,16 @@ import { useState } from 'react'
 interface HeldArrivals {
   readonly shown: readonly InboxItem[]
   readonly heldCount: number
-  /** Shows what was held. */
+  /** Shows the held items. */
   readonly show: () => void
 }
 
-/** The items without those that came after the first look, until they are asked for. Older ones, from paging, are shown at once. */
+/** Holds back items that arrive after the first render until `show` is called. Older items, loaded by paging, appear at once. */
 export function useHeldArrivals(items: readonly InboxItem[]): HeldArrivals {
   const [newestId, setNewestId] = useState(items[0]?.notificationId)
-  const from = items.findIndex(({ notificationId }) => notificationId === newestId)
-  // The one that was newest is gone: the list is another one.
-  const heldCount = Math.max(from, 0)
+  const newestIndex = items.findIndex(({ notificationId }) => notificationId === newestId)
+  // -1 when the item has gone from the list, as after a reload: nothing is held then.
+  const heldCount = Math.max(newestIndex, 0)
   return {
     shown: heldCount > 0 ? items.slice(heldCount) : items,
     heldCount,

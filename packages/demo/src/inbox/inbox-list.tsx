@@ -7,7 +7,7 @@ import { InboxEnd } from './inbox-end.tsx'
 import { InboxRow } from './inbox-row.tsx'
 import { useHeldArrivals } from './held-arrivals.ts'
 
-/** What arrives while the list is open waits above it until asked for: nothing moves under a hand that is about to press. */
+/** The open inbox. New arrivals are held back until the person asks for them, so that rows do not move while being pressed. */
 export function InboxList({ onOpenPath }: { readonly onOpenPath: (path: string) => void }): ReactNode {
   const { inbox: words } = useMessages()
   const { items, markRead } = useInbox()

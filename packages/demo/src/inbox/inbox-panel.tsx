@@ -5,17 +5,17 @@ import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import { InboxList } from './inbox-list.tsx'
 import './inbox-panel.css'
-import { InboxTrouble } from './inbox-trouble.tsx'
+import { InboxPlaceholder } from './inbox-placeholder.tsx'
 
-const phone = '(width < 40rem)'
+const phoneQuery = '(width < 40rem)'
 
-interface Properties {
+interface Props {
   readonly onClose: () => void
   readonly onOpenPath: (path: string) => void
 }
 
-/** Beside the page where there is room, so that one can go on working; over all of it on a phone. */
-export function InboxPanel({ onClose, onOpenPath }: Properties): ReactNode {
+/** The inbox: a panel beside the page, or a modal dialog on a phone. */
+export function InboxPanel({ onClose, onOpenPath }: Props): ReactNode {
   const { inbox: words, close } = useMessages()
   const { items, status, unreadCount, markAllRead } = useInbox()
   const dialog = useRef<HTMLDialogElement>(null)
@@ -24,10 +24,10 @@ export function InboxPanel({ onClose, onOpenPath }: Properties): ReactNode {
 
   useLayoutEffect(() => {
     const element = dialog.current
-    if (matchMedia(phone).matches) element?.showModal()
+    if (matchMedia(phoneQuery).matches) element?.showModal()
     else element?.show()
     title.current?.focus()
-    // Before it is removed, so that the focus goes back to where it came from.
+    // Closing it before React removes it returns the focus to the element that had it before.
     return () => element?.close()
   }, [])
 
@@ -58,7 +58,7 @@ export function InboxPanel({ onClose, onOpenPath }: Properties): ReactNode {
       {items.length > 0 ? (
         <InboxList onOpenPath={onOpenPath} />
       ) : (
-        <InboxTrouble failed={status === 'error'} empty={status === 'ready'} />
+        <InboxPlaceholder failed={status === 'error'} empty={status === 'ready'} />
       )}
       <PermissionRow />
     </dialog>

@@ -4,18 +4,18 @@ import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import { RelativeTime } from './relative-time.tsx'
 
-interface Properties {
+interface Props {
   readonly item: InboxItem
   readonly onOpen: (item: InboxItem) => void
   readonly onRead: (notificationId: number) => Promise<boolean>
 }
 
-export const InboxRow = memo(({ item, onOpen, onRead }: Properties): ReactNode => {
+export const InboxRow = memo(({ item, onOpen, onRead }: Props): ReactNode => {
   const { inbox } = useMessages()
   const { notificationId, message, redirectPath, createdAt, readAt, broadcast } = item
   const unread = readAt === null
   const open = (event: MouseEvent) => {
-    // With a key held, the browser opens it elsewhere.
+    // With a modifier key, the browser opens the link in another tab or window.
     if (event.metaKey || event.ctrlKey || event.shiftKey) return
     event.preventDefault()
     onOpen(item)
@@ -24,9 +24,9 @@ export const InboxRow = memo(({ item, onOpen, onRead }: Properties): ReactNode =
     <li className="inbox-row" data-unread={unread || undefined}>
       {unread && <i className="inbox-dot" />}
       <a href={redirectPath} onClick={open}>
-        {unread && <span className="unseen">{inbox.unread}: </span>}
+        {unread && <span className="visually-hidden">{inbox.unread}: </span>}
         <span className="inbox-message">{message}</span>
-        <span className="inbox-meta quiet">
+        <span className="inbox-meta muted">
           <RelativeTime at={createdAt} />
           {broadcast && <span>· {inbox.toEveryone}</span>}
           <span>·</span>

@@ -2,17 +2,22 @@ import { type ReactNode, useSyncExternalStore } from 'react'
 import { type Language, useMessages, usePreference } from '../preference/preference.ts'
 
 const secondMs = 1_000
-const steps: readonly (readonly [Intl.RelativeTimeFormatUnit, number, number])[] = [
-  ['minute', 60 * secondMs, 60 * 60 * secondMs],
-  ['hour', 3_600 * secondMs, 24 * 3_600 * secondMs],
-  ['day', 24 * 3_600 * secondMs, 7 * 24 * 3_600 * secondMs],
+const minuteMs = 60 * secondMs
+const hourMs = 60 * minuteMs
+const dayMs = 24 * hourMs
+const refreshMs = 10 * secondMs
+
+const steps: readonly { readonly unit: Intl.RelativeTimeFormatUnit; readonly unitMs: number; readonly limitMs: number }[] = [
+  { unit: 'minute', unitMs: minuteMs, limitMs: hourMs },
+  { unit: 'hour', unitMs: hourMs, limitMs: dayMs },
+  { unit: 'day', unitMs: dayMs, limitMs: 7 * dayMs },
 ]
 
-/** How long ago, in the words of the language; the exact time on hover. */
+/** How long ago `at` was, in the chosen language. The exact time is shown on hover. */
 export function RelativeTime({ at }: { readonly at: string }): ReactNode {
   const { inbox } = useMessages()
   const { language } = usePreference()
-  const now = useSyncExternalStore(everyTenSeconds, currentTenSeconds)
+  const now = useSyncExternalStore(subscribeToTicks, currentTick)
   const time = new Date(at)
   const exact = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }).format(time)
   return (
@@ -23,21 +28,21 @@ export function RelativeTime({ at }: { readonly at: string }): ReactNode {
 }
 
 function describe(time: Date, now: number, language: Language, justNow: string): string {
-  const age = now - time.getTime()
-  if (age < 60 * secondMs) return justNow
-  const step = steps.find(([, , limit]) => age < limit)
+  const ageMs = now - time.getTime()
+  if (ageMs < minuteMs) return justNow
+  const step = steps.find(({ limitMs }) => ageMs < limitMs)
   if (!step) return new Intl.DateTimeFormat(language, { month: 'short', day: 'numeric' }).format(time)
-  const [unit, length] = step
-  return new Intl.RelativeTimeFormat(language, { numeric: 'auto', style: 'short' }).format(-Math.floor(age / length), unit)
+  return new Intl.RelativeTimeFormat(language, { numeric: 'auto', style: 'short' }).format(
+    -Math.floor(ageMs / step.unitMs),
+    step.unit,
+  )
 }
 
-const beatMs = 10 * secondMs
-
-function everyTenSeconds(listener: () => void): () => void {
-  const timer = setInterval(listener, beatMs)
+function subscribeToTicks(listener: () => void): () => void {
+  const timer = setInterval(listener, refreshMs)
   return () => clearInterval(timer)
 }
 
-function currentTenSeconds(): number {
-  return Math.ceil(Date.now() / beatMs) * beatMs
+function currentTick(): number {
+  return Math.ceil(Date.now() / refreshMs) * refreshMs
 }

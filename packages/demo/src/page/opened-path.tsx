@@ -3,7 +3,7 @@ import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import { openPath, usePath } from './path.ts'
 
-/** Stands for the page that a notification leads to. */
+/** A placeholder for the page of a product that a notification leads to. */
 export function OpenedPath(): ReactNode {
   const { page } = useMessages()
   const path = usePath()
@@ -12,7 +12,7 @@ export function OpenedPath(): ReactNode {
     <section className="opened-path" aria-labelledby="opened-path">
       <div>
         <h2 id="opened-path">{page.openedTitle(path)}</h2>
-        <p className="quiet">{page.opened}</p>
+        <p className="muted">{page.opened}</p>
       </div>
       <button type="button" className="button small" onClick={() => openPath('/')}>
         <Icon name="back" size={16} />

@@ -12,7 +12,7 @@ export function Page(): ReactNode {
   if (session.status === 'signed-in') return <SignedIn key={session.memberId} memberId={session.memberId} />
   if (session.status === 'signed-out') return <SignIn ended={session.ended} />
   return (
-    <main className="threshold">
+    <main className="page-status">
       {session.status === 'unreachable' && (
         <div role="alert">
           <h1>{words.unreachable}</h1>
@@ -21,7 +21,7 @@ export function Page(): ReactNode {
           </button>
         </div>
       )}
-      {session.status === 'opening' && <p className="unseen">{words.opening}</p>}
+      {session.status === 'opening' && <p className="visually-hidden">{words.opening}</p>}
     </main>
   )
 }

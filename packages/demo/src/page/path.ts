@@ -1,11 +1,11 @@
-import { Cell, useCell } from '../cell.ts'
+import { Store, useStore } from '../store.ts'
 
-const path = new Cell(location.pathname + location.search)
+const path = new Store(location.pathname + location.search)
 addEventListener('popstate', () => path.set(location.pathname + location.search))
 
-/** Where the page is: the `redirectPath` of the notification that was opened last. */
+/** The path of the page: the `redirectPath` of the notification that was opened last. */
 export function usePath(): string {
-  return useCell(path)
+  return useStore(path)
 }
 
 export function openPath(to: string): void {

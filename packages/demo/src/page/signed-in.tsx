@@ -2,10 +2,10 @@ import { createTidings } from '@tidings/client'
 import { TidingsProvider } from '@tidings/client/react'
 import { type ReactNode, useEffect, useState } from 'react'
 import { endSession } from '../session/session.ts'
-import { Desk } from './desk.tsx'
+import { Dashboard } from './dashboard.tsx'
 import { openPath } from './path.ts'
 
-/** The member's page, and the one Tidings it holds. */
+/** The page of a signed-in member. It starts the client SDK, and stops it when the member signs out. */
 export function SignedIn({ memberId }: { readonly memberId: number }): ReactNode {
   const [tidings] = useState(() =>
     createTidings({
@@ -31,7 +31,7 @@ export function SignedIn({ memberId }: { readonly memberId: number }): ReactNode
 
   return (
     <TidingsProvider tidings={tidings}>
-      <Desk memberId={memberId} />
+      <Dashboard memberId={memberId} />
     </TidingsProvider>
   )
 }

@@ -13,7 +13,6 @@ export const ko: Messages = {
     dark: '어둡게',
   },
   session: {
-    title: '로그인',
     hint: '이 컴퓨터에서는 어떤 회원 번호든 괜찮습니다.',
     memberId: '회원 번호',
     invalid: '1 이상의 정수를 입력하세요.',

@@ -1,4 +1,4 @@
-/** Every word of the page. A language is complete or does not compile. */
+/** All texts of the page. A language that lacks one of them does not compile. */
 export const en = {
   tagline: 'What you are waiting for, the moment it happens.',
   skip: 'Skip to content',
@@ -12,7 +12,6 @@ export const en = {
     dark: 'Dark',
   },
   session: {
-    title: 'Sign in',
     hint: 'On this machine any member number will do.',
     memberId: 'Member number',
     invalid: 'A whole number, 1 or more.',

@@ -1,9 +1,9 @@
-import { Cell, useCell } from '../cell.ts'
+import { Store, useStore } from '../store.ts'
 import { en, type Messages } from './message.ts'
 import { ko } from './message-ko.ts'
 
-const tables = { en, ko } as const satisfies Record<string, Messages>
-export type Language = keyof typeof tables
+const messages = { en, ko } as const satisfies Record<string, Messages>
+export type Language = keyof typeof messages
 export type Theme = 'system' | 'light' | 'dark'
 
 interface Preference {
@@ -11,22 +11,22 @@ interface Preference {
   readonly theme: Theme
 }
 
-const preference = new Cell<Preference>({
+const preference = new Store<Preference>({
   language: asLanguage(read('tidings.language')) ?? asLanguage(navigator.language.slice(0, 2)) ?? 'en',
   theme: asTheme(read('tidings.theme')),
 })
 apply(preference.get())
 
 export function usePreference(): Preference {
-  return useCell(preference)
+  return useStore(preference)
 }
 
-/** The words of the page in the language of the person. */
+/** Returns the texts of the page in the chosen language. */
 export function useMessages(): Messages {
-  return tables[usePreference().language]
+  return messages[usePreference().language]
 }
 
-export function prefer(change: Partial<Preference>): void {
+export function setPreference(change: Partial<Preference>): void {
   const preferred = { ...preference.get(), ...change }
   write('tidings.language', preferred.language)
   write('tidings.theme', preferred.theme)
@@ -42,14 +42,14 @@ function apply({ language, theme }: Preference): void {
 }
 
 function asLanguage(value: string | null): Language | undefined {
-  return value !== null && value in tables ? (value as Language) : undefined
+  return value !== null && value in messages ? (value as Language) : undefined
 }
 
 function asTheme(value: string | null): Theme {
   return value === 'light' || value === 'dark' ? value : 'system'
 }
 
-// Storage may be switched off: preferences then last as long as the page.
+// Storage may be disabled. Preferences are then lost when the page is closed.
 function read(key: string): string | null {
   try {
     return localStorage.getItem(key)

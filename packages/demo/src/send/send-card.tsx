@@ -1,86 +1,87 @@
 import { type FormEvent, type ReactNode, useState } from 'react'
-import { Field } from '../control/field.tsx'
+import { TextField } from '../control/text-field.tsx'
 import { Segment } from '../control/segment.tsx'
 import { useMessages } from '../preference/preference.ts'
-import { type AudienceKind, type Draft, type DraftErrors, parseDraft } from './draft.ts'
-import { type Answer, postDemoSend } from './post-demo-send.ts'
+import { type AudienceKind, parseSendForm, type SendForm, type SendFormErrors } from './send-form.ts'
+import { postDemoSend, type SendResult } from './post-demo-send.ts'
 import './send-card.css'
 import { SentHistory } from './sent-history.tsx'
 
 const kinds: readonly AudienceKind[] = ['one', 'many', 'all']
-const kept = 4
+const maxResults = 4
+const maxMessageLength = 4_000
 
-/** The sender's side: to one member, several or all, and who was online. */
+/** Sends a notification to one member, several or all, and shows which of them were online. */
 export function SendCard({ memberId }: { readonly memberId: number }): ReactNode {
   const { send } = useMessages()
-  const [draft, setDraft] = useState<Draft>({
+  const [form, setForm] = useState<SendForm>({
     kind: 'one',
     memberId: String(memberId),
     memberIds: `${memberId}, ${memberId + 1}, ${memberId + 2}`,
     message: send.sample,
     redirectPath: '/report/2026',
   })
-  const [errors, setErrors] = useState<DraftErrors>({})
+  const [errors, setErrors] = useState<SendFormErrors>({})
   const [busy, setBusy] = useState(false)
-  const [answers, setAnswers] = useState<readonly { readonly number: number; readonly answer: Answer }[]>([])
-  const change = (part: Partial<Draft>) => setDraft((before) => ({ ...before, ...part }))
+  const [results, setResults] = useState<readonly { readonly number: number; readonly result: SendResult }[]>([])
+  const change = (part: Partial<SendForm>) => setForm((before) => ({ ...before, ...part }))
 
   const submit = async (event: FormEvent) => {
     event.preventDefault()
-    const parsed = parseDraft(draft, send)
+    const parsed = parseSendForm(form, send)
     setErrors('errors' in parsed ? parsed.errors : {})
     if ('errors' in parsed || busy) return
     setBusy(true)
-    const answer = await postDemoSend(parsed.audience, parsed.letter)
-    setAnswers((before) => [{ number: (before[0]?.number ?? 0) + 1, answer }, ...before].slice(0, kept))
+    const result = await postDemoSend(parsed.audience, parsed.content)
+    setResults((before) => [{ number: (before[0]?.number ?? 0) + 1, result }, ...before].slice(0, maxResults))
     setBusy(false)
   }
 
   return (
     <section className="card send-card" aria-labelledby="send-title">
       <h2 id="send-title">{send.title}</h2>
-      <p className="quiet">{send.lead}</p>
+      <p className="muted">{send.lead}</p>
       <form onSubmit={(event) => void submit(event)} noValidate>
         <Segment
           legend={send.to}
-          legendSeen
-          value={draft.kind}
+          legendVisible
+          value={form.kind}
           options={kinds.map((value) => ({ value, label: send[value] }))}
           onChange={(kind) => change({ kind })}
         />
         <div className="send-recipient">
-          {draft.kind === 'one' && (
-            <Field
+          {form.kind === 'one' && (
+            <TextField
               label={send.memberId}
-              value={draft.memberId}
+              value={form.memberId}
               inputMode="numeric"
               error={errors.recipient}
               onChange={(value) => change({ memberId: value })}
             />
           )}
-          {draft.kind === 'many' && (
-            <Field
+          {form.kind === 'many' && (
+            <TextField
               label={send.memberIds}
-              value={draft.memberIds}
+              value={form.memberIds}
               hint={send.memberIdsHint}
               error={errors.recipient}
               onChange={(value) => change({ memberIds: value })}
             />
           )}
-          {draft.kind === 'all' && <p className="send-everyone quiet">{send.everyone}</p>}
+          {form.kind === 'all' && <p className="send-everyone muted">{send.everyone}</p>}
         </div>
-        <Field
+        <TextField
           label={send.message}
-          value={draft.message}
+          value={form.message}
           multiline
-          maxLength={4_000}
+          maxLength={maxMessageLength}
           error={errors.message}
           onChange={(message) => change({ message })}
         />
         <div className="send-last">
-          <Field
+          <TextField
             label={send.path}
-            value={draft.redirectPath}
+            value={form.redirectPath}
             className="send-path"
             error={errors.redirectPath}
             onChange={(redirectPath) => change({ redirectPath })}
@@ -90,7 +91,7 @@ export function SendCard({ memberId }: { readonly memberId: number }): ReactNode
           </button>
         </div>
       </form>
-      <SentHistory answers={answers} />
+      <SentHistory results={results} />
     </section>
   )
 }

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react'
 import { Segment } from '../control/segment.tsx'
-import { type Language, prefer, type Theme, useMessages, usePreference } from '../preference/preference.ts'
+import { type Language, setPreference, type Theme, useMessages, usePreference } from '../preference/preference.ts'
 
 const languages: readonly { value: Language; label: string; lang: string }[] = [
   { value: 'en', label: 'English', lang: 'en' },
@@ -17,13 +17,13 @@ export function PreferenceControls(): ReactNode {
         legend={preference.language}
         value={language}
         options={languages}
-        onChange={(value) => prefer({ language: value })}
+        onChange={(value) => setPreference({ language: value })}
       />
       <Segment
         legend={preference.theme}
         value={theme}
         options={themes.map((value) => ({ value, label: preference[value] }))}
-        onChange={(value) => prefer({ theme: value })}
+        onChange={(value) => setPreference({ theme: value })}
       />
     </>
   )

@@ -1,21 +1,22 @@
-import { Cell, useCell } from '../cell.ts'
+import { Store, useStore } from '../store.ts'
 
-/** Who the page is for. The cookie is HttpOnly, so the server is asked. */
+/** Whether a member is signed in. The cookie is HttpOnly, so the page asks the server. */
 export type Session =
   | { readonly status: 'opening' }
   | { readonly status: 'unreachable' }
   | { readonly status: 'signed-out'; readonly ended: boolean }
   | { readonly status: 'signed-in'; readonly memberId: number }
 
-const session = new Cell<Session>({ status: 'opening' })
-/** The cookie is one for all tabs: who signs in or out in one of them does so in all. */
-const tabs = new BroadcastChannel('tidings.session')
-tabs.addEventListener('message', () => void openSession())
+const session = new Store<Session>({ status: 'opening' })
+/** All tabs share the cookie, so signing in or out in one of them concerns the others. */
+const otherTabs = new BroadcastChannel('tidings.session')
+otherTabs.addEventListener('message', () => void openSession())
 
 export function useSession(): Session {
-  return useCell(session)
+  return useStore(session)
 }
 
+/** Asks the server for the signed-in member. A failed request does not sign the member out. */
 export async function openSession(): Promise<void> {
   if (session.get().status === 'unreachable') session.set({ status: 'opening' })
   try {
@@ -29,13 +30,13 @@ export async function openSession(): Promise<void> {
   }
 }
 
-/** @returns whether the server let the member in. */
+/** @returns whether the sign-in succeeded. */
 export async function signIn(memberId: number): Promise<boolean> {
   try {
     const { ok } = await post('/login', { memberId })
     if (ok) {
       session.set({ status: 'signed-in', memberId })
-      tellTabs()
+      notifyOtherTabs()
     }
     return ok
   } catch {
@@ -46,17 +47,17 @@ export async function signIn(memberId: number): Promise<boolean> {
 export async function signOut(): Promise<void> {
   await post('/logout', {}).catch(() => undefined)
   session.set({ status: 'signed-out', ended: false })
-  tellTabs()
+  notifyOtherTabs()
 }
 
-/** The server no longer takes the cookie. */
+/** Shows the sign-in form because the server no longer accepts the cookie. */
 export function endSession(): void {
   session.set({ status: 'signed-out', ended: true })
 }
 
-function tellTabs(): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a BroadcastChannel has no such thing
-  tabs.postMessage('changed')
+function notifyOtherTabs(): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- BroadcastChannel has no target origin
+  otherTabs.postMessage('changed')
 }
 
 function post(path: string, body: object): Promise<Response> {

@@ -1,6 +1,6 @@
 import { type FormEvent, type ReactNode, useState } from 'react'
-import { Field } from '../control/field.tsx'
-import { Mark } from '../control/icon.tsx'
+import { TextField } from '../control/text-field.tsx'
+import { Logo } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import { PreferenceControls } from './preference-controls.tsx'
 import { signIn } from './session.ts'
@@ -25,13 +25,13 @@ export function SignIn({ ended }: { readonly ended: boolean }): ReactNode {
         <PreferenceControls />
       </div>
       <form className="sign-in-form" onSubmit={(event) => void submit(event)} noValidate>
-        <Mark size={44} />
+        <Logo size={44} />
         <h1>Tidings</h1>
-        <p className="quiet sign-in-tagline">{tagline}</p>
+        <p className="muted sign-in-tagline">{tagline}</p>
         <p className="sign-in-ended" role="status">
           {ended ? session.ended : ''}
         </p>
-        <Field
+        <TextField
           label={session.memberId}
           value={memberId}
           inputMode="numeric"
@@ -42,7 +42,7 @@ export function SignIn({ ended }: { readonly ended: boolean }): ReactNode {
         <button type="submit" className="button strong" aria-disabled={state === 'busy'}>
           {state === 'busy' ? session.submitting : session.submit}
         </button>
-        <p className="quiet sign-in-devices">{session.devices}</p>
+        <p className="muted sign-in-devices">{session.devices}</p>
       </form>
     </main>
   )

@@ -2,25 +2,25 @@ import type { InboxItem } from '@tidings/client'
 import { useTidings } from '@tidings/client/react'
 import { type FocusEvent, type ReactNode, useEffect, useState } from 'react'
 import { isProbe } from '../break/probe.ts'
-import { useCell } from '../cell.ts'
+import { useStore } from '../store.ts'
 import { useMessages } from '../preference/preference.ts'
 import { Toast } from './toast.tsx'
 import { ToastList } from './toast-list.ts'
 import './toast-stack.css'
 
-interface Properties {
-  /** Says it only: the inbox is open and shows it itself. */
+interface Props {
+  /** Only announces arrivals to screen readers, because the open inbox shows them. */
   readonly hidden: boolean
   readonly onOpenPath: (path: string) => void
 }
 
-/** Live arrivals, over the page: nothing below them moves. */
-export function ToastStack({ hidden, onOpenPath }: Properties): ReactNode {
+/** Shows arrivals as toasts over the page. */
+export function ToastStack({ hidden, onOpenPath }: Props): ReactNode {
   const { toast } = useMessages()
   const { onNotification, inbox } = useTidings()
   const [list] = useState(() => new ToastList())
   const [latest, setLatest] = useState<InboxItem>()
-  const shown = useCell(list.shown)
+  const shown = useStore(list.shown)
 
   useEffect(
     () =>
@@ -39,7 +39,7 @@ export function ToastStack({ hidden, onOpenPath }: Properties): ReactNode {
     void inbox.markRead(notificationId)
     onOpenPath(redirectPath)
   }
-  const leave = ({ currentTarget, relatedTarget }: FocusEvent) => {
+  const resumeOnLeave = ({ currentTarget, relatedTarget }: FocusEvent) => {
     if (!currentTarget.contains(relatedTarget)) list.resume()
   }
 
@@ -51,7 +51,7 @@ export function ToastStack({ hidden, onOpenPath }: Properties): ReactNode {
         onPointerEnter={list.pause}
         onPointerLeave={list.resume}
         onFocus={list.pause}
-        onBlur={leave}
+        onBlur={resumeOnLeave}
       >
         <ol>
           {shown.map(({ item, slot }) => (
@@ -59,7 +59,7 @@ export function ToastStack({ hidden, onOpenPath }: Properties): ReactNode {
           ))}
         </ol>
       </section>
-      <p className="unseen" role="status">
+      <p className="visually-hidden" role="status">
         {latest?.message}
       </p>
     </>

@@ -4,14 +4,14 @@ import { Icon } from '../control/icon.tsx'
 import { RelativeTime } from '../inbox/relative-time.tsx'
 import { useMessages } from '../preference/preference.ts'
 
-interface Properties {
+interface Props {
   readonly item: InboxItem
   readonly slot: number
   readonly onOpen: (item: InboxItem) => void
   readonly onDismiss: (notificationId: number) => void
 }
 
-export function Toast({ item, slot, onOpen, onDismiss }: Properties): ReactNode {
+export function Toast({ item, slot, onOpen, onDismiss }: Props): ReactNode {
   const { toast, inbox } = useMessages()
   const open = (event: MouseEvent) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey) return
@@ -22,7 +22,7 @@ export function Toast({ item, slot, onOpen, onDismiss }: Properties): ReactNode 
     <li className="toast floating" style={{ '--slot': slot } as CSSProperties}>
       <a href={item.redirectPath} onClick={open}>
         <span className="inbox-message">{item.message}</span>
-        <span className="inbox-meta quiet">
+        <span className="inbox-meta muted">
           <RelativeTime at={item.createdAt} />
           {item.broadcast && <span>· {inbox.toEveryone}</span>}
           <span>·</span>

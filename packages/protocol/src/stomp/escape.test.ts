@@ -7,22 +7,22 @@ describe('escapeHeader', () => {
     ['1.0', 'a:b\\c\r', 'a:b\\c\r'],
     ['1.1', 'a:b\\c\r\n', 'a\\cb\\\\c\r\\n'],
     ['1.2', 'a:b\\c\r\n', 'a\\cb\\\\c\\r\\n'],
-  ] as const)('%s', (version, plain, wire) => {
+  ] as const)('escapes the special characters of %s', (version, plain, wire) => {
     expect(escapeHeader(plain, version)).toBe(wire)
   })
 
-  test('refuses what would end the line or the frame', () => {
+  test('refuses a character that would end the line or the frame', () => {
     expect(() => escapeHeader('a\nb', '1.0')).toThrow(RangeError)
     for (const version of ['1.0', '1.1', '1.2'] as const) expect(() => escapeHeader('a\0', version)).toThrow(RangeError)
   })
 })
 
 describe('unescapeHeader', () => {
-  test('reads an escaped backslash before a letter as a backslash and the letter', () => {
+  test('reads an escaped backslash before a letter as a backslash and a letter', () => {
     expect(unescapeHeader('\\\\n\\\\c\\\\r', '1.2')).toBe('\\n\\c\\r')
   })
 
-  test('knows the escapes of its version and no others', () => {
+  test('accepts only the escapes of its version', () => {
     expect(unescapeHeader('\\r', '1.2')).toBe('\r')
     for (const [wire, version] of [
       ['\\r', '1.1'],
@@ -36,7 +36,7 @@ describe('unescapeHeader', () => {
     expect(unescapeHeader('\\t\\', '1.0')).toBe('\\t\\')
   })
 
-  test('undoes escapeHeader', () => {
+  test('reverses escapeHeader', () => {
     const plain = fc.string({ unit: fc.constantFrom('\\', ':', '\n', '\r', 'n', 'c', 'r', '한') })
     fc.assert(
       fc.property(plain, fc.constantFrom('1.1', '1.2'), (text, version) => {

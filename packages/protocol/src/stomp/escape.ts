@@ -4,11 +4,11 @@ const special = { '1.1': /[\\\n:]/g, '1.2': /[\\\n:\r]/g } as const
 const escapes: Readonly<Record<string, string>> = { '\\': '\\\\', '\n': '\\n', ':': '\\c', '\r': '\\r' }
 
 /**
- * Writes a header name or value for the wire: 1.0 knows no escapes, 1.1 has `\\`, `\n` and `\c`, 1.2 adds `\r`
- * (STOMP 1.1 and 1.2, Value Encoding).
+ * Escapes a header name or value. 1.0 has no escapes, 1.1 has `\\`, `\n` and `\c`, and 1.2 adds `\r` (STOMP 1.1 and 1.2, Value
+ * Encoding). A carriage return before 1.2, and a colon in 1.0, are ordinary octets and stay as they are.
  *
- * @throws RangeError for what the version cannot express, so that a value can never end its line or its frame: a NUL anywhere,
- * a line feed in 1.0. A carriage return is an ordinary octet before 1.2, as is the colon in a value of 1.0.
+ * @throws RangeError for a character that the version cannot express, so that a value can never end its line or its frame: a NUL
+ * in any version, and a line feed in 1.0.
  */
 export function escapeHeader(text: string, version: StompVersion): string {
   if (text.includes('\0')) throw new RangeError('a STOMP header cannot hold a NUL')
@@ -17,7 +17,10 @@ export function escapeHeader(text: string, version: StompVersion): string {
   return text
 }
 
-/** Reads what `escapeHeader` wrote; undefined for a sequence that the version does not define, which is fatal in 1.1 and 1.2. */
+/**
+ * Reverses {@link escapeHeader}. Returns undefined for an escape sequence that the version does not define, which is a fatal
+ * error.
+ */
 export function unescapeHeader(text: string, version: StompVersion): string | undefined {
   let at = version === '1.0' ? -1 : text.indexOf('\\')
   if (at < 0) return text

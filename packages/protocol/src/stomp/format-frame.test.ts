@@ -4,18 +4,18 @@ import { stompVersions, type StompVersion } from './version.ts'
 
 const notification = '{"memberId": 1, "message": "새로운 알림이 도착했습니다."}'
 
-type Said = readonly [headers: readonly (readonly [string, string])[], body?: string]
+type HeadersAndBody = readonly [headers: readonly (readonly [string, string])[], body?: string]
 
-function formatted(command: string, ...said: Said): string {
-  return formattedIn('1.2', command, ...said)
+function formatted(command: string, ...rest: HeadersAndBody): string {
+  return formattedIn('1.2', command, ...rest)
 }
 
-function formattedIn(version: StompVersion | undefined, command: string, ...[headers, body]: Said): string {
+function formattedIn(version: StompVersion | undefined, command: string, ...[headers, body]: HeadersAndBody): string {
   return formatFrame({ command, headers, body }, version)
 }
 
-describe('a frame on the wire', () => {
-  test('is a command, headers in their order, a blank line and NUL', () => {
+describe('formatFrame', () => {
+  test('writes a command, headers in order, a blank line and NUL', () => {
     expect(
       formatted('RECEIPT', [
         ['receipt-id', 'a'],
@@ -24,7 +24,7 @@ describe('a frame on the wire', () => {
     ).toBe('RECEIPT\nreceipt-id:a\nrecovered:true\n\n\0')
   })
 
-  test('with a body says its length in bytes', () => {
+  test('adds content-length, in bytes, to a frame with a body', () => {
     expect(formatted('MESSAGE', [['subscription', '0']], notification)).toBe(
       `MESSAGE\nsubscription:0\ncontent-length:69\n\n${notification}\0`,
     )
@@ -33,7 +33,7 @@ describe('a frame on the wire', () => {
     expect(formatted('ERROR', [['message', 'no']])).toBe('ERROR\nmessage:no\n\n\0')
   })
 
-  test('keeps a true content-length where it stands, and refuses a false one', () => {
+  test('keeps a correct content-length in its place, and refuses a wrong one', () => {
     expect(
       formatted(
         'SEND',
@@ -48,7 +48,7 @@ describe('a frame on the wire', () => {
     expect(() => formatted('SEND', [['content-length', '2']])).toThrow(RangeError)
   })
 
-  test('takes headers from a Map', () => {
+  test('accepts headers as a Map', () => {
     expect(formatFrame({ command: 'ACK', headers: new Map([['id', '1']]) }, '1.2')).toBe('ACK\nid:1\n\n\0')
   })
 })
@@ -57,7 +57,7 @@ describe('headers', () => {
   test.each([
     ['1.2', 'RECEIPT\na\\cb:\\r\\n\\c\\\\\n\n\0'],
     ['1.1', 'RECEIPT\na\\cb:\r\\n\\c\\\\\n\n\0'],
-  ] as const)('are escaped as %s says', (version, wire) => {
+  ] as const)('are escaped by the rules of %s', (version, wire) => {
     expect(formattedIn(version, 'RECEIPT', [['a:b', '\r\n:\\']])).toBe(wire)
   })
 
@@ -69,7 +69,7 @@ describe('headers', () => {
     expect(formattedIn(version, 'CONNECTED', [['server', 'tidings:\\n']])).toBe('CONNECTED\nserver:tidings:\\n\n\n\0')
   })
 
-  test.each(stompVersions)('of CONNECTED in %s cannot end their line', (version) => {
+  test.each(stompVersions)('of CONNECTED in %s with a line end, a NUL or a colon in the name are refused', (version) => {
     for (const bad of ['a\nb', 'a\r', 'a\0']) {
       expect(() => formattedIn(version, 'CONNECTED', [['user-name', bad]])).toThrow(RangeError)
       expect(() => formattedIn(version, 'CONNECTED', [[bad, '1']])).toThrow(RangeError)
@@ -77,7 +77,7 @@ describe('headers', () => {
     expect(() => formattedIn(version, 'CONNECTED', [['a:b', '1']])).toThrow(RangeError)
   })
 
-  test.each(['1.0', undefined] as const)('in %s cannot inject a header or a frame', (version) => {
+  test.each(['1.0', undefined] as const)('in %s that would inject a header or a frame are refused', (version) => {
     for (const [name, value] of [
       ['a', 'b\nc:d'],
       ['a\nb', 'c'],
@@ -88,13 +88,13 @@ describe('headers', () => {
     }
   })
 
-  test.each(stompVersions)('in %s hold no NUL and have a name', (version) => {
+  test.each(stompVersions)('in %s with a NUL or without a name are refused', (version) => {
     expect(() => formattedIn(version, 'RECEIPT', [['a', 'x\0']])).toThrow(RangeError)
     expect(() => formattedIn(version, 'RECEIPT', [['', 'x']])).toThrow(RangeError)
   })
 })
 
-test('a frame that has no body gets none', () => {
+test('a body is refused on a frame that has none', () => {
   expect(() => formatted('RECEIPT', [], 'x')).toThrow('a STOMP RECEIPT frame has no body')
   expect(formatted('RECEIPT', [], '')).toBe('RECEIPT\n\n\0')
 })

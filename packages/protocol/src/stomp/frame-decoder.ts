@@ -14,48 +14,53 @@ import type { StompVersion } from './version.ts'
 
 const nul = 0x00
 const lineFeed = 0x0a
-const longestNameTold = 32
+/** Longest part of a client's text that an error message quotes, in UTF-16 code units. */
+const maxQuotedLength = 32
 const noBody = new Uint8Array(0)
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The frame being read. It exists only between a frame's first byte and its last, so that an idle session costs nothing. */
+/**
+ * A frame whose bytes have not arrived completely. It exists only from its first byte to its last, so that an idle session needs
+ * no memory.
+ */
 interface PartialFrame<Command> {
   command: Command | undefined
   headers: Map<string, string>
   headerCount: number
-  /** Bytes of all complete lines so far, line ends included. */
+  /** Bytes of all complete lines so far, including line ends. */
   headBytes: number
   /** True after the blank line. */
   inBody: boolean
-  /** Undefined: the body runs to the first NUL. */
+  /** Undefined if the body ends at the first NUL. */
   contentLength: number | undefined
-  /** The part of the current line, or of the body, that earlier pushes brought. */
+  /** Beginning of the current line, or of the body, from earlier pushes. */
   held: HeldBytes | undefined
 }
 
 /**
- * Reads STOMP 1.0, 1.1 and 1.2 frames from a stream that may be cut anywhere.
+ * Decodes STOMP 1.0, 1.1 and 1.2 frames from a stream that may be split at any byte.
  *
- * What the versions leave open, or see differently:
- * - Line ends: LF; in 1.2 and before the version is known also CR LF, and then no other CR may stand in a line. In 1.0 and 1.1 CR
- *   is an ordinary octet of a header, and a command or a blank line that ends in one is refused (Augmented BNF).
- * - Escapes: none in CONNECT, STOMP and CONNECTED, in 1.0, and before the version is known; an undefined one is malformed.
- * - Spaces: 1.0 drops them around names and values, as its examples are padded; 1.1 and 1.2 keep every one.
- * - A colon in a value is taken as it is; a NUL in a header is malformed, as it is nearly always a forgotten blank line.
- * - Body: SEND, MESSAGE and ERROR only; on other frames 1.0 ignores it ("The body of the SUBSCRIBE command is ignored").
+ * Where the versions differ, or leave a choice (PROTOCOL.md §5, Frame syntax):
+ * - Line ends: LF. In 1.2, and before the version is known, also CR LF; any other CR in a line is then malformed. In 1.0 and 1.1
+ *   CR is an ordinary octet of a header, and a command or a blank line that ends in CR is malformed (Augmented BNF).
+ * - Escapes: none in CONNECT, STOMP and CONNECTED, in 1.0, and before the version is known. An undefined escape is malformed.
+ * - Spaces: 1.0 drops them around names and values, because the examples of its specification are padded. 1.1 and 1.2 keep them.
+ * - A colon in a value is part of the value. A NUL in a header is malformed; it is nearly always a missing blank line.
+ * - Body: SEND, MESSAGE and ERROR only. On other frames 1.0 ignores it ("The body of the SUBSCRIBE command is ignored").
  * - NACK is unknown in 1.0.
  *
- * Each byte is looked at once and copied only when its line or body did not come whole. What is held never exceeds `maxFrameBytes`.
+ * Each byte is read once, and copied only if its line or body is split across pushes. Buffered bytes never exceed
+ * `maxFrameBytes`.
  */
 export class FrameDecoder<Command extends string = ClientCommand> {
-  /** Set it while CONNECT (or CONNECTED) is being handed out: it holds from the next frame on. */
+  /** Set it within `onFrame` of CONNECT (or CONNECTED): it applies from the next frame on. */
   version: StompVersion | undefined = undefined
   readonly #limits: FrameLimits
   readonly #commands: ReadonlySet<string>
   #frame: PartialFrame<Command> | undefined = undefined
   #failure: FrameError | undefined = undefined
 
-  /** `commands`: those of the other side; `serverCommands` makes this a client's decoder. */
+  /** `commands` are the commands that the other side may send. The default is for a server; a client passes `serverCommands`. */
   constructor(
     limits: FrameLimits,
     commands: ReadonlySet<Command> = clientCommands as ReadonlySet<string> as ReadonlySet<Command>,
@@ -65,18 +70,18 @@ export class FrameDecoder<Command extends string = ClientCommand> {
   }
 
   /**
-   * Hands out each frame that `bytes` completes, in order, before this returns. A body that came whole shares the memory of `bytes`:
-   * who keeps it longer than the call, while `bytes` may be written again, copies it. What `onFrame` throws ends the push, and the
+   * Calls `onFrame` synchronously for each frame that `bytes` completes, in order. A body that arrives in one push shares the
+   * memory of `bytes`; copy it to keep it after `bytes` is written again. An error that `onFrame` throws ends the push, and the
    * rest of `bytes` is lost.
    *
-   * @throws FrameError for what is no frame or exceeds a limit; every later push throws it again.
+   * @throws FrameError for bytes that are not a valid frame or exceed a limit. Every later push throws the same error.
    */
   push(bytes: Uint8Array, onFrame: (frame: Frame<Command>) => void): void {
     if (this.#failure) throw this.#failure
     let at = 0
     while (at < bytes.length) {
       if (!this.#frame && bytes[at] === lineFeed) {
-        at++ // A heart-beat, or an end of line after the last frame.
+        at++ // A heart-beat, or a line end after the last frame.
         continue
       }
       this.#frame ??= newFrame()
@@ -84,7 +89,7 @@ export class FrameDecoder<Command extends string = ClientCommand> {
     }
   }
 
-  /** Reads to the end of the line or of the bytes; answers where to go on. */
+  /** Reads to the end of the line or of `bytes`. Returns the index of the next byte to read. */
   #readLine(frame: PartialFrame<Command>, bytes: Uint8Array, start: number): number {
     const { maxHeaderBytes, maxFrameBytes } = this.#limits
     const room = Math.min(maxHeaderBytes, maxFrameBytes - frame.headBytes) - (frame.held?.length ?? 0)
@@ -98,10 +103,10 @@ export class FrameDecoder<Command extends string = ClientCommand> {
       this.#hold(frame, bytes.subarray(start), Math.min(maxHeaderBytes, maxFrameBytes))
       return end
     }
-    const line = this.#joined(frame, bytes.subarray(start, end))
+    const line = this.#withHeld(frame, bytes.subarray(start, end))
     frame.headBytes += line.length + 1
     if (frame.headBytes > maxFrameBytes) throw this.#tooLarge()
-    this.#takeLine(frame, this.#text(line))
+    this.#takeLine(frame, this.#decodedLine(line))
     return end + 1
   }
 
@@ -117,7 +122,7 @@ export class FrameDecoder<Command extends string = ClientCommand> {
       return
     }
     this.#refuseCarriageReturn(line)
-    if (!this.#knows(line)) throw this.#refuse('unknown-command', `unknown command ${printable(line)}`)
+    if (!this.#knows(line)) throw this.#refuse('unknown-command', `unknown command ${quoted(line)}`)
     frame.command = line
   }
 
@@ -128,10 +133,10 @@ export class FrameDecoder<Command extends string = ClientCommand> {
       throw this.#refuse('too-many-headers', `more than ${this.#limits.maxHeaders} headers (MAX_HEADERS)`)
     }
     const colon = line.indexOf(':')
-    if (colon < 0) throw this.#refuse('malformed', `header without a colon: ${printable(line)}`)
-    const name = this.#plain(frame, line.slice(0, colon))
+    if (colon < 0) throw this.#refuse('malformed', `header without a colon: ${quoted(line)}`)
+    const name = this.#unescaped(frame, line.slice(0, colon))
     if (name === '') throw this.#refuse('malformed', 'header without a name')
-    const value = this.#plain(frame, line.slice(colon + 1))
+    const value = this.#unescaped(frame, line.slice(colon + 1))
     if (!frame.headers.has(name)) frame.headers.set(name, value)
   }
 
@@ -140,14 +145,14 @@ export class FrameDecoder<Command extends string = ClientCommand> {
     const contentLength = frame.headers.get('content-length')
     if (contentLength === undefined) return
     if (!/^\d+$/.test(contentLength)) {
-      throw this.#refuse('malformed', `content-length is not a number of bytes: ${printable(contentLength)}`)
+      throw this.#refuse('malformed', `content-length is not a number of bytes: ${quoted(contentLength)}`)
     }
     frame.contentLength = Number(contentLength)
     if (frame.contentLength > 0) this.#refuseBodyless(frame)
     if (frame.headBytes + frame.contentLength > this.#limits.maxFrameBytes) throw this.#tooLarge()
   }
 
-  /** Reads to the end of the frame or of the bytes; answers where to go on. */
+  /** Reads to the end of the frame or of `bytes`. Returns the index of the next byte to read. */
   #readBody(frame: PartialFrame<Command>, bytes: Uint8Array, start: number, onFrame: (frame: Frame<Command>) => void): number {
     const { maxFrameBytes } = this.#limits
     const held = frame.held?.length ?? 0
@@ -160,20 +165,20 @@ export class FrameDecoder<Command extends string = ClientCommand> {
       return end
     }
     if (bytes[end] !== nul) throw this.#refuse('malformed', `no NUL after the ${frame.contentLength} bytes of content-length`)
-    const body = this.#joined(frame, bytes.subarray(start, end))
+    const body = this.#withHeld(frame, bytes.subarray(start, end))
     const command = frame.command as Command
-    // Gone before it is handed out: the callback may set the version, and nothing of this frame is needed any more.
+    // Cleared before the callback, which may throw: the next byte begins a new frame.
     this.#frame = undefined
     onFrame({ command, headers: frame.headers, body: body.length > 0 && mayHaveBody(command) ? body : noBody })
     return end + 1
   }
 
-  #hold(frame: PartialFrame<Command>, bytes: Uint8Array, most: number): void {
-    if (frame.held) frame.held.append(bytes, most)
+  #hold(frame: PartialFrame<Command>, bytes: Uint8Array, maxLength: number): void {
+    if (frame.held) frame.held.append(bytes, maxLength)
     else if (bytes.length > 0) frame.held = new HeldBytes(bytes)
   }
 
-  #joined(frame: PartialFrame<Command>, rest: Uint8Array): Uint8Array {
+  #withHeld(frame: PartialFrame<Command>, rest: Uint8Array): Uint8Array {
     const { held } = frame
     if (!held) return rest
     frame.held = undefined
@@ -185,31 +190,31 @@ export class FrameDecoder<Command extends string = ClientCommand> {
     return this.#commands.has(command) && !(command === 'NACK' && this.version === '1.0')
   }
 
-  /** The line as text, without the CR of a CR LF where the version has those. */
-  #text(line: Uint8Array): string {
+  /** Decodes a line. Drops the CR of a CR LF, in versions that have CR LF. */
+  #decodedLine(line: Uint8Array): string {
     let text: string
     try {
       text = utf8.decode(line)
     } catch {
       throw this.#refuse('malformed', 'command or header is not UTF-8')
     }
-    if (!this.#endsInCrLf()) return text
+    if (!this.#allowsCrLf()) return text
     const end = text.endsWith('\r') ? text.length - 1 : text.length
     const carriageReturn = text.indexOf('\r')
     if (carriageReturn >= 0 && carriageReturn < end) throw this.#refuse('malformed', 'CR without LF in a command or header')
     return text.slice(0, end)
   }
 
-  /** A header's name or value as the sender meant it. */
-  #plain(frame: PartialFrame<Command>, text: string): string {
+  /** Unescapes, or in 1.0 trims, a header name or value. */
+  #unescaped(frame: PartialFrame<Command>, text: string): string {
     if (this.version === '1.0') return withoutPadding(text)
     if (this.version === undefined || !escapesHeaders(frame.command as string)) return text
     const plain = unescapeHeader(text, this.version)
-    if (plain === undefined) throw this.#refuse('malformed', `undefined escape in a header: ${printable(text)}`)
+    if (plain === undefined) throw this.#refuse('malformed', `undefined escape in a header: ${quoted(text)}`)
     return plain
   }
 
-  #endsInCrLf(): boolean {
+  #allowsCrLf(): boolean {
     return this.version === undefined || this.version === '1.2'
   }
 
@@ -252,10 +257,10 @@ function newFrame<Command>(): PartialFrame<Command> {
   }
 }
 
-/** Somebody else's text, fit for an error message: short, and printable ASCII only. */
-function printable(text: string): string {
-  const start = text.slice(0, longestNameTold).replace(/[^\u0020-\u007e]/g, '?')
-  return `"${start}"${text.length > longestNameTold ? '...' : ''}`
+/** Returns a client's text in quotes for an error message, shortened and in printable ASCII. */
+function quoted(text: string): string {
+  const start = text.slice(0, maxQuotedLength).replace(/[^\u0020-\u007e]/g, '?')
+  return `"${start}"${text.length > maxQuotedLength ? '...' : ''}`
 }
 
 function withoutPadding(text: string): string {

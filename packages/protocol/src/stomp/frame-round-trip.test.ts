@@ -7,7 +7,7 @@ import { stompVersions, type StompVersion } from './version.ts'
 const handshake = new Set(['CONNECT', 'STOMP', 'CONNECTED'])
 const bodied = new Set(['SEND', 'MESSAGE', 'ERROR'])
 
-/** Text made of what is special on the wire and of anything else, NUL excepted. */
+/** Text of characters that are special in a header and of any others, except NUL. */
 const header = fc
   .array(
     fc.oneof(fc.constantFrom(':', '\\', '\r', '\n', ' ', '\\n', '\\c', '\r\n', '한', '🎉', 'é'), fc.string({ unit: 'grapheme' })),
@@ -22,8 +22,8 @@ const body = fc.oneof(
   fc.array(fc.oneof(fc.constant('\0'), fc.string({ unit: 'grapheme' }))).map((parts) => parts.join('')),
 )
 
-/** What the version and the command cannot say is taken out; the rest must survive. */
-function sayable(part: string, command: string, version: StompVersion, isName: boolean): string {
+/** Removes the characters that the version and the command cannot express. */
+function expressible(part: string, command: string, version: StompVersion, isName: boolean): string {
   const unescaped = version === '1.0' || handshake.has(command)
   let plain = unescaped ? part.replaceAll('\n', '') : part
   if (unescaped && isName) plain = plain.replaceAll(':', '')
@@ -37,35 +37,36 @@ function frameOf(version: StompVersion): fc.Arbitrary<PlainFrame> {
   return fc
     .record({ command: fc.constantFrom(...commands), headers: fc.array(fc.tuple(header, header), { maxLength: 6 }), body })
     .map((frame) => {
-      const said = frame.headers.map(
-        ([name, value]) => [sayable(name, frame.command, version, true), sayable(value, frame.command, version, false)] as const,
+      const headers = frame.headers.map(
+        ([name, value]) =>
+          [expressible(name, frame.command, version, true), expressible(value, frame.command, version, false)] as const,
       )
-      return { command: frame.command, headers: [...new Map(said)], body: bodied.has(frame.command) ? frame.body : '' }
+      return { command: frame.command, headers: [...new Map(headers)], body: bodied.has(frame.command) ? frame.body : '' }
     })
 }
 
-/** The encoder's own header, which the generated frames do not hold. */
+/** Removes the header that the encoder adds and the generated frames do not have. */
 function withoutContentLength(frame: PlainFrame): PlainFrame {
   return { ...frame, headers: frame.headers.filter(([name]) => name !== 'content-length') }
 }
 
 describe.each(stompVersions)('%s', (version) => {
-  test('what was written decodes to the same frames, cut anywhere', () => {
+  test('formatted frames decode to the same frames, wherever the stream is split', () => {
     const conversation = fc.array(fc.tuple(frameOf(version), fc.nat(2)), { minLength: 1, maxLength: 4 })
     fc.assert(
-      fc.property(conversation, fc.array(fc.nat(400), { maxLength: 8 }), (said, cuts) => {
+      fc.property(conversation, fc.array(fc.nat(400), { maxLength: 8 }), (sent, cuts) => {
         const stream = concat(
-          said.flatMap(([frame, beats]) => [bytes(formatFrame(frame, version)), new Uint8Array(beats).fill(0x0a)]),
+          sent.flatMap(([frame, beats]) => [bytes(formatFrame(frame, version)), new Uint8Array(beats).fill(0x0a)]),
         )
         const { frames, refusal } = read(cutAt(stream, cuts), { version })
         expect(refusal).toBeUndefined()
-        expect(frames.map(withoutContentLength)).toEqual(said.map(([frame]) => frame))
+        expect(frames.map(withoutContentLength)).toEqual(sent.map(([frame]) => frame))
       }),
       { numRuns: 500 },
     )
   })
 
-  test('what was decoded is written the same again', () => {
+  test('decoded frames are formatted to the same text again', () => {
     fc.assert(
       fc.property(frameOf(version), (frame) => {
         const once = formatFrame(frame, version)

@@ -9,7 +9,9 @@ const crlf = [
   'ACK\r\nid:1\n\r\n\0',
 ].join('')
 
-/** Everything a client may say: the handshake, beats, escapes, multi-byte text, bodies with and without content-length. */
+/**
+ * A stream with every kind of input: handshake, heart-beats, escapes, multi-byte text, bodies with and without content-length.
+ */
 function conversation(version: string): string {
   return [
     '\n\r\n',
@@ -26,11 +28,11 @@ function conversation(version: string): string {
   ].join('')
 }
 
-describe.each(stompVersions)('a %s stream cut anywhere decodes alike', (version) => {
+describe.each(stompVersions)('a %s stream decodes to the same frames when it is split', (version) => {
   const stream = bytes(conversation(version))
   const whole = read([stream])
 
-  test('at once', () => {
+  test('nowhere', () => {
     expect(whole.refusal).toBeUndefined()
     expect(whole.frames.map((frame) => frame.command).slice(0, 6)).toEqual([
       'CONNECT',
@@ -44,15 +46,15 @@ describe.each(stompVersions)('a %s stream cut anywhere decodes alike', (version)
     expect(whole.frames).toHaveLength(version === '1.2' ? 13 : 11)
   })
 
-  test('at every place', () => {
+  test('at any one byte', () => {
     for (let at = 0; at <= stream.length; at++) expect(read(cutAt(stream, [at])), `cut at ${at}`).toEqual(whole)
   })
 
-  test('byte by byte', () => {
+  test('after every byte', () => {
     expect(read(byteByByte(stream))).toEqual(whole)
   })
 
-  test('at many places at random', () => {
+  test('at many random bytes', () => {
     const places = fc.array(fc.nat(stream.length), { maxLength: 40 })
     fc.assert(
       fc.property(places, (cuts) => {

@@ -1,19 +1,4 @@
-export type ClientCommand =
-  | 'CONNECT'
-  | 'STOMP'
-  | 'SEND'
-  | 'SUBSCRIBE'
-  | 'UNSUBSCRIBE'
-  | 'ACK'
-  | 'NACK'
-  | 'BEGIN'
-  | 'COMMIT'
-  | 'ABORT'
-  | 'DISCONNECT'
-
-export type ServerCommand = 'CONNECTED' | 'MESSAGE' | 'RECEIPT' | 'ERROR'
-
-export const clientCommands: ReadonlySet<ClientCommand> = new Set([
+const clientCommandNames = [
   'CONNECT',
   'STOMP',
   'SEND',
@@ -25,41 +10,64 @@ export const clientCommands: ReadonlySet<ClientCommand> = new Set([
   'COMMIT',
   'ABORT',
   'DISCONNECT',
-] as const)
+] as const
 
-export const serverCommands: ReadonlySet<ServerCommand> = new Set(['CONNECTED', 'MESSAGE', 'RECEIPT', 'ERROR'] as const)
+/** A command that a client sends (STOMP 1.2, Client Frames). */
+export type ClientCommand = (typeof clientCommandNames)[number]
 
-/** Headers of one frame in the order they came. Of a repeated header the first counts (STOMP 1.2, Repeated Header Entries). */
+/** Every command that a client sends. */
+export const clientCommands: ReadonlySet<ClientCommand> = new Set(clientCommandNames)
+
+const serverCommandNames = ['CONNECTED', 'MESSAGE', 'RECEIPT', 'ERROR'] as const
+
+/** A command that a server sends (STOMP 1.2, Server Frames). */
+export type ServerCommand = (typeof serverCommandNames)[number]
+
+/** Every command that a server sends. */
+export const serverCommands: ReadonlySet<ServerCommand> = new Set(serverCommandNames)
+
+/**
+ * Headers of one frame, in the order of their arrival. The first of a repeated header counts (STOMP 1.2, Repeated Header
+ * Entries).
+ */
 export type StompHeaders = ReadonlyMap<string, string>
 
-/** One unit of STOMP. The body is empty where none came; it may share memory with the bytes it was read from. */
+/**
+ * One decoded STOMP frame. `body` is empty for a frame without a body; it may share memory with the bytes it was decoded from.
+ */
 export interface Frame<Command extends string = string> {
   readonly command: Command
   readonly headers: StompHeaders
   readonly body: Uint8Array
 }
 
-const bodied = new Set(['SEND', 'MESSAGE', 'ERROR'])
-const unescaped = new Set(['CONNECT', 'STOMP', 'CONNECTED'])
+const commandsWithBody = new Set(['SEND', 'MESSAGE', 'ERROR'])
+const handshakeCommands = new Set(['CONNECT', 'STOMP', 'CONNECTED'])
 
-/** "Only the SEND, MESSAGE, and ERROR frames MAY have a body" (STOMP 1.2, Value Encoding). */
+/** Returns whether a frame may have a body: "Only the SEND, MESSAGE, and ERROR frames MAY have a body" (STOMP 1.2, Body). */
 export function mayHaveBody(command: string): boolean {
-  return bodied.has(command)
+  return commandsWithBody.has(command)
 }
 
-/** "All frames except the CONNECT and CONNECTED frames will also escape" (STOMP 1.2, Value Encoding); STOMP is another CONNECT. */
+/**
+ * Returns whether the headers of a frame are escaped: "All frames except the CONNECT and CONNECTED frames will also escape"
+ * (STOMP 1.2, Value Encoding). STOMP is handled like CONNECT.
+ */
 export function escapesHeaders(command: string): boolean {
-  return !unescaped.has(command)
+  return !handshakeCommands.has(command)
 }
 
+/** Kind of violation that a {@link FrameError} reports. */
 export type FrameErrorCode = 'malformed' | 'unknown-command' | 'too-many-headers' | 'header-too-long' | 'too-large'
 
-/** Why bytes are no frame. The message is printable ASCII, says what was wrong, and names the limit where it was one. */
+/**
+ * Error of bytes that are not a valid frame. `message` is printable ASCII, states the violation, and names the exceeded limit.
+ */
 export class FrameError extends Error {
   readonly code: FrameErrorCode
-  /** The command, once it was read. */
+  /** Command of the frame, if it was decoded before the error. */
   readonly command: string | undefined
-  /** The `receipt` header, once it was read: the ERROR names it as `receipt-id`. */
+  /** Value of the `receipt` header, if it was decoded before the error. The ERROR frame returns it as `receipt-id`. */
   readonly receipt: string | undefined
 
   constructor(code: FrameErrorCode, reason: string, command?: string, receipt?: string) {

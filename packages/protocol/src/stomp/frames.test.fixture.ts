@@ -3,7 +3,7 @@ import { clientCommands, type Frame, FrameError, serverCommands } from './frame.
 import { FrameDecoder } from './frame-decoder.ts'
 import type { StompVersion } from './version.ts'
 
-/** A frame as a test writes it down. */
+/** A frame as plain values, which a test can compare. */
 export interface PlainFrame {
   readonly command: string
   readonly headers: readonly (readonly [string, string])[]
@@ -11,7 +11,9 @@ export interface PlainFrame {
 }
 
 export interface Reading {
-  /** Of the stream so far; undefined is the time before CONNECTED. CONNECT in the stream changes it to its `accept-version`. */
+  /**
+   * Version at the start of the stream; undefined before CONNECTED. A CONNECT in the stream changes it to its `accept-version`.
+   */
   readonly version?: StompVersion | undefined
   readonly limits?: Partial<FrameLimits>
 }
@@ -33,7 +35,7 @@ export function text(encoded: Uint8Array): string {
   return decoder.decode(encoded)
 }
 
-/** Reads the pieces one push each, and gives what came out as plain values that can be compared. */
+/** Decodes the pieces, one push each. Returns the frames, and the error that ended the stream. */
 export function read(pieces: Iterable<string | Uint8Array>, reading: Reading = {}): Outcome {
   const decoding = new FrameDecoder({ ...defaultLimits, ...reading.limits }, allCommands)
   decoding.version = reading.version
@@ -52,14 +54,14 @@ export function read(pieces: Iterable<string | Uint8Array>, reading: Reading = {
   return { frames, refusal: undefined }
 }
 
-/** The one frame of a stream that must hold exactly one. */
+/** Returns the frame of a stream that must contain exactly one. */
 export function readOne(stream: string | Uint8Array, version?: StompVersion): PlainFrame {
   const { frames, refusal } = read([stream], { version })
-  if (refusal || frames.length !== 1) throw new Error(`not one frame but ${frames.length}: ${refusal?.reason}`)
+  if (refusal || frames.length !== 1) throw new Error(`expected one frame, not ${frames.length}: ${refusal?.reason}`)
   return frames[0] as PlainFrame
 }
 
-/** Why a stream is refused, which must be for the same reason when it arrives at once and byte by byte. */
+/** Returns the error of a stream, which must be the same for one push and for one push a byte. */
 export function refused(stream: string | Uint8Array, reading: Reading = {}): Outcome['refusal'] {
   const whole = read([stream], reading)
   const trickled = read(byteByByte(typeof stream === 'string' ? bytes(stream) : stream), reading)
@@ -73,7 +75,7 @@ export function byteByByte(stream: Uint8Array): Uint8Array[] {
   return Array.from(stream, (_, at) => stream.subarray(at, at + 1))
 }
 
-/** Cuts the stream at the given places, in whatever order they come. */
+/** Splits the stream at the given indexes, in any order. */
 export function cutAt(stream: Uint8Array, places: readonly number[]): Uint8Array[] {
   const cuts = [0, ...places.filter((place) => place <= stream.length).toSorted((a, b) => a - b), stream.length]
   return cuts.slice(1).map((end, index) => stream.subarray(cuts[index], end))

@@ -1,33 +1,36 @@
-/** One beat: an end of line between frames (STOMP 1.2, Heart-beating). */
+/** One heart-beat: a line end between frames (STOMP 1.2, Heart-beating). */
 export const heartBeat = '\n'
 
-/** What one side can and would like to do, in milliseconds; 0 means not at all. */
+/** Heart-beat intervals that one side offers, in ms; 0 means none. */
 export interface HeartBeatOffer {
-  /** The smallest time between two beats that it can guarantee to send. */
+  /** Shortest interval between heart-beats that it can guarantee to send. */
   readonly sendMs: number
-  /** The time between two beats that it would like to receive. */
+  /** Interval between heart-beats that it wants to receive. */
   readonly wantMs: number
 }
 
-/** What was agreed, seen from the side that made the offer; 0 means no beats in that direction. */
+/** Agreed heart-beat intervals, as seen from the side that made the offer, in ms; 0 means no heart-beats in that direction. */
 export interface HeartBeat {
+  /** Longest interval between two heart-beats that it sends. */
   readonly sendMs: number
+  /** Longest interval between two heart-beats that it receives. */
   readonly expectMs: number
 }
 
-// Nine digits are eleven days: more than any timer needs, and far from where sums lose precision.
+// Nine digits of ms are eleven days: more than a timer needs, and small enough that sums stay exact.
 const pattern = /^ *(\d{1,9}) *, *(\d{1,9}) *$/
 
 /**
- * Settles both directions from our offer and the other side's `heart-beat` header, each at the slower of the two wishes
- * (STOMP 1.2, Heart-beating). A missing header is `0,0`; undefined means that the header is malformed.
+ * Agrees both directions from our offer and the `heart-beat` header of the other side: each gets the longer of the two intervals,
+ * or none if one side offers 0 (STOMP 1.2, Heart-beating). A missing header means `0,0`. Returns undefined for a malformed
+ * header.
  */
 export function negotiateHeartBeat(offer: HeartBeatOffer, header: string | undefined): HeartBeat | undefined {
   const match = pattern.exec(header ?? '0,0')
   if (!match) return undefined
-  return { sendMs: slower(offer.sendMs, Number(match[2])), expectMs: slower(offer.wantMs, Number(match[1])) }
+  return { sendMs: agreed(offer.sendMs, Number(match[2])), expectMs: agreed(offer.wantMs, Number(match[1])) }
 }
 
-function slower(ours: number, theirs: number): number {
+function agreed(ours: number, theirs: number): number {
   return ours === 0 || theirs === 0 ? 0 : Math.max(ours, theirs)
 }

@@ -1,4 +1,7 @@
-/** Bytes of a line or a body that came without its end. Grows by doubling, so that a byte is copied a bounded number of times. */
+/**
+ * Bytes of a line or body that has not arrived completely. The buffer grows by doubling, so that appending costs amortised O(1) a
+ * byte.
+ */
 export class HeldBytes {
   length = 0
   #bytes: Uint8Array
@@ -8,11 +11,11 @@ export class HeldBytes {
     this.length = first.length
   }
 
-  /** `most`: what the whole may ever hold; the caller has made sure that `more` still fits. */
-  append(more: Uint8Array, most: number): void {
+  /** Appends `more`. `maxLength` bounds the buffer; the caller ensures that `length` stays within it. */
+  append(more: Uint8Array, maxLength: number): void {
     const length = this.length + more.length
     if (length > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(length, Math.min(2 * this.#bytes.length, most)))
+      const grown = new Uint8Array(Math.max(length, Math.min(2 * this.#bytes.length, maxLength)))
       grown.set(this.#bytes.subarray(0, this.length))
       this.#bytes = grown
     }
@@ -20,6 +23,7 @@ export class HeldBytes {
     this.length = length
   }
 
+  /** Returns the bytes so far, without a copy. */
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.length)
   }

@@ -13,10 +13,10 @@ test.each([
   ['2.0', undefined],
   ['1.20', undefined],
   ['1.2;1.1', undefined],
-])('accept-version %j gives %j', (acceptVersion, version) => {
+])('accept-version %j selects %j', (acceptVersion, version) => {
   expect(negotiateVersion(acceptVersion)).toBe(version)
 })
 
-test('every version has its subprotocol', () => {
+test('every version has a subprotocol', () => {
   expect(stompVersions.map((version) => subprotocols[version])).toEqual(['v12.stomp', 'v11.stomp', 'v10.stomp'])
 })

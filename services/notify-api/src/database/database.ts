@@ -3,44 +3,48 @@ import { DatabaseAway, isAway, isTransient } from './error.ts'
 
 export interface DatabaseOptions {
   readonly connections: number
-  /** Longest time for one statement; a connection is waited for at most half as long. */
+  /** Longest time for one statement. Waiting for a connection takes at most half of it. */
   readonly timeoutMs: number
   /**
-   * Lets `script` send several statements in one round trip, with the transaction already begun. Only for SQL whose every value is
+   * Allows `Connection.script`: several statements in one round trip, in an implicit transaction. Every value in such SQL must be
    * escaped.
    */
   readonly scripts?: boolean
 }
 
 const maxWaitingForConnection = 1_000
+/** Share of `timeoutMs` that is spent at most on getting a connection, pooled or new. */
+const connectionShare = 0.5
 const lockWaitSeconds = 2
 const maxAttempts = 3
 
-// The escaping of values relies on backslashes, and durations in SQL on UTC: neither may depend on how a server is set up.
+// Escaped values need backslash escapes and durations in SQL need UTC, whatever the server's configuration.
 const sessionSettings = [
   `SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`,
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
 ]
 
-// Each script is a transaction: it begins by itself and ends with its COMMIT, which spares a statement.
+// A script begins its transaction implicitly and ends it with COMMIT: one statement less than with START TRANSACTION.
 const implicitTransactions = 'SET SESSION autocommit = 0'
 
-/** Connections to MySQL or MariaDB. Every wait ends: when the database does not answer in time the work rejects with DatabaseAway. */
+/** A pool of connections to MySQL or MariaDB. No call waits for ever: without a reply in time it rejects with DatabaseAway. */
 export class Database {
   readonly #pool: Pool
   readonly #timeoutMs: number
+  readonly #connectionTimeoutMs: number
 
   constructor(url: string, { connections, timeoutMs, scripts = false }: DatabaseOptions) {
     this.#timeoutMs = timeoutMs
+    this.#connectionTimeoutMs = timeoutMs * connectionShare
     this.#pool = createPool({
       uri: url,
       connectionLimit: connections,
       queueLimit: maxWaitingForConnection,
-      connectTimeout: timeoutMs / 2,
+      connectTimeout: this.#connectionTimeoutMs,
       multipleStatements: scripts,
       timezone: 'Z',
       supportBigNumbers: true,
-      // MariaDB makes a DECIMAL of expressions over BIGINT UNSIGNED.
+      // MariaDB returns expressions over BIGINT UNSIGNED as DECIMAL.
       decimalNumbers: true,
       jsonStrings: true,
     })
@@ -51,7 +55,7 @@ export class Database {
     })
   }
 
-  /** Does `work` on one connection. When it fails, nothing it began stays open. */
+  /** Runs `work` on one connection. When it rejects, its transaction is rolled back or the connection is closed. */
   async run<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     const connection = await this.#acquire()
     try {
@@ -68,7 +72,7 @@ export class Database {
     }
   }
 
-  /** Like `run`, in one transaction; `work` is done again when the transaction loses a deadlock. */
+  /** Like `run`, in one transaction. Runs `work` again when the transaction loses a deadlock. */
   async transaction<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -98,7 +102,7 @@ export class Database {
       const timer = setTimeout(() => {
         late = true
         reject(new DatabaseAway({ cause: new Error('no connection in time') }))
-      }, this.#timeoutMs / 2)
+      }, this.#connectionTimeoutMs)
       this.#pool.getConnection((error, connection) => {
         clearTimeout(timer)
         if (late) return error ?? connection.release()
@@ -119,8 +123,8 @@ export class Database {
 }
 
 /**
- * One connection for the time of one piece of work. Over the library's callbacks: its promises capture a stack for each query, which
- * costs more than sending one.
+ * A connection during one call of `run`. It uses the library's callbacks: its promises capture a stack for each query, which costs more
+ * than sending the query.
  */
 export class Connection {
   readonly #connection: PoolConnection
@@ -139,14 +143,14 @@ export class Connection {
     return this.#query(sql, values)
   }
 
-  /** Several statements in one round trip; one header for each. The first that fails ends it, with the transaction still open. */
+  /** Runs several statements in one round trip, and returns a header for each. The first failure ends it, with the transaction open. */
   script(sql: string): Promise<ResultSetHeader[]> {
     return this.#query(sql)
   }
 
   #query<Result>(sql: string, values?: readonly unknown[]): Promise<Result> {
     return new Promise((resolve, reject) => {
-      // With null the SQL is not searched for places to put values.
+      // With null, the library does not search the SQL for placeholders.
       this.#connection.query(
         { sql, timeout: this.#timeoutMs, values: values ? [...values] : null },
         (error: QueryError | null, result) => {

@@ -1,9 +1,9 @@
-/** The database did not answer: what was asked may or may not have happened. */
+/** The database did not reply in time, or not at all: the statement may or may not have taken effect. */
 export class DatabaseAway extends Error {
   override readonly name = 'DatabaseAway'
 
   constructor(options?: ErrorOptions) {
-    super('the database does not answer', options)
+    super('the database does not reply', options)
   }
 }
 
@@ -17,31 +17,32 @@ interface ServerError {
 const deadlock = 1213
 const lockWaitTimeout = 1205
 const duplicateEntry = 1062
-/** MySQL gives it the class of everything else (HY000); MariaDB says 23000. */
+/** MySQL reports it with the general SQLSTATE HY000, MariaDB with 23000. */
 const checkViolated = 3819
 
-// Too many connections (two codes), shutdown, killed, and the three of a server that has become a read-only replica.
+// Too many connections (two codes), shutdown, killed (two codes), and the three of a server that has become a read-only replica.
 const awayNumbers: ReadonlySet<number | undefined> = new Set([1040, 1203, 1053, 1317, 1927, 1290, 1792, 1836])
 const timedOut = 'PROTOCOL_SEQUENCE_TIMEOUT'
 
-/** No answer from this connection, or none that more work on it could get. */
+/** True when this connection has not replied, or can do no more work. */
 export function isAway(error: unknown): boolean {
   if (error instanceof DatabaseAway) return true
   const { code, errno, fatal } = error as ServerError
   return fatal === true || code === timedOut || awayNumbers.has(errno)
 }
 
-/** The same again may well succeed. */
+/** True when the same statement may succeed at the next attempt. */
 export function isTransient(error: unknown): boolean {
   const { errno } = error as ServerError
   return errno === deadlock || errno === lockWaitTimeout
 }
 
+/** True when a unique key exists already. */
 export function isDuplicate(error: unknown): boolean {
   return (error as ServerError).errno === duplicateEntry
 }
 
-/** The database refuses the values: bad data (class 22), a constraint (23), or a trigger that says so (45). */
+/** True when the database refuses the values: bad data (class 22), a constraint (23), or a SIGNAL of a trigger (45). */
 export function isRefusal(error: unknown): boolean {
   const { errno, sqlState = '' } = error as ServerError
   return errno === checkViolated || /^(?:22|23|45)/.test(sqlState)

@@ -1,43 +1,50 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
+import { isAway, isTransient } from './error.ts'
 
-/** What a command weighs in its group. */
+/** The share of a command in its group. */
 export interface Weight {
   readonly rows: number
   readonly bytes: number
 }
 
 export interface GroupLimits {
-  /** A group ends before it is heavier than this; a single command may be. */
+  /** A group ends before it exceeds either limit, unless it is a single command. */
   readonly maxRows: number
   readonly maxBytes: number
-  /** Commands waiting for their group, and their bytes; what would be more is refused. */
+  /** Most commands that wait for their group, and their bytes; further ones are refused. */
   readonly maxQueued: number
   readonly maxQueuedBytes: number
-  /** A command that has waited longer for its group is refused. */
+  /** Longest wait for a group; commands that have waited longer are refused. */
   readonly maxWaitMs: number
 }
 
-/** How to go on after a group has failed. */
+/** What follows when a group has failed. */
 export type Failure =
-  /** The same group again. */
+  /** The same group is committed again. */
   | 'retry'
-  /** Nothing to do with what is in the group: all fail. */
+  /** The cause is outside the group: every command fails. */
   | 'all'
-  /** Something in the group: each half by itself, until the one that is at fault stands alone. */
+  /** A command is the cause: the group is bisected until the failing command is isolated. */
   | 'split'
 
 export interface Commit<Command, Outcome> {
-  /** All of the group or nothing of it; outcomes in the order of the commands. */
+  /** Commits the whole group or nothing. Returns the outcomes in the order of the commands. */
   commit(group: readonly Command[]): Promise<readonly Outcome[]>
   failure(error: unknown): Failure
 }
 
-/** Too much is waiting, or has waited too long. */
+/** Classifies an error of the database. */
+export function failureOf(error: unknown): Failure {
+  if (isAway(error)) return 'all'
+  return isTransient(error) ? 'retry' : 'split'
+}
+
+/** Too many commands are waiting, or this one has waited too long. */
 export class Overload extends Error {
   override readonly name = 'Overload'
 }
 
-interface Waiting<Command, Outcome> {
+interface QueuedCommand<Command, Outcome> {
   readonly command: Command
   readonly since: number
   readonly resolve: (outcome: Outcome) => void
@@ -47,28 +54,29 @@ interface Waiting<Command, Outcome> {
 const maxAttempts = 3
 
 /**
- * Concurrent commands share one commit. One group is on its way at a time; what is submitted meanwhile forms the next, so that a
- * lone command starts at once and the groups grow with the load. Each command is answered by the commit it was part of, in the
- * order of submission, and a command that is refused fails alone.
+ * Lets concurrent commands share one commit. One group is committed at a time, and the commands submitted during that time form the
+ * next, so a lone command starts at once and the groups grow with the load. Each command gets its own outcome, in the order of
+ * submission, and a command that is refused fails alone.
  */
 export class GroupCommit<Command extends Weight, Outcome> {
   readonly #commit: Commit<Command, Outcome>
   readonly #limits: GroupLimits
-  readonly #queue: Waiting<Command, Outcome>[] = []
+  readonly #queue: QueuedCommand<Command, Outcome>[] = []
   #queuedBytes = 0
-  #writing = false
-  #written = Promise.resolve()
+  #running = false
+  #ended = Promise.resolve()
 
   constructor(commit: Commit<Command, Outcome>, limits: GroupLimits) {
     this.#commit = commit
     this.#limits = limits
   }
 
+  /** Commands that wait for their group to begin. */
   get queued(): number {
     return this.#queue.length
   }
 
-  /** @throws Overload, or what the commit failed with. */
+  /** Resolves to the outcome of the command. @throws Overload, or the error of the commit. */
   submit(command: Command): Promise<Outcome> {
     const { maxQueued, maxQueuedBytes } = this.#limits
     const full = this.#queue.length >= maxQueued || (this.#queuedBytes > 0 && this.#queuedBytes + command.bytes > maxQueuedBytes)
@@ -76,29 +84,29 @@ export class GroupCommit<Command extends Weight, Outcome> {
     return new Promise((resolve, reject) => {
       this.#queuedBytes += command.bytes
       this.#queue.push({ command, since: performance.now(), resolve, reject })
-      if (this.#writing) return
-      this.#writing = true
-      this.#written = this.#write()
+      if (this.#running) return
+      this.#running = true
+      this.#ended = this.#run()
     })
   }
 
-  /** Resolves when all that was submitted has been answered. */
+  /** Resolves when every submitted command has its outcome. */
   async close(): Promise<void> {
-    await this.#written
+    await this.#ended
   }
 
-  async #write(): Promise<void> {
+  async #run(): Promise<void> {
     while (this.#queue.length > 0) {
       const group = this.#nextGroup()
-      if (group.length > 0) await this.#answer(group)
-      // What arrives together is read in one turn of the event loop, and goes into one group.
+      if (group.length > 0) await this.#commitGroup(group)
+      // Requests that arrive together are read in one turn of the event loop, and form one group.
       if (this.#queue.length === 0) await endOfTurn()
     }
-    // In the same breath as the last look at the queue: what is submitted from now on starts a new round.
-    this.#writing = false
+    // Synchronously with the last check of the queue: a command submitted from now on starts a new run.
+    this.#running = false
   }
 
-  #nextGroup(): Waiting<Command, Outcome>[] {
+  #nextGroup(): QueuedCommand<Command, Outcome>[] {
     const { maxRows, maxBytes, maxWaitMs } = this.#limits
     const oldest = performance.now() - maxWaitMs
     const expired = this.#queue.findIndex(({ since }) => since >= oldest)
@@ -113,14 +121,14 @@ export class GroupCommit<Command extends Weight, Outcome> {
     return this.#take(end)
   }
 
-  /** The first of the queue; all of it for -1. */
-  #take(count: number): Waiting<Command, Outcome>[] {
+  /** Removes the first `count` commands of the queue and returns them; all for -1. */
+  #take(count: number): QueuedCommand<Command, Outcome>[] {
     const taken = this.#queue.splice(0, count === -1 ? this.#queue.length : count)
     for (const { command } of taken) this.#queuedBytes -= command.bytes
     return taken
   }
 
-  async #answer(group: readonly Waiting<Command, Outcome>[]): Promise<void> {
+  async #commitGroup(group: readonly QueuedCommand<Command, Outcome>[]): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
         const outcomes = await this.#commit.commit(group.map(({ command }) => command))
@@ -134,8 +142,8 @@ export class GroupCommit<Command extends Weight, Outcome> {
           return
         }
         const half = Math.ceil(group.length / 2)
-        await this.#answer(group.slice(0, half))
-        await this.#answer(group.slice(half))
+        await this.#commitGroup(group.slice(0, half))
+        await this.#commitGroup(group.slice(half))
         return
       }
     }

@@ -5,9 +5,10 @@ import { type Log, loggable } from '@tidings/chassis'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { isAway } from './error.ts'
 
-/** Found from src and from dist alike. */
+/** The same path from `src` and from `dist`. */
 const directory = new URL('../../migration/', import.meta.url)
 const lockSeconds = 60
+const connectTimeoutMs = 5_000
 const reachableMs = 60_000
 const retryMs = 1_000
 
@@ -18,20 +19,20 @@ export interface Migration {
 }
 
 /**
- * Applies what the database has not seen yet, in the order of the file names, and answers their names. Instances that start at
- * once wait for each other. Statements must bear being run again: where DDL fails halfway no transaction takes it back.
+ * Applies the migrations that the database lacks, in the order of their file names, and returns their names. Instances that start at the
+ * same time wait for each other. Statements must be repeatable: no transaction rolls back DDL that fails halfway.
  *
  * @throws Error when a file was changed after it was applied, or when another instance holds the lock for a minute.
  */
 export async function migrate(url: string, migrations?: readonly Migration[]): Promise<string[]> {
   const files = migrations ?? (await readMigrations())
-  const connection = await createConnection({ uri: url, multipleStatements: true, connectTimeout: 5_000 })
+  const connection = await createConnection({ uri: url, multipleStatements: true, connectTimeout: connectTimeoutMs })
   try {
     await lock(connection)
     await connection.query(
       'CREATE TABLE IF NOT EXISTS migration (name VARCHAR(255) NOT NULL PRIMARY KEY, checksum CHAR(64) NOT NULL, applied_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin',
     )
-    // After the lock: what another instance has just applied must be seen.
+    // After the lock, so that migrations just applied by another instance are seen.
     const [rows] = await connection.query<(RowDataPacket & { name: string; checksum: string })[]>(
       'SELECT name, checksum FROM migration',
     )
@@ -45,11 +46,11 @@ export async function migrate(url: string, migrations?: readonly Migration[]): P
     }
     return pending.map((file) => file.name)
   } finally {
-    connection.destroy() // ends the session, and with it the lock
+    connection.destroy() // ends the session, which releases the lock
   }
 }
 
-/** Like `migrate`, and waits for a database that is only just starting. */
+/** Like `migrate`, but waits up to a minute for a database that is still starting. */
 export async function migrateWhenReachable(url: string, log: Log): Promise<void> {
   const deadline = performance.now() + reachableMs
   for (;;) {

@@ -2,23 +2,25 @@ import { authenticateMember, type TokenVerifier } from '@tidings/chassis'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Problem, type ProblemName } from './problem.ts'
 
-/** Who makes a request: `id` names it in rate limits and idempotency keys. */
+/** The authenticated caller of a request. */
 export interface Caller {
+  /** Identifies the caller in rate limits and idempotency keys. */
   readonly id: string
   /** Set when the caller is a member. */
   readonly memberId: number | undefined
 }
 
-/** The name of the request's decorator. */
+/** Name of the request decorator that holds the caller. */
 export const callerDecorator = 'caller'
 
-/** The caller of a request whose route has one of the hooks below. */
+/** Returns the caller of a request whose route has one of the hooks below. */
 export function callerOf(request: FastifyRequest): Caller {
   const caller = request.getDecorator<Caller | null>(callerDecorator)
-  if (!caller) throw new Error('this route authenticates nobody')
+  if (!caller) throw new Error('this route has no authentication hook')
   return caller
 }
 
+/** Returns the member that made a request, on routes for members. */
 export function memberOf(request: FastifyRequest): number {
   const { memberId } = callerOf(request)
   if (memberId === undefined) throw new Error('this route is not for members')
@@ -27,7 +29,7 @@ export function memberOf(request: FastifyRequest): number {
 
 export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke' | 'task:write'
 
-/** Lets backends in whose token has the scope. */
+/** Returns a hook that authenticates backends and requires `scope` in their token. */
 export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHookHandler {
   return async (request) => {
     const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
@@ -53,17 +55,17 @@ export interface MemberOptions {
 }
 
 /**
- * Lets members in. A call that changes state must come from an allowed Origin and say that it is JSON: a form on a strange page can
- * send the cookie, but neither of these.
+ * Returns a hook that authenticates members. Calls that change state also need an allowed Origin and the content type of JSON: a form on
+ * a foreign page can send the cookie, but neither of these.
  */
 export function member(
   { tokens, cookie, parseCookie, allowed }: MemberOptions,
-  { changes }: { changes: boolean },
+  { writes }: { writes: boolean },
 ): onRequestAsyncHookHandler {
   return async (request) => {
     const { headers } = request
-    if (changes && !allowed(headers.origin)) throw refusal('forbidden-origin', 'origin', 'is missing or not allowed')
-    if (changes && !/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
+    if (writes && !allowed(headers.origin)) throw refusal('forbidden-origin', 'origin', 'is missing or not allowed')
+    if (writes && !/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
       throw refusal('unsupported-media-type', 'content-type', 'must be application/json, also with an empty body')
     }
     const verdict = await authenticateMember(tokens, headers.cookie && parseCookie(headers.cookie)[cookie])
@@ -77,7 +79,7 @@ export function member(
   }
 }
 
-/** For calls that are open to both: who sends `Authorization` is a backend. */
+/** Returns a hook for calls that are open to both: a caller that sends `Authorization` is a backend. */
 export function eitherCaller(
   asBackend: onRequestAsyncHookHandler,
   asMember: onRequestAsyncHookHandler,

@@ -24,17 +24,18 @@ const problemResponse = {
   content: { 'application/problem+json': { schema: ProblemDocument } },
 }
 
-/** Problems that any call may answer with. */
+/** Problems with which any call may respond. */
 const everywhere: readonly ProblemName[] = ['invalid', 'malformed', 'unauthorized', 'rate-limited', 'internal', 'unavailable']
 
-/** The problems of one call, for the `response` of its schema. */
+/** Returns the problems of one call, for the `response` of its schema. */
 export function problemResponses(...names: ProblemName[]): Record<number, typeof problemResponse> {
   const statuses = new Set([...everywhere, ...names].map((name) => problems[name].status))
   return Object.fromEntries([...statuses].map((status) => [status, problemResponse]))
 }
 
-/** The security of one call, for its schema. */
+/** Returns the security of a call for backends, for its schema. */
 export const serviceSecurity = (scope: string) => [{ serviceToken: [scope] }]
+/** The security of a call for members, for its schema. */
 export const memberSecurity = [{ memberCookie: [] }]
 
 const description = `JSON in UTF-8. Every refusal is \`application/problem+json\` (RFC 9457); its \`type\` is \`${problemTypes}\` and a name:
@@ -45,9 +46,12 @@ ${Object.entries(problems)
   .map(([name, { status, when }]) => `| \`${name}\` | ${status} | ${when} |`)
   .join('\n')}
 
-\`errors\` names each field: \`in\` says which part of the request, \`pointer\` (RFC 6901) where in it.`
+\`errors\` names each field: \`in\` is the part of the request, \`pointer\` (RFC 6901) the place in it.`
 
-/** OpenAPI 3.1 from the schemas of the routes: the document at /openapi.json, a page to read and try at /docs. Before the routes. */
+/**
+ * Serves OpenAPI 3.1, generated from the schemas of the routes: the document at `/openapi.json` and a page to try the calls at `/docs`.
+ * Call this before the routes are added.
+ */
 export async function openDocument(app: FastifyInstance, cookie: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -66,7 +70,7 @@ export async function openDocument(app: FastifyInstance, cookie: string): Promis
     routePrefix: '/docs',
     logLevel: 'silent',
     staticCSP: true,
-    // The page must also work over plain http, on a developer's machine.
+    // The page must also work over plain HTTP, on a developer's machine.
     transformStaticCSP: (policy) => policy.replace('upgrade-insecure-requests;', ''),
   })
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())

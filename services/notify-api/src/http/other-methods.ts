@@ -3,7 +3,10 @@ import { Problem } from './problem.ts'
 
 const all = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const satisfies HTTPMethods[]
 
-/** Call before the routes are added; what it returns, after: then their paths answer 405 to every other method. */
+/**
+ * Makes every path respond to its other methods with 405. Call this before the routes are added, and the function that it returns
+ * afterwards.
+ */
 export function refuseOtherMethods(app: FastifyInstance): () => void {
   const methods = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {

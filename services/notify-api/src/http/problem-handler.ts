@@ -1,18 +1,18 @@
-import { type Log, loggable } from '@tidings/chassis'
+import { type Log, loggable, problemMediaType } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import { Overload } from '../database/group-commit.ts'
-import { contentType, type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
 import { isAway, isRefusal } from '../database/error.ts'
+import { Overload } from '../database/group-commit.ts'
+import { type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
 
-/** The one place where an error becomes an answer. */
+/** Returns the handler that turns every error of a request into a problem response, and logs it. */
 export function problemHandler(log: Log) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
-    const problem = problemOf(error)
+    const problem = problemFrom(error)
     const line = { requestId: request.id, call: request.routeOptions.url, problem: problem.problem }
     if (problem.status >= 500) log.error({ ...line, err: loggable(error) }, 'request failed')
     else log.debug({ ...line, detail: problem.message }, 'request refused')
-    answer(reply, problem)
+    sendProblem(reply, problem)
   }
 }
 
@@ -20,25 +20,26 @@ export function notFound(): never {
   throw new Problem('not-found', 'There is no such call.', { errors: [{ in: 'path', pointer: '#', detail: 'is not known' }] })
 }
 
-/** Sends without the serialisers of the route: those are for its answers. */
-export function answer(reply: FastifyReply, problem: Problem): void {
+/** Sends a problem, bypassing the serializers of the route, which are for its own responses. */
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
   void reply
     .code(problem.status)
     .headers(problem.headers)
-    .type(contentType)
+    .type(problemMediaType)
     .serializer((text: string) => text)
     .send(JSON.stringify(problem))
 }
 
-export function problemOf(error: unknown): Problem {
+/** Returns the problem that describes an error to the caller. */
+export function problemFrom(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof InvalidPart) return new Problem('invalid', error.message, { errors: error.errors })
   if (error instanceof Overload || isAway(error)) {
     return unavailable('Not stored, or not known to be: repeat with the same Idempotency-Key.')
   }
-  if (isRefusal(error)) return body('refused', 'The database refuses these values.')
+  if (isRefusal(error)) return bodyProblem('refused', 'The database refuses these values.')
   const { code, statusCode = 500, message } = error as FastifyError
-  if (statusCode === 413) return body('too-large', message)
+  if (statusCode === 413) return bodyProblem('too-large', message)
   if (statusCode === 415) {
     const detail = 'must be application/json'
     return new Problem('unsupported-media-type', `content-type: ${detail}`, {
@@ -48,15 +49,15 @@ export function problemOf(error: unknown): Problem {
   if (code === 'FST_ERR_BAD_URL') {
     return new Problem('invalid', message, { errors: [{ in: 'path', pointer: '#', detail: 'is not valid percent-encoding' }] })
   }
-  if (statusCode >= 400 && statusCode < 500) return body('malformed', message)
-  return new Problem('internal', 'This is our defect and has been logged.')
+  if (statusCode >= 400 && statusCode < 500) return bodyProblem('malformed', message)
+  return new Problem('internal', 'A defect of this service; it has been logged.')
 }
 
-function body(problem: ProblemName, detail: string): Problem {
+function bodyProblem(problem: ProblemName, detail: string): Problem {
   return new Problem(problem, detail, { errors: [{ in: 'body', pointer: '#', detail }] })
 }
 
-/** What a schema found wrong in one part of the request. */
+/** One part of the request does not match its schema. */
 export class InvalidPart extends Error {
   override readonly name = 'InvalidPart'
   readonly errors: readonly FieldError[]
@@ -69,7 +70,7 @@ export class InvalidPart extends Error {
 }
 
 function fieldErrors(part: FieldError['in'], issue: z.core.$ZodIssue): FieldError[] {
-  // One entry for each unknown field, under its own name.
+  // Unknown fields are reported one by one, each under its own name.
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ in: part, pointer: pointerOf([...issue.path, key]), detail: 'is not known' }))
   }

@@ -1,21 +1,25 @@
 /**
- * Every problem this service answers with (RFC 9457). The type is `https://tidings.dev/problem/` and the name here; it identifies
- * the problem for ever and is for comparing, not for fetching.
+ * Every problem of this service (RFC 9457). Its type is `https://tidings.dev/problem/` followed by the name here. The type identifies the
+ * problem permanently; it is meant for comparison, not for retrieval.
  */
 export const problems = {
   invalid: { status: 400, title: 'The request is not valid', when: '`errors` names each field and what is wrong with it' },
-  'not-utf-8': { status: 400, title: 'The text is not UTF-8', when: 'an upload has bytes that are no UTF-8' },
+  'not-utf-8': { status: 400, title: 'The text is not UTF-8', when: 'an upload has bytes that are not UTF-8' },
   malformed: {
     status: 400,
     title: 'The body is not JSON',
     when: 'the body cannot be parsed as JSON, or the HTTP request is broken',
   },
-  unauthorized: { status: 401, title: 'No valid token', when: 'the token is missing, expired or not valid; `detail` says which' },
+  unauthorized: {
+    status: 401,
+    title: 'No valid token',
+    when: 'the token is missing, expired or not valid; `detail` is the reason',
+  },
   'missing-scope': { status: 403, title: 'The token lacks a scope', when: '`detail` and WWW-Authenticate name the scope' },
   'forbidden-origin': {
     status: 403,
     title: 'The Origin is not allowed',
-    when: 'a member call that changes state comes from elsewhere',
+    when: 'a member call that changes state comes from an Origin that is not allowed',
   },
   'not-found': { status: 404, title: 'Not found', when: 'there is no such call, or the member has no such notification or task' },
   'method-not-allowed': { status: 405, title: 'Method not allowed', when: 'Allow names the methods of this path' },
@@ -26,45 +30,49 @@ export const problems = {
   },
   'stream-idle': {
     status: 408,
-    title: 'Nothing came for too long',
-    when: 'an upload was silent past TASK_STREAM_IDLE_SECONDS: go on with another from `textBytes` of the task',
+    title: 'The upload was silent for too long',
+    when: 'an upload sent nothing for TASK_STREAM_IDLE_SECONDS: continue with a new one at `textBytes` of the task',
   },
   'task-over': {
     status: 409,
     title: 'The task is over',
-    when: '`taskStatus` says how it ended; `cancelled` asks the producer to stop',
+    when: '`taskStatus` is how it ended; `cancelled` asks the producer to stop',
   },
-  'task-exists': { status: 409, title: 'There is another task with this id', when: 'member or kind are not those of the first' },
+  'task-exists': {
+    status: 409,
+    title: 'There is another task with this id',
+    when: 'its member or kind differs from those of the request',
+  },
   'text-offset': {
     status: 409,
     title: 'The text ends elsewhere',
-    when: '`textBytes` says where: go on with what comes after that many bytes',
+    when: 'continue with the text after `textBytes` bytes',
   },
-  'task-limit': { status: 413, title: 'The task is too large', when: '`limit` names the setting that stands against it' },
+  'task-limit': { status: 413, title: 'The task is too large', when: '`limit` names the setting that would be exceeded' },
   'too-large': { status: 413, title: 'Too large', when: 'the body is over 64 KiB, or one send would store too many bytes' },
   'unsupported-media-type': {
     status: 415,
     title: 'Only application/json is accepted',
-    when: 'Content-Type says otherwise, or is missing on a member call that changes state',
+    when: 'Content-Type is another, or is missing on a member call that changes state',
   },
   'key-reused': {
     status: 422,
     title: 'The Idempotency-Key was used for another request',
-    when: 'take a new key for a new request',
+    when: 'use a new key for a new request',
   },
-  refused: { status: 422, title: 'The database refuses these values', when: 'a constraint of the database stands against it' },
+  refused: { status: 422, title: 'The database refuses these values', when: 'a constraint of the database forbids the values' },
   'rate-limited': { status: 429, title: 'Too many requests', when: 'repeat after Retry-After seconds' },
-  internal: { status: 500, title: 'Internal error', when: 'a defect: it is in our log under `requestId`' },
+  internal: { status: 500, title: 'Internal error', when: 'a defect of this service: it is logged under `requestId`' },
   unavailable: {
     status: 503,
     title: 'Not available right now',
-    when: 'the database does not answer or too much is waiting: repeat after Retry-After seconds',
+    when: 'the database does not reply or too many requests are waiting: repeat after Retry-After seconds',
   },
 } as const satisfies Record<string, { status: number; title: string; when: string }>
 
 export type ProblemName = keyof typeof problems
 
-/** What is wrong with one field. */
+/** An error in one field of the request. */
 export interface FieldError {
   readonly in: 'body' | 'query' | 'path' | 'header'
   /** JSON Pointer as a URI fragment (RFC 6901 §6) into that part of the request: `#/redirectPath`. */
@@ -72,7 +80,7 @@ export interface FieldError {
   readonly detail: string
 }
 
-/** What some problems tell besides (RFC 9457 §3.2). */
+/** Extension members of some problems (RFC 9457 §3.2). */
 export interface ProblemExtension {
   readonly taskStatus?: string
   readonly textBytes?: number
@@ -88,7 +96,7 @@ export interface ProblemOptions {
 
 export const problemTypes = 'https://tidings.dev/problem/'
 
-/** A refusal that becomes the answer. */
+/** A refusal that is sent as the response. */
 export class Problem extends Error {
   override readonly name = 'Problem'
   readonly problem: ProblemName
@@ -119,15 +127,16 @@ export class Problem extends Error {
   }
 }
 
-export const contentType = 'application/problem+json; charset=utf-8'
-const retryAfterSeconds = '1'
+const retryAfterSeconds = 1
 
+/** Returns the problem of a request that may be repeated soon. */
 export function unavailable(detail: string, { cause }: { cause?: unknown } = {}): Problem {
-  return new Problem('unavailable', detail, { headers: { 'retry-after': retryAfterSeconds }, cause })
+  return new Problem('unavailable', detail, { headers: { 'retry-after': String(retryAfterSeconds) }, cause })
 }
 
+/** Returns the problem of a request whose first attempt has not ended. */
 export function stillRunning(): Problem {
-  return new Problem('still-running', 'The first request with this Idempotency-Key has not been answered yet.', {
-    headers: { 'retry-after': retryAfterSeconds },
+  return new Problem('still-running', 'The first request with this Idempotency-Key has no response yet.', {
+    headers: { 'retry-after': String(retryAfterSeconds) },
   })
 }

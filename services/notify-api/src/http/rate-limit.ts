@@ -4,10 +4,10 @@ import { callerOf } from './caller.ts'
 import { Problem } from './problem.ts'
 
 const windowMs = 60_000
-/** Callers whose counts are held in memory: those seen last. */
+/** Most callers whose counts are kept in memory, the most recent ones. */
 const maxCallers = 10_000
 
-/** Bounds what one caller may ask of this instance in a minute. A hook that must follow the one that knows the caller. */
+/** Returns a hook that limits the requests per minute of one caller on this instance. It must run after authentication. */
 export async function rateLimit(
   app: FastifyInstance,
   perMinute: { readonly service: number; readonly member: number },

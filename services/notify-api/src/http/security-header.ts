@@ -1,20 +1,25 @@
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import helmet from 'helmet'
 
-/**
- * JSON takes part in no page: nothing may frame it, run from it or guess its type. The headers are the same for every answer, so helmet
- * is asked for them once; its Fastify plugin asks it anew for each.
- */
+/** JSON is no part of a page: nothing may frame it, run scripts from it or guess its type. */
+const securityHeaders = {
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'origin-agent-cluster': '?1',
+  'referrer-policy': 'no-referrer',
+  'strict-transport-security': 'max-age=31536000; includeSubDomains',
+  'x-content-type-options': 'nosniff',
+  'x-dns-prefetch-control': 'off',
+  'x-download-options': 'noopen',
+  'x-frame-options': 'SAMEORIGIN',
+  'x-permitted-cross-domain-policies': 'none',
+  'x-xss-protection': '0',
+} as const
+
+/** Adds the same security headers to every response. */
 export function addSecurityHeaders(app: FastifyInstance): void {
-  const request = new IncomingMessage(new Socket())
-  const response = new ServerResponse(request)
-  const contentSecurityPolicy = { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } }
-  helmet({ contentSecurityPolicy })(request, response, () => {})
-  const headers = response.getHeaders()
   app.addHook('onRequest', (_request, reply, done) => {
-    reply.headers(headers)
+    reply.headers(securityHeaders)
     done()
   })
 }

@@ -1,4 +1,4 @@
-import type { FastifySchemaCompiler } from 'fastify'
+import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import type { z } from 'zod'
 import type { FieldError } from './problem.ts'
 import { InvalidPart } from './problem-handler.ts'
@@ -10,12 +10,22 @@ const parts: Readonly<Record<string, FieldError['in']>> = {
   headers: 'header',
 }
 
-/** What comes in is parsed once, by the schema of its route. */
+/** Accepts JSON bodies only. An empty body counts as no body, so the schema of a call that needs one names what is missing. */
+export function acceptJsonOnly(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined)
+    else void parseJson(request, body, done)
+  })
+}
+
+/** Parses each part of a request once, with the schema of its route. */
 export const validatorCompiler: FastifySchemaCompiler<z.ZodType> = ({ schema, httpPart }) => {
   const part = parts[httpPart ?? 'body'] ?? 'body'
   return (data) => {
     const result = schema.safeParse(data)
-    // Headers stay as they came: given others, the request would make a copy of all each time one is read.
+    // Headers are not replaced: with replaced headers, the request object copies all of them on every access.
     if (result.success && part === 'header') return true
     return result.success ? { value: result.data } : { error: new InvalidPart(part, result.error.issues) }
   }

@@ -1,53 +1,36 @@
-import { createHash } from 'node:crypto'
-import { type Commit, type Failure, GroupCommit, type GroupLimits } from '../database/group-commit.ts'
 import type { Database } from '../database/database.ts'
-import { isAway, isTransient } from '../database/error.ts'
+import { failureOf, GroupCommit, type GroupLimits, type Weight } from '../database/group-commit.ts'
+import type { IdempotencyKey } from './idempotency-key.ts'
 
-/** A request that must be carried out once. Both hashes are hexadecimal. */
-export interface Once {
-  readonly keyHash: string
-  readonly requestHash: string
-}
-
-/** What is known of the first request with a key. */
+/** The stored state of the first request with a key. */
 export interface FirstRequest {
   readonly requestHash: string
   readonly firstNotificationId: number | null
-  /** JSON text; null when it has not been answered, or its answer was never stored. */
-  readonly answer: string | null
+  /** JSON text of its response; null until the response is stored, and for ever when storing it failed. */
+  readonly response: string | null
   readonly ageMs: number
 }
 
-/** The key is in use already. */
-export class KeyTaken extends Error {
-  override readonly name = 'KeyTaken'
+interface NewResponse extends Weight {
+  readonly key: IdempotencyKey
+  /** JSON text. */
+  readonly response: string
 }
 
-interface Answer {
-  readonly once: Once
-  readonly json: string
-  readonly rows: number
-  readonly bytes: number
-}
-
-export function onceOf(caller: string, key: string, call: string, body: unknown): Once {
-  return { keyHash: hash(`${caller}\n${key}`), requestHash: hash(`${call}\n${JSON.stringify(body)}`) }
-}
-
-/** Which requests with an idempotency key there were, and how each was answered. The notification store writes the keys. */
-export class IdempotencyStore implements Commit<Answer, undefined> {
+/** Reads idempotency keys and stores the responses to their requests. The keys themselves are written with the notifications. */
+export class IdempotencyStore {
   readonly #database: Database
-  readonly #answers: GroupCommit<Answer, undefined>
+  readonly #responses: GroupCommit<NewResponse, undefined>
 
   constructor(database: Database, limits: GroupLimits) {
     this.#database = database
-    this.#answers = new GroupCommit(this, limits)
+    this.#responses = new GroupCommit({ commit: (group) => this.#write(group), failure: failureOf }, limits)
   }
 
-  async find({ keyHash }: Once): Promise<FirstRequest | undefined> {
+  async find({ keyHash }: IdempotencyKey): Promise<FirstRequest | undefined> {
     const [row] = await this.#database.run((connection) =>
       connection.rows<FirstRequest>(
-        `SELECT LOWER(HEX(request_hash)) AS requestHash, first_notification_id AS firstNotificationId, answer,
+        `SELECT LOWER(HEX(request_hash)) AS requestHash, first_notification_id AS firstNotificationId, answer AS response,
            TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)) DIV 1000 AS ageMs
          FROM idempotency_key WHERE key_hash = UNHEX(?)`,
         [keyHash],
@@ -56,13 +39,13 @@ export class IdempotencyStore implements Commit<Answer, undefined> {
     return row
   }
 
-  /** Stores the answer that was given, for repeats. Concurrent ones share one statement. */
-  answer(once: Once, json: string): Promise<undefined> {
-    return this.#answers.submit({ once, json, rows: 1, bytes: json.length })
+  /** Stores a response, as JSON text, for repeats of its request. Concurrent calls share one statement. */
+  storeResponse(key: IdempotencyKey, response: string): Promise<undefined> {
+    return this.#responses.submit({ key, response, rows: 1, bytes: response.length })
   }
 
-  /** Takes back a key that is older than `ageMs`. */
-  async forget({ keyHash }: Once, ageMs: number): Promise<void> {
+  /** Deletes a key that is older than `ageMs`. */
+  async forget({ keyHash }: IdempotencyKey, ageMs: number): Promise<void> {
     await this.#database.run((connection) =>
       connection.write('DELETE FROM idempotency_key WHERE key_hash = UNHEX(?) AND created_at < NOW(3) - INTERVAL ? MICROSECOND', [
         keyHash,
@@ -71,13 +54,17 @@ export class IdempotencyStore implements Commit<Answer, undefined> {
     )
   }
 
+  /** Resolves when every submitted response is stored or refused. */
   close(): Promise<void> {
-    return this.#answers.close()
+    return this.#responses.close()
   }
 
-  /** @internal for the group commit */
-  async commit(group: readonly Answer[]): Promise<undefined[]> {
-    const values = group.map(({ once, json }) => [Buffer.from(once.keyHash, 'hex'), Buffer.from(once.requestHash, 'hex'), json])
+  async #write(group: readonly NewResponse[]): Promise<undefined[]> {
+    const values = group.map(({ key, response }) => [
+      Buffer.from(key.keyHash, 'hex'),
+      Buffer.from(key.requestHash, 'hex'),
+      response,
+    ])
     await this.#database.run((connection) =>
       connection.write(
         `INSERT INTO idempotency_key (key_hash, request_hash, answer) VALUES ? ON DUPLICATE KEY UPDATE answer = VALUES(answer)`,
@@ -86,14 +73,4 @@ export class IdempotencyStore implements Commit<Answer, undefined> {
     )
     return group.map(() => undefined)
   }
-
-  /** @internal for the group commit */
-  failure(error: unknown): Failure {
-    if (isAway(error)) return 'all'
-    return isTransient(error) ? 'retry' : 'split'
-  }
-}
-
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

@@ -1,37 +1,23 @@
 import { type Log, loggable } from '@tidings/chassis'
 import { Problem, stillRunning } from '../http/problem.ts'
-import { type IdempotencyStore, KeyTaken, type Once, onceOf } from './idempotency-store.ts'
+import type { IdempotencyKey } from './idempotency-key.ts'
+import type { IdempotencyStore } from './idempotency-store.ts'
 
-/** A request that may carry an idempotency key. */
-export interface Request {
-  readonly caller: string
-  readonly key: string | undefined
-  /** The call, e.g. `POST /notification/send`. */
-  readonly call: string
-  readonly body: unknown
-}
-
-/** How a call is carried out, and its answer made again when the instance that carried it out could not store it. */
-export interface Work<Answer> {
-  carryOut(once: Once | undefined): Promise<Answer>
-  rebuild(firstNotificationId: number): Answer
-}
-
-export interface Answered<Answer> {
-  readonly answer: Answer
-  /** True when this is the first answer again. */
-  readonly replayed: boolean
-}
+/** The result of the first request with a key: its response, or what the response can be rebuilt from when it was not stored. */
+export type FirstResult = { readonly response: unknown } | { readonly firstNotificationId: number }
 
 const keptMs = 24 * 3_600_000
-/** A request without an answer after this long belongs to an instance that died. */
+/** A request that has stored no response by then belonged to an instance that died. */
 const abandonedMs = 5_000
 
-/** Carries out a request with a key once, and gives repeats of it the first answer again. */
+/**
+ * Makes requests with an idempotency key take effect once. A request calls `begin`, then writes its key in the transaction of its
+ * notifications, then calls `keep`, and `end` in any case. When the key exists already, `firstResult` takes the place of `keep`.
+ */
 export class Idempotency {
   readonly #store: IdempotencyStore
   readonly #log: Log
-  /** Keys of requests that this instance is at. Other instances find theirs in the database. */
+  /** Keys of the requests that run on this instance. Those of other instances are in the database. */
   readonly #running = new Set<string>()
 
   constructor(store: IdempotencyStore, log: Log) {
@@ -39,48 +25,46 @@ export class Idempotency {
     this.#log = log
   }
 
-  /** @throws Problem `still-running` or `key-reused`, or what `carryOut` throws. */
-  async answer<Answer>({ caller, key, call, body }: Request, work: Work<Answer>): Promise<Answered<Answer>> {
-    if (key === undefined) return { answer: await work.carryOut(undefined), replayed: false }
-    const once = onceOf(caller, key, call, body)
-    if (this.#running.has(once.keyHash)) throw stillRunning()
-    this.#running.add(once.keyHash)
+  /** @throws Problem `still-running` when a request with this key runs on this instance. */
+  begin({ keyHash }: IdempotencyKey): void {
+    if (this.#running.has(keyHash)) throw stillRunning()
+    this.#running.add(keyHash)
+  }
+
+  /** Stores the response before it is sent, so that a client that has received it receives the same again. Never rejects. */
+  async keep(key: IdempotencyKey, response: unknown): Promise<void> {
     try {
-      return await this.#first(once, work)
+      await this.#store.storeResponse(key, JSON.stringify(response))
     } catch (error) {
-      if (!(error instanceof KeyTaken)) throw error
-      return await this.#repeat(once, work)
-    } finally {
-      this.#running.delete(once.keyHash)
+      // The request has taken effect all the same. A repeat rebuilds the response.
+      this.#log.warn({ err: loggable(error) }, 'a response could not be stored for repeats')
     }
   }
 
-  async #first<Answer>(once: Once, work: Work<Answer>): Promise<Answered<Answer>> {
-    const answer = await work.carryOut(once)
-    try {
-      // Stored before it is given: whoever has it and asks again gets the same.
-      await this.#store.answer(once, JSON.stringify(answer))
-    } catch (error) {
-      // It has been carried out all the same. A repeat rebuilds the answer.
-      this.#log.warn({ err: loggable(error) }, 'an answer could not be stored for repeats')
-    }
-    return { answer, replayed: false }
-  }
-
-  async #repeat<Answer>(once: Once, work: Work<Answer>): Promise<Answered<Answer>> {
-    const first = await this.#store.find(once)
+  /**
+   * Returns the result of the first request with this key; undefined when it is older than 24 hours: then the key is free again.
+   *
+   * @throws Problem `still-running`, or `key-reused` when the first request was another one.
+   */
+  async firstResult(key: IdempotencyKey): Promise<FirstResult | undefined> {
+    const first = await this.#store.find(key)
     if (!first) throw stillRunning()
-    if (first.ageMs > keptMs) {
-      await this.#store.forget(once, keptMs)
-      return this.#first(once, work)
+    const { requestHash, firstNotificationId, response, ageMs } = first
+    if (ageMs > keptMs) {
+      await this.#store.forget(key, keptMs)
+      return undefined
     }
-    if (first.requestHash !== once.requestHash) {
-      throw new Problem('key-reused', 'This Idempotency-Key came with another request before.', {
+    if (requestHash !== key.requestHash) {
+      throw new Problem('key-reused', 'This Idempotency-Key was used for another request.', {
         errors: [{ in: 'header', pointer: '#/idempotency-key', detail: 'was used for another request' }],
       })
     }
-    if (first.answer !== null) return { answer: JSON.parse(first.answer) as Answer, replayed: true }
-    if (first.ageMs < abandonedMs || first.firstNotificationId === null) throw stillRunning()
-    return { answer: work.rebuild(first.firstNotificationId), replayed: true }
+    if (response !== null) return { response: JSON.parse(response) as unknown }
+    if (ageMs < abandonedMs || firstNotificationId === null) throw stillRunning()
+    return { firstNotificationId }
+  }
+
+  end({ keyHash }: IdempotencyKey): void {
+    this.#running.delete(keyHash)
   }
 }

@@ -1,12 +1,12 @@
 import type { InboxItem, InboxPage, UnreadCount } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
-import { everybody } from './write-group.ts'
+import { allMembers } from './published-body.ts'
 
 export interface PageQuery {
   readonly limit: number
-  /** Only what is older than this notification. */
+  /** Only notifications older than this one. */
   readonly before?: number | undefined
-  /** Only what has not been read. */
+  /** Only unread notifications. */
   readonly unread: boolean
 }
 
@@ -22,7 +22,7 @@ interface Row {
 const columns =
   'n.notification_id AS notificationId, n.message, n.redirect_path AS redirectPath, n.data, n.created_at AS createdAt'
 
-/** What a member has been sent, newest first, and how much of it is unread. */
+/** Reads the inbox of a member: pages of notifications, newest first, and the unread count. */
 export class InboxStore {
   readonly #database: Database
 
@@ -31,8 +31,9 @@ export class InboxStore {
   }
 
   /**
-   * Keyset paging: what is added meanwhile is newer than every cursor, so pages neither skip nor repeat. The member's own and the
-   * broadcasts are each read along an index, and merged here: one statement for both would have to sort.
+   * Returns one page by keyset: notifications added between two pages are newer than every cursor, so pages neither skip nor repeat.
+   * The member's own notifications and the broadcasts are read along an index each and merged here: a single statement would have to
+   * sort.
    */
   async page(memberId: number, query: PageQuery): Promise<InboxPage> {
     return this.#database.run(async (connection) => {
@@ -41,7 +42,7 @@ export class InboxStore {
       const items = [...own.map((row) => itemOf(row, memberId)), ...broadcasts.map((row) => itemOf(row))]
         .toSorted((a, b) => b.notificationId - a.notificationId)
         .slice(0, query.limit + 1)
-      // One more than asked for was read: it says that there is a next page.
+      // One more than requested was read: its presence means that there is a next page.
       const more = items.length > query.limit
       const page = more ? items.slice(0, -1) : items
       return { items: page, nextCursor: more ? (page.at(-1)?.notificationId ?? null) : null }
@@ -53,7 +54,7 @@ export class InboxStore {
   }
 }
 
-/** In one statement, so that count and revision belong together. From indexes alone. */
+/** Returns count and revision from one statement, so that they belong together. It reads indexes only. */
 export async function countUnread(connection: Connection, memberId: number): Promise<UnreadCount> {
   const [row] = await connection.rows<UnreadCount>(...unreadCount(memberId))
   return row ?? { unreadCount: 0, revision: 0 }
@@ -61,7 +62,7 @@ export async function countUnread(connection: Connection, memberId: number): Pro
 
 type Statement = [sql: string, values: readonly unknown[]]
 
-// The indexes are named: by its statistics the optimizer may prefer to walk the primary key backwards, over everybody's rows.
+// The indexes are forced: from its statistics the optimizer may prefer to scan the primary key backwards, over the rows of all members.
 export function ownPage(memberId: number, { limit, before, unread }: PageQuery): Statement {
   return [
     `SELECT ${columns}, n.read_at AS readAt FROM notification AS n FORCE INDEX (${unread ? 'notification_unread' : 'notification_page'})
@@ -75,7 +76,7 @@ export function broadcastPage(memberId: number, { limit, before, unread }: PageQ
   return [
     `SELECT ${columns}, r.read_at AS readAt FROM notification AS n FORCE INDEX (notification_page)
      LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
-     WHERE n.member_id = ${everybody}${unread ? ' AND r.member_id IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
+     WHERE n.member_id = ${allMembers}${unread ? ' AND r.member_id IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
      ORDER BY n.notification_id DESC LIMIT ?`,
     [memberId, ...(before ? [before] : []), limit + 1],
   ]
@@ -87,7 +88,7 @@ export function unreadCount(memberId: number): Statement {
        (SELECT COUNT(*) FROM notification AS n FORCE INDEX (notification_unread) WHERE n.member_id = ? AND n.read_at IS NULL)
        + (SELECT COUNT(*) FROM notification AS b FORCE INDEX (notification_page)
           LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
-          WHERE b.member_id = ${everybody} AND r.member_id IS NULL) AS unreadCount,
+          WHERE b.member_id = ${allMembers} AND r.member_id IS NULL) AS unreadCount,
        COALESCE((SELECT s.revision FROM member_state AS s WHERE s.member_id = ?), 0) AS revision`,
     [memberId, memberId, memberId],
   ]

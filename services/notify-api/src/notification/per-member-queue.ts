@@ -1,28 +1,28 @@
 import { Overload } from '../database/group-commit.ts'
 
-const maxWaiting = 100
+const maxQueuedPerMember = 100
 
-interface Line {
+interface MemberTasks {
   last: Promise<unknown>
-  waiting: number
+  unfinished: number
 }
 
-/** Runs what concerns the same key one at a time, in the order of asking. */
-export class InTurn {
-  readonly #lines = new Map<number, Line>()
+/** Runs the tasks of each member sequentially, in arrival order. */
+export class PerMemberQueue {
+  readonly #members = new Map<number, MemberTasks>()
 
-  /** @throws Overload, or what `work` throws. */
-  async run<T>(key: number, work: () => Promise<T>): Promise<T> {
-    const line = this.#lines.get(key) ?? { last: Promise.resolve(), waiting: 0 }
-    if (line.waiting >= maxWaiting) throw new Overload('too many requests of one member are waiting')
-    this.#lines.set(key, line)
-    line.waiting++
-    const mine = line.last.then(work)
-    line.last = mine.catch(() => {})
+  /** Resolves to the result of `task`. @throws Overload when too many tasks of the member are waiting, or what `task` throws. */
+  async run<Result>(memberId: number, task: () => Promise<Result>): Promise<Result> {
+    const member = this.#members.get(memberId) ?? { last: Promise.resolve(), unfinished: 0 }
+    if (member.unfinished >= maxQueuedPerMember) throw new Overload('too many requests of one member are waiting')
+    this.#members.set(memberId, member)
+    member.unfinished++
+    const result = member.last.then(task)
+    member.last = result.catch(() => {})
     try {
-      return await mine
+      return await result
     } finally {
-      if (--line.waiting === 0) this.#lines.delete(key)
+      if (--member.unfinished === 0) this.#members.delete(memberId)
     }
   }
 }

@@ -1,22 +1,24 @@
 import { memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
-import type { OutboxRow } from '../outbox/outbox.ts'
+import type { OutboxRow } from '../outbox/row.ts'
 import type { Connection, Database } from '../database/database.ts'
 import { countUnread } from './inbox-store.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
-import { everybody } from './write-group.ts'
+import { allMembers } from './published-body.ts'
 
-/** The read state afterwards, and the event for the member's devices when something has changed. */
+/** Result of a change of the read state. */
 export interface ReadChange {
+  /** The state after the change. */
   readonly state: UnreadCount
+  /** The committed event for the member's devices, still to be published; undefined when nothing has changed. */
   readonly event: OutboxRow | undefined
 }
 
-/** Rows that one transaction of a read-all may change: a long one would hold its locks and its undo log as long. */
+/** Most rows that one transaction of a read-all changes. A larger one would hold its locks and its undo log for long. */
 const maxRowsPerTransaction = 5_000
 
 /**
- * Marks as read. Each change locks the member's row first and takes the count after: of two changes the one with the greater revision
- * has seen the other, so its count holds, in whatever order their events arrive.
+ * Marks notifications as read. Each change first locks the member's row and then counts. Of two changes, the one with the greater
+ * revision has seen the other, so its count is the valid one, in whichever order their events arrive.
  */
 export class ReadStore {
   readonly #database: Database
@@ -25,21 +27,21 @@ export class ReadStore {
     this.#database = database
   }
 
-  /** Undefined when the member has no such notification. */
+  /** Marks one notification as read. Undefined when the member has no such notification. */
   async read(memberId: number, notificationId: number): Promise<ReadChange | undefined> {
     const [found] = await this.#database.run((connection) =>
       connection.rows<{ owner: number; readAt: Date | null; now: Date }>(
         `SELECT n.member_id AS owner, COALESCE(n.read_at, r.read_at) AS readAt, NOW(3) AS now FROM notification AS n
          LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
-         WHERE n.notification_id = ? AND n.member_id IN (?, ${everybody})`,
+         WHERE n.notification_id = ? AND n.member_id IN (?, ${allMembers})`,
         [memberId, notificationId, memberId],
       ),
     )
     if (!found) return undefined
     if (found.readAt) return this.#unchanged(memberId)
     return this.#database.transaction(async (connection) => {
-      await advance(connection, memberId)
-      const { affectedRows } = await (found.owner === everybody
+      await lockMember(connection, memberId)
+      const { affectedRows } = await (found.owner === allMembers
         ? connection.write('INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at) VALUES (?)', [
             [memberId, notificationId, found.now],
           ])
@@ -48,33 +50,39 @@ export class ReadStore {
             notificationId,
           ]))
       const state = await countUnread(connection, memberId)
-      if (affectedRows === 0) return { state, event: undefined } // somebody else was faster, and has told
-      return { state, event: await tell(connection, { memberId, notificationId, readAt: found.now.toISOString(), ...state }) }
+      if (affectedRows === 0) return { state, event: undefined } // another request marked it first and published the event
+      return {
+        state,
+        event: await insertEvent(connection, { memberId, notificationId, readAt: found.now.toISOString(), ...state }),
+      }
     })
   }
 
-  /** Everything of the member up to and including `upTo`. */
+  /** Marks every notification of the member up to and including `upTo` as read. */
   async readAll(memberId: number, upTo: number): Promise<ReadChange> {
     const [newest] = await this.#database.run((connection) =>
       connection.rows<{ id: number | null; now: Date }>(
-        `SELECT MAX(notification_id) AS id, NOW(3) AS now FROM notification WHERE member_id IN (?, ${everybody})`,
+        `SELECT MAX(notification_id) AS id, NOW(3) AS now FROM notification WHERE member_id IN (?, ${allMembers})`,
         [memberId],
       ),
     )
     if (!newest?.id) return this.#unchanged(memberId)
-    // Devices take the event to mean all up to there: it must not reach into the future.
+    // Devices apply the event to every notification up to `upTo`, so it must not include future ones.
     const last = Math.min(upTo, newest.id)
     let changed = 0
     for (;;) {
       const done = await this.#database.transaction(async (connection) => {
-        await advance(connection, memberId)
+        await lockMember(connection, memberId)
         const rows =
           (await readOwn(connection, memberId, last, newest.now)) + (await readBroadcasts(connection, memberId, last, newest.now))
         changed += rows
         if (rows >= maxRowsPerTransaction) return undefined
         const state = await countUnread(connection, memberId)
         if (changed === 0) return { state, event: undefined }
-        return { state, event: await tell(connection, { memberId, upTo: last, readAt: newest.now.toISOString(), ...state }) }
+        return {
+          state,
+          event: await insertEvent(connection, { memberId, upTo: last, readAt: newest.now.toISOString(), ...state }),
+        }
       })
       if (done) return done
     }
@@ -85,8 +93,8 @@ export class ReadStore {
   }
 }
 
-/** Takes the lock that all changes of one member's read state take first. */
-async function advance(connection: Connection, memberId: number): Promise<void> {
+/** Increments the revision, and so takes the lock that every change of the member's read state takes first. */
+async function lockMember(connection: Connection, memberId: number): Promise<void> {
   await connection.write(
     'INSERT INTO member_state (member_id, revision) VALUES (?, 1) ON DUPLICATE KEY UPDATE revision = revision + 1',
     [memberId],
@@ -106,12 +114,12 @@ async function readBroadcasts(connection: Connection, memberId: number, upTo: nu
     `INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at)
      SELECT ?, b.notification_id, ? FROM notification AS b FORCE INDEX (notification_page)
      LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
-     WHERE b.member_id = ${everybody} AND b.notification_id <= ? AND r.member_id IS NULL LIMIT ?`,
+     WHERE b.member_id = ${allMembers} AND b.notification_id <= ? AND r.member_id IS NULL LIMIT ?`,
     [memberId, now, memberId, upTo, maxRowsPerTransaction],
   )
   return affectedRows
 }
 
-function tell(connection: Connection, event: ReadMessage): Promise<OutboxRow> {
+function insertEvent(connection: Connection, event: ReadMessage): Promise<OutboxRow> {
   return insertOutboxRow(connection, memberChannel(event.memberId, 'read'), JSON.stringify(event))
 }

@@ -1,68 +1,106 @@
-import { broadcastChannel, memberChannel } from '@tidings/protocol'
 import { escape } from 'mysql2'
+import type { Database } from '../database/database.ts'
 import type { Weight } from '../database/group-commit.ts'
-import type { Once } from './idempotency-store.ts'
-import type { NewNotification } from './store.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import type { OutboxRow } from '../outbox/row.ts'
+import type { IdempotencyKey } from './idempotency-key.ts'
+import { bodyEndOf, bodyOf, channelOf } from './published-body.ts'
 
-/** member_id of a broadcast. */
-export const everybody = 0
+/** The same content for one member, for several, or for all members. */
+export interface NewNotification {
+  /** One row is stored for each, in this order; `[allMembers]` for a broadcast. */
+  readonly memberIds: readonly number[]
+  readonly message: string
+  readonly redirectPath: string
+  readonly data?: Readonly<Record<string, unknown>> | undefined
+  readonly key: IdempotencyKey | undefined
+}
 
-/** A notification made ready for its group, so that the commit itself only joins text. */
-export interface Prepared extends Weight {
+/** A notification prepared for its group: writing the group only joins text. */
+export interface GroupEntry extends Weight {
   readonly memberIds: readonly number[]
   readonly message: string
   readonly redirectPath: string
   /** JSON text. */
   readonly data: string | undefined
-  /** What follows the id in the published body. */
+  /** The part of the published body that follows the id. */
   readonly bodyEnd: string
-  readonly once: Once | undefined
+  readonly key: IdempotencyKey | undefined
 }
 
-export function prepare({ memberIds, message, redirectPath, data, once }: NewNotification): Prepared {
+export function groupEntry({ memberIds, message, redirectPath, data, key }: NewNotification): GroupEntry {
   const json = data && JSON.stringify(data)
   const bodyEnd = bodyEndOf(message, redirectPath, json)
-  return { memberIds, message, redirectPath, data: json, bodyEnd, once, rows: memberIds.length, bytes: bodyEnd.length }
+  return { memberIds, message, redirectPath, data: json, bodyEnd, key, rows: memberIds.length, bytes: bodyEnd.length }
 }
 
-export function channelOf(memberId: number): string {
-  return memberId === everybody ? broadcastChannel('all') : memberChannel(memberId, 'notification')
-}
-
-/** The published JSON. */
-export function bodyOf(memberId: number, notificationId: number, bodyEnd: string): string {
-  return memberId === everybody
-    ? `{"notificationId":${notificationId}${bodyEnd}`
-    : `{"memberId":${memberId},"notificationId":${notificationId}${bodyEnd}`
-}
-
-/** What follows the id in the published JSON; `data` is JSON text. */
-export function bodyEndOf(message: string, redirectPath: string, data: string | null | undefined): string {
-  return `,"message":${JSON.stringify(message)},"redirectPath":${JSON.stringify(redirectPath)}${data ? `,"data":${data}` : ''}}`
+export interface WriteGroupDeps {
+  /** Must allow scripts. */
+  readonly database: Database
+  /** Distance between consecutive ids of one INSERT: `auto_increment_increment` of the server. */
+  readonly increment: number
+  readonly outbox: Pick<Outbox, 'publish'>
+  /** Called after each commit with the number of entries and the time it took. */
+  readonly onCommit: (entries: number, seconds: number) => void
 }
 
 /**
- * The group as one script, for a connection whose transactions begin by themselves: notifications, idempotency keys, outbox rows. Outbox
- * rows name the ids that the first INSERT has just made: LAST_INSERT_ID() is its first id until a later statement makes one, and the
- * others follow `increment` apart. `notifications` and `outbox` are the places of those two statements in the script.
+ * Commits a group of notifications with their idempotency keys and outbox rows, in one transaction and one round trip, and hands the
+ * rows to the outbox. Returns the ids of each entry, in the order of its `memberIds`.
  */
-export function groupScript(
-  group: readonly Prepared[],
-  increment: number,
-): { sql: string; notifications: number; outbox: number } {
+export async function writeGroup(
+  group: readonly GroupEntry[],
+  { database, increment, outbox, onCommit }: WriteGroupDeps,
+): Promise<number[][]> {
+  const begin = performance.now()
+  const script = groupScript(group, increment)
+  const headers = await database.run((connection) => connection.script(script.sql))
+  onCommit(group.length, (performance.now() - begin) / 1_000)
+  let notificationId = headers[script.notificationStatement]?.insertId ?? Number.NaN
+  let outboxId = headers[script.outboxStatement]?.insertId ?? Number.NaN
+  const outboxRows: OutboxRow[] = []
+  const ids = group.map(({ memberIds, bodyEnd }) => {
+    const notificationIds: number[] = []
+    for (const memberId of memberIds) {
+      notificationIds.push(notificationId)
+      outboxRows.push({ outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notificationId, bodyEnd) })
+      notificationId += increment
+      outboxId += increment
+    }
+    return notificationIds
+  })
+  // Not awaited: what is committed will be published, so no response waits for Redis.
+  void outbox.publish(outboxRows)
+  return ids
+}
+
+interface GroupScript {
+  readonly sql: string
+  /** Index of the statement that inserts the notifications. */
+  readonly notificationStatement: number
+  /** Index of the statement that inserts the outbox rows. */
+  readonly outboxStatement: number
+}
+
+/**
+ * Returns the group as one script for a connection with implicit transactions: notifications, idempotency keys, outbox rows. Outbox rows
+ * refer to the ids made by the first INSERT: until a later statement generates an id, LAST_INSERT_ID() is the first of them, and the
+ * others follow `increment` apart.
+ */
+function groupScript(group: readonly GroupEntry[], increment: number): GroupScript {
   const variables: string[] = []
   const notifications: string[] = []
   const keys: string[] = []
   const outbox: string[] = []
-  for (const { memberIds, message, redirectPath, data, once } of group) {
+  for (const { memberIds, message, redirectPath, data, key } of group) {
     const several = memberIds.length > 1
-    // What goes to several members is sent to the server once.
+    // Content for several members is sent to the server once, as a variable.
     const text = (value: string | undefined) => {
       if (value === undefined) return 'NULL'
       return several ? `@v${variables.push(escape(value)) - 1}` : escape(value)
     }
     const values = `${text(message)},${text(redirectPath)},${text(data)}`
-    if (once) keys.push(`(x'${once.keyHash}',x'${once.requestHash}',LAST_INSERT_ID()+${notifications.length * increment})`)
+    if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',LAST_INSERT_ID()+${notifications.length * increment})`)
     for (const memberId of memberIds) {
       const id = `LAST_INSERT_ID()+${notifications.length * increment}`
       notifications.push(`(${memberId},${values})`)
@@ -80,7 +118,7 @@ export function groupScript(
   ]
   return {
     sql: statements.join(';'),
-    notifications: variables.length > 0 ? 1 : 0,
-    outbox: statements.length - 2,
+    notificationStatement: variables.length > 0 ? 1 : 0,
+    outboxStatement: statements.length - 2,
   }
 }

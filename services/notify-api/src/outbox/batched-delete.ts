@@ -1,23 +1,22 @@
-import { type Log, loggable } from '@tidings/chassis'
+import { type Log, RepeatedFailure } from '@tidings/chassis'
 
 const intervalMs = 50
 const intervalAfterFailureMs = 1_000
 const maxBatch = 500
-/** Past this the oldest are forgotten: their rows are published once more, by the sweep, rather than held in memory without end. */
+/** Beyond this the oldest ids are dropped, to bound memory: the sweep publishes their rows a second time. */
 const maxHeld = 100_000
 
-/** Deletes rows in batches, soon. A batch that fails is tried again. */
+/** Deletes published rows in batches, shortly after they are added. A batch that fails is retried. */
 export class BatchedDelete {
   readonly #delete: (ids: readonly number[]) => Promise<void>
-  readonly #log: Log
+  readonly #failure: RepeatedFailure
   readonly #held = new Set<number>()
-  #failing = false
   #timer: NodeJS.Timeout | undefined
   #deleting: Promise<void> | undefined
 
   constructor(deleteRows: (ids: readonly number[]) => Promise<void>, log: Log) {
     this.#delete = deleteRows
-    this.#log = log
+    this.#failure = new RepeatedFailure(log, 'published rows cannot be deleted yet')
   }
 
   add(id: number): void {
@@ -26,37 +25,37 @@ export class BatchedDelete {
     this.#timer ??= setTimeout(() => this.#start(), intervalMs)
   }
 
+  /** True from `add` until the row is deleted. */
   has(id: number): boolean {
     return this.#held.has(id)
   }
 
-  /** Deletes what is left, if the database lets it. */
+  /** Makes a last attempt to delete the remaining rows. Never rejects. */
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     await this.#deleting
-    await this.#deleteAll()
+    await this.#deleteHeld()
   }
 
   #start(): void {
-    this.#deleting = this.#deleteAll().finally(() => {
-      const delayMs = this.#failing ? intervalAfterFailureMs : intervalMs
+    this.#deleting = this.#deleteHeld().finally(() => {
+      const delayMs = this.#failure.failing ? intervalAfterFailureMs : intervalMs
       this.#timer = this.#held.size > 0 ? setTimeout(() => this.#start(), delayMs) : undefined
     })
   }
 
-  async #deleteAll(): Promise<void> {
+  async #deleteHeld(): Promise<void> {
     try {
-      // What comes meanwhile waits for the next time: else, under load, each commit would have a deletion of its own.
+      // Ids added from now on wait for the next batch: under load each commit would otherwise cause a DELETE of its own.
       const held = [...this.#held]
       for (let start = 0; start < held.length; start += maxBatch) {
         const ids = held.slice(start, start + maxBatch)
         await this.#delete(ids)
         for (const id of ids) this.#held.delete(id)
       }
-      this.#failing = false
+      this.#failure.succeeded()
     } catch (error) {
-      if (!this.#failing) this.#log.warn({ err: loggable(error) }, 'published rows cannot be deleted yet')
-      this.#failing = true
+      this.#failure.failed(error)
     }
   }
 }

@@ -1,22 +1,16 @@
-import { type Log, loggable } from '@tidings/chassis'
+import { type Log, loggable, Recurring } from '@tidings/chassis'
 import { BatchedDelete } from './batched-delete.ts'
 import type { Publisher } from './redis-publisher.ts'
+import type { OutboxRow } from './row.ts'
 import type { OutboxBacklog, OutboxStore } from './store.ts'
 
-/** One message, committed and not yet known to be published. */
-export interface OutboxRow {
-  readonly outboxId: number
-  readonly channel: string
-  readonly body: string
-}
-
-/** What one sweep has seen and done. */
+/** Result of one sweep. */
 export interface Sweep {
-  /** Before it began. */
+  /** The backlog before the sweep. */
   readonly backlog: OutboxBacklog
   readonly published: number
-  /** See {@link Outbox.open}. */
-  readonly open: boolean
+  /** See {@link Outbox.circuitOpen}. */
+  readonly circuitOpen: boolean
 }
 
 export interface OutboxOptions {
@@ -26,17 +20,19 @@ export interface OutboxOptions {
   readonly onSweep: (sweep: Sweep) => void
 }
 
-/** A row older than this was left behind; a younger one is still in the hands of the instance that committed it. */
+/** Age from which a row is published by any sweep. A younger row is still handled by the instance that committed it. */
 const graceMs = 5_000
+/** By then a deferred row is older than `graceMs` on the clock of every instance. */
+const deferredMs = 2 * graceMs
 const sweepIntervalMs = 1_000
 const sweepRows = 200
 
 /**
- * Publishes what was committed: at once by the instance that committed it, and by a sweep what a crash or an outage of Redis left.
- * A row is deleted only after Redis has answered for it: each is published at least once.
+ * Publishes committed rows: immediately, by the instance that committed them, and by a sweep for the rows that a crash or an outage of
+ * Redis has left. A row is deleted only after Redis has confirmed its publication, so each is published at least once.
  *
- * When Redis fails, the circuit opens: rows are left to the sweep without an attempt. The sweep closes it when the backlog is
- * published, so that nothing overtakes what was left.
+ * When Redis fails, the circuit opens: rows are deferred to the sweep without an attempt. The sweep closes the circuit once the backlog
+ * is published, so that no row overtakes a deferred one.
  */
 export class Outbox {
   readonly #store: OutboxStore
@@ -44,15 +40,12 @@ export class Outbox {
   readonly #log: Log
   readonly #onSweep: OutboxOptions['onSweep']
   readonly #published: BatchedDelete
-  /** Of our rows that were left, those that may be younger than the grace period; with the time they were left. */
-  readonly #left = new Map<number, number>()
-  /** What Redis has not answered yet. */
+  /** Deferred rows of this instance that may be younger than `graceMs`, each with the time at which it was deferred. */
+  readonly #deferred = new Map<number, number>()
+  /** Publications that Redis has not confirmed yet. */
   readonly #publishing = new Set<Promise<unknown>>()
-  #open = false
-  #failing = false
-  #closed = false
-  #nextSweep: NodeJS.Timeout | undefined
-  #sweeping: Promise<void> | undefined
+  readonly #sweeps: Recurring
+  #circuitOpen = false
 
   constructor({ store, publisher, log, onSweep }: OutboxOptions) {
     this.#store = store
@@ -60,18 +53,23 @@ export class Outbox {
     this.#log = log
     this.#onSweep = onSweep
     this.#published = new BatchedDelete((ids) => store.delete(ids), log)
-    this.#sweepLater()
+    this.#sweeps = new Recurring({
+      intervalMs: sweepIntervalMs,
+      run: (closing) => this.#sweep(closing),
+      log,
+      failure: 'the outbox cannot be swept',
+    })
   }
 
-  /** True while rows are left to the sweep because Redis does not answer. */
-  get open(): boolean {
-    return this.#open
+  /** True while rows are deferred to the sweep because Redis does not reply. */
+  get circuitOpen(): boolean {
+    return this.#circuitOpen
   }
 
-  /** Resolves when each row is published or left to the sweep. Never rejects. */
+  /** Resolves when each row is published or deferred to the sweep. Never rejects. */
   async publish(rows: readonly OutboxRow[]): Promise<void> {
-    if (this.#open) {
-      for (const row of rows) this.#leave(row)
+    if (this.#circuitOpen) {
+      for (const row of rows) this.#defer(row)
       return
     }
     const publishing = Promise.all(rows.map((row) => this.#publishNow(row)))
@@ -80,24 +78,22 @@ export class Outbox {
     this.#publishing.delete(publishing)
   }
 
-  /** Whether a gateway listens on each channel; null when Redis does not answer. Never rejects. */
+  /** Resolves to whether a gateway listens on each channel; null when Redis does not reply. Never rejects. */
   async listening(channels: readonly string[]): Promise<(boolean | null)[]> {
     const unknown = channels.map(() => null)
-    if (this.#open) return unknown
+    if (this.#circuitOpen) return unknown
     try {
       return await this.#publisher.listening(channels)
     } catch (error) {
-      // Without this the next one would wait as long: the publication that follows times out a little later than the question.
+      // Otherwise the next request would wait as long: the publication that follows times out a little later than this query.
       this.#openCircuit(error)
       return unknown
     }
   }
 
-  /** What is not published by now stays for the next sweep, whoever's it is. */
+  /** Resolves when no publication is on its way. Rows not published by then are left to the next sweep of any instance. */
   async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#nextSweep)
-    await this.#sweeping
+    await this.#sweeps.close()
     await Promise.all(this.#publishing)
     await this.#published.close()
   }
@@ -108,50 +104,35 @@ export class Outbox {
       this.#published.add(row.outboxId)
     } catch (error) {
       this.#openCircuit(error)
-      this.#leave(row)
+      this.#defer(row)
     }
   }
 
-  #leave({ outboxId }: OutboxRow): void {
-    this.#left.set(outboxId, performance.now())
+  #defer({ outboxId }: OutboxRow): void {
+    this.#deferred.set(outboxId, performance.now())
   }
 
   #openCircuit(error: unknown): void {
-    if (!this.#open) this.#log.warn({ err: loggable(error) }, 'redis does not answer: publications are left to the sweep')
-    this.#open = true
+    if (!this.#circuitOpen)
+      this.#log.warn({ err: loggable(error) }, 'redis does not reply: publications are deferred to the sweep')
+    this.#circuitOpen = true
   }
 
-  #sweepLater(): void {
-    if (this.#closed) return
-    // With jitter: instances that started together do not sweep together for ever.
-    const delayMs = sweepIntervalMs * (0.75 + Math.random() / 2)
-    this.#nextSweep = setTimeout(() => {
-      this.#sweeping = this.#sweep().finally(() => this.#sweepLater())
-    }, delayMs)
+  async #sweep(closing: AbortSignal): Promise<void> {
+    const old = performance.now() - deferredMs
+    for (const [outboxId, since] of this.#deferred) if (since < old) this.#deferred.delete(outboxId)
+    const backlog = await this.#store.backlog()
+    const published = await this.#publishBacklog(backlog, closing)
+    this.#onSweep({ backlog, published, circuitOpen: this.#circuitOpen })
   }
 
-  async #sweep(): Promise<void> {
-    // Those twice as old as the grace period are old enough for everybody's sweep by now.
-    const old = performance.now() - 2 * graceMs
-    for (const [outboxId, since] of this.#left) if (since < old) this.#left.delete(outboxId)
-    try {
-      const backlog = await this.#store.backlog()
-      const published = await this.#publishBacklog(backlog)
-      this.#onSweep({ backlog, published, open: this.#open })
-      this.#failing = false
-    } catch (error) {
-      if (!this.#failing) this.#log.warn({ err: loggable(error) }, 'the outbox cannot be swept')
-      this.#failing = true
-    }
-  }
-
-  async #publishBacklog({ oldestAgeMs }: OutboxBacklog): Promise<number> {
-    // An attempt with publications would be repeated each second, and all of them published when Redis wakes up.
-    if (this.#open && !(await this.#redisAnswers())) return 0
+  async #publishBacklog({ oldestAgeMs }: OutboxBacklog, closing: AbortSignal): Promise<number> {
+    // Probe with PING: an attempt with publications would be repeated each second, and Redis would publish all of them once it resumes.
+    if (this.#circuitOpen && !(await this.#redisReplies())) return 0
     let published = 0
     try {
-      if (oldestAgeMs > graceMs) published += await this.#publishOld()
-      if (this.#open) published += await this.#publishLeft()
+      if (oldestAgeMs > graceMs) published += await this.#publishOld(closing)
+      if (this.#circuitOpen) published += await this.#publishDeferred(closing)
     } catch (error) {
       if (!(error instanceof RedisSilent)) throw error
       this.#openCircuit(error.cause)
@@ -159,7 +140,7 @@ export class Outbox {
     return published
   }
 
-  async #redisAnswers(): Promise<boolean> {
+  async #redisReplies(): Promise<boolean> {
     try {
       await this.#publisher.ping()
       return true
@@ -168,39 +149,39 @@ export class Outbox {
     }
   }
 
-  async #publishOld(): Promise<number> {
+  async #publishOld(closing: AbortSignal): Promise<number> {
     for (let published = 0; ; ) {
       const found = await this.#store.sweep({ graceMs, limit: sweepRows }, (rows) => this.#publishSwept(rows))
       published += found
-      if (found < sweepRows || this.#closed) return published
+      if (found < sweepRows || closing.aborted) return published
     }
   }
 
-  async #publishLeft(): Promise<number> {
+  async #publishDeferred(closing: AbortSignal): Promise<number> {
     let published = 0
-    while (this.#left.size > 0 && !this.#closed) {
-      const outboxIds = [...this.#left.keys()].slice(0, sweepRows)
+    while (this.#deferred.size > 0 && !closing.aborted) {
+      const outboxIds = [...this.#deferred.keys()].slice(0, sweepRows)
       published += await this.#store.sweep({ outboxIds, limit: sweepRows }, (rows) => this.#publishSwept(rows))
-      for (const outboxId of outboxIds) this.#left.delete(outboxId)
+      for (const outboxId of outboxIds) this.#deferred.delete(outboxId)
     }
-    if (this.#closed) return published
-    // Nothing is awaited since the last look at #left: no row can have been left in between.
-    this.#open = false
-    this.#log.info({ published }, 'redis answers again and the backlog is published')
+    if (closing.aborted) return published
+    // Synchronously with the last check of #deferred: no row can have been deferred in between.
+    this.#circuitOpen = false
+    this.#log.info({ published }, 'redis replies again and the backlog is published')
     return published
   }
 
   async #publishSwept(rows: readonly OutboxRow[]): Promise<void> {
     const attempts = rows.map(async ({ outboxId, channel, body }) => {
-      // Published before, and only its deletion is late.
+      // A row in #published was published before; only its deletion is pending.
       if (!this.#published.has(outboxId)) await this.#publisher.publish(channel, body)
     })
     const outcomes = await Promise.allSettled(attempts)
     const failure = outcomes.find((outcome) => outcome.status === 'rejected')
     if (!failure) return
-    // All of them stay in the outbox. Remembered, those that were published are only deleted next time.
+    // Every row stays in the outbox. The published ones are noted, so that the next sweep only deletes them.
     for (const [index, { outboxId }] of rows.entries()) if (outcomes[index]?.status === 'fulfilled') this.#published.add(outboxId)
-    throw new RedisSilent('redis did not answer for all rows', { cause: failure.reason })
+    throw new RedisSilent('redis did not reply for all rows', { cause: failure.reason })
   }
 }
 

@@ -1,97 +1,96 @@
-import { connectRedis, isCluster, type Log, loggable, opened, type RedisConnection } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, opened, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
 import { listeningScript, type PublishCall, publishScript, runIdKey, runIdOf } from './publish-script.ts'
 
-/** Carries messages to the gateways. */
+/** Publishes messages to the gateways. */
 export interface Publisher {
-  /** In the order of the calls on each channel. Rejects when Redis has not answered in time: it may still be published then. */
+  /**
+   * Publishes in the order of the calls on each channel. Rejects when Redis refuses or has not replied in time; in the latter case the
+   * message may still be published.
+   */
   publish(channel: string, body: string): Promise<void>
-  /** Whether gateways listen on each channel; null when Redis refuses to say. Rejects when it has not answered in time. */
+  /** Resolves to whether gateways listen on each channel; null when Redis refuses the query. Rejects without a reply in time. */
   listening(channels: readonly string[]): Promise<(boolean | null)[]>
-  /** Round trip in seconds. Rejects when Redis does not answer in time. */
+  /** Resolves to the round trip in seconds. Rejects without a reply in time. */
   ping(): Promise<number>
   close(): void
 }
 
-interface Waiting<Answer> {
-  readonly resolve: (answer: Answer) => void
+interface Pending<Result> {
+  readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
 }
 
-interface Publication extends Waiting<void> {
+interface PendingPublication extends Pending<void> {
   readonly channel: string
   readonly body: string
   readonly limit: HistoryLimit | undefined
 }
 
-interface Question extends Waiting<(boolean | null)[]> {
+interface PendingQuery extends Pending<(boolean | null)[]> {
   readonly channels: readonly string[]
 }
 
-/** What the connection has besides the commands of the library. */
-interface Commands {
+/** The commands of the connection that this file uses: the scripts below, and two of Redis. */
+interface PublisherCommands {
   appendAndPublish(...keysAndArguments: (string | number)[]): Promise<null>
   listening(...keysAndArguments: (string | number)[]): Promise<number[]>
   publish(channel: string, body: string): Promise<number>
   spublish(channel: string, body: string): Promise<number>
 }
 
-/** One run of the script holds up everybody else at Redis: some 10 us a publication. */
+/** Most publications in one script, which blocks Redis for some 10 us each. */
 const maxPerScript = 100
+/** A connection with an unanswered command is closed after this many command timeouts without data. */
+const socketTimeoutFactor = 5
 
 export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
-  readonly #commands: Commands
+  readonly #commands: PublisherCommands
   readonly #cluster: boolean
   readonly #runId: () => string | undefined
-  readonly #log: Log
+  readonly #queryFailure: RepeatedFailure
   readonly #onPublish: (seconds: number) => void
-  /** Of the question who listens; said once. */
-  #refusal = ''
-  #publications: Publication[] = []
-  #questions: Question[] = []
-  /** On a cluster: what waits behind the call of its channel that is on its way. */
-  readonly #sharded = new Map<string, Publication[]>()
+  #publications: PendingPublication[] = []
+  #queries: PendingQuery[] = []
+  /** On a cluster: the publications of a channel that wait for the call in flight. */
+  readonly #sharded = new Map<string, PendingPublication[]>()
 
-  /** `onPublish` is told how long Redis took to answer for what was sent together. */
+  /** `onPublish` is called with the time that Redis took for publications sent together. */
   constructor(url: string, { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void }) {
-    this.#log = log
     this.#onPublish = onPublish
+    this.#queryFailure = new RepeatedFailure(log, 'redis refuses to list subscribers: online is unknown')
     this.#cluster = isCluster(url)
     this.#redis = connectRedis(url, {
       connectionName: 'notify-api',
-      // A publication that cannot go now stays in the outbox: nothing may wait in a queue of the client.
+      // A publication that cannot be sent now stays in the outbox, not in a queue of the client.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       commandTimeout: timeoutMs,
-      socketTimeout: timeoutMs * 5,
+      socketTimeout: timeoutMs * socketTimeoutFactor,
       scripts: {
         appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') },
         listening: { lua: listeningScript(this.#cluster ? 'SHARDNUMSUB' : 'NUMSUB') },
       },
     })
-    this.#commands = this.#redis as unknown as Commands
+    this.#commands = this.#redis as unknown as PublisherCommands
     this.#runId = runIdOf(this.#redis)
-    let lastError = ''
-    this.#redis.on('error', (error: Error) => {
-      // Said once, not with every attempt to reconnect.
-      if (error.message !== lastError) log.warn({ err: loggable(error) }, 'redis connection failed')
-      lastError = error.message
-    })
+    const connectionFailure = new RepeatedFailure(log, 'redis connection failed')
+    this.#redis.on('error', (error: Error) => connectionFailure.failed(error))
     this.#redis.on('ready', () => {
-      lastError = ''
+      connectionFailure.succeeded()
       log.info('redis connected')
     })
   }
 
-  /** Resolves when there is a connection to Redis, or none could be had. */
-  opened(): Promise<void> {
+  /** Resolves when the connection can be used, or when the first attempt has failed. */
+  untilConnected(): Promise<void> {
     return opened(this.#redis)
   }
 
   publish(channel: string, body: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      // All that one commit has stored go together, and before anybody is answered: one command, one write, one read.
+      // In a microtask: the rows of one commit go together, before any response is sent, in one command, one write and one read.
       const length = this.#publications.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
       if (length === 1) queueMicrotask(() => this.#flush())
     })
@@ -99,9 +98,9 @@ export class RedisPublisher implements Publisher {
 
   listening(channels: readonly string[]): Promise<(boolean | null)[]> {
     return new Promise((resolve, reject) => {
-      // Asked for all that arrived together, after what they came for is on its way.
-      const length = this.#questions.push({ channels, resolve, reject })
-      if (length === 1) setImmediate(() => void this.#ask())
+      // After I/O: one query for all requests that arrived together, sent after their INSERTs.
+      const length = this.#queries.push({ channels, resolve, reject })
+      if (length === 1) setImmediate(() => void this.#query())
     })
   }
 
@@ -118,37 +117,37 @@ export class RedisPublisher implements Publisher {
   #flush(): void {
     const publications = this.#publications
     this.#publications = []
-    const scripts = new Map<HistoryLimit, Publication[]>()
-    for (const one of publications) {
-      if (!one.limit) void this.#publishPlainly(one)
-      else if (this.#cluster) this.#publishSharded(one)
+    const scripts = new Map<HistoryLimit, PendingPublication[]>()
+    for (const publication of publications) {
+      if (!publication.limit) void this.#publishOnly(publication)
+      else if (this.#cluster) this.#publishSharded(publication)
       else {
-        const together = scripts.get(one.limit) ?? []
-        scripts.set(one.limit, together)
-        if (together.push(one) < maxPerScript) continue
-        void this.#appendAndPublish(together)
-        scripts.delete(one.limit)
+        const batch = scripts.get(publication.limit) ?? []
+        scripts.set(publication.limit, batch)
+        if (batch.push(publication) < maxPerScript) continue
+        void this.#appendAndPublish(batch)
+        scripts.delete(publication.limit)
       }
     }
-    for (const together of scripts.values()) void this.#appendAndPublish(together)
+    for (const batch of scripts.values()) void this.#appendAndPublish(batch)
   }
 
-  /** One script reaches one node only, and a redirected call may be overtaken: a channel has one call on its way at a time. */
-  #publishSharded(one: Publication): void {
-    const queue = this.#sharded.get(one.channel)
-    if (queue) queue.push(one)
-    else void this.#publishInTurn(one.channel, [one])
+  /** Keeps one call of a channel in flight: a script reaches one node only, and a redirected call may be overtaken by the next. */
+  #publishSharded(publication: PendingPublication): void {
+    const queue = this.#sharded.get(publication.channel)
+    if (queue) queue.push(publication)
+    else void this.#publishQueue(publication.channel, [publication])
   }
 
-  async #publishInTurn(channel: string, queue: Publication[]): Promise<void> {
+  async #publishQueue(channel: string, queue: PendingPublication[]): Promise<void> {
     this.#sharded.set(channel, queue)
     while (queue.length > 0) await this.#appendAndPublish(queue.splice(0, maxPerScript))
     this.#sharded.delete(channel)
   }
 
-  /** All with the same limit. */
-  #appendAndPublish(together: readonly Publication[]): Promise<void> {
-    const [first] = together
+  /** Every publication of `batch` has the same limit. */
+  #appendAndPublish(batch: readonly PendingPublication[]): Promise<void> {
+    const [first] = batch
     const { length: maxLength = 0, seconds = 0 } = first?.limit ?? {}
     const call: PublishCall = {
       maxLength,
@@ -156,19 +155,21 @@ export class RedisPublisher implements Publisher {
       runId: this.#runId(),
       runIdSeconds: this.#cluster ? seconds : 0,
     }
-    const keys = [...together.map(({ channel }) => historyKey(channel)), runIdKey(this.#cluster, first?.channel ?? '')]
-    const bodies = together.map(({ body }) => body)
-    return this.#timed(together, () => this.#commands.appendAndPublish(keys.length, ...keys, JSON.stringify(call), ...bodies))
+    const keys = [...batch.map(({ channel }) => historyKey(channel)), runIdKey(this.#cluster, first?.channel ?? '')]
+    const bodies = batch.map(({ body }) => body)
+    return this.#settle(batch, () => this.#commands.appendAndPublish(keys.length, ...keys, JSON.stringify(call), ...bodies))
   }
 
-  #publishPlainly(one: Publication): Promise<void> {
-    const { channel, body } = one
-    return this.#timed([one], () =>
+  /** Publishes to a channel without a history. */
+  #publishOnly(publication: PendingPublication): Promise<void> {
+    const { channel, body } = publication
+    return this.#settle([publication], () =>
       this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body),
     )
   }
 
-  async #timed(publications: readonly Publication[], command: () => Promise<unknown>): Promise<void> {
+  /** Sends `command` and settles the publications in it. */
+  async #settle(publications: readonly PendingPublication[], command: () => Promise<unknown>): Promise<void> {
     const begin = performance.now()
     try {
       await command()
@@ -179,35 +180,32 @@ export class RedisPublisher implements Publisher {
     this.#onPublish((performance.now() - begin) / 1_000)
   }
 
-  async #ask(): Promise<void> {
-    const questions = this.#questions
-    this.#questions = []
+  async #query(): Promise<void> {
+    const queries = this.#queries
+    this.#queries = []
     try {
-      const receivers = await this.#receivers(questions.flatMap(({ channels }) => channels))
-      let answered = 0
-      for (const { channels, resolve } of questions) {
-        resolve(receivers.slice(answered, (answered += channels.length)).map((count) => count > 0))
+      const receivers = await this.#receivers(queries.flatMap(({ channels }) => channels))
+      this.#queryFailure.succeeded()
+      let resolved = 0
+      for (const { channels, resolve } of queries) {
+        resolve(receivers.slice(resolved, (resolved += channels.length)).map((count) => count > 0))
       }
     } catch (error) {
-      if (error instanceof Error && error.name === 'ReplyError') this.#refuse(error, questions)
-      else for (const { reject } of questions) reject(error)
+      if (error instanceof Error && error.name === 'ReplyError') {
+        // Redis replies, so publications may succeed: a user without the PUBSUB permission only does without `online`.
+        this.#queryFailure.failed(error)
+        for (const { channels, resolve } of queries) resolve(channels.map(() => null))
+      } else for (const { reject } of queries) reject(error)
     }
-  }
-
-  /** Redis answers, and so publications may go: a user without the permission PUBSUB only does without the answer. */
-  #refuse(error: Error, questions: readonly Question[]): void {
-    if (error.message !== this.#refusal) this.#log.warn({ err: loggable(error) }, 'redis does not say who listens')
-    this.#refusal = error.message
-    for (const { channels, resolve } of questions) resolve(channels.map(() => null))
   }
 
   async #receivers(channels: readonly string[]): Promise<number[]> {
     const perScript = this.#cluster ? 1 : maxPerScript
-    const answers: Promise<number[]>[] = []
+    const counts: Promise<number[]>[] = []
     for (let start = 0; start < channels.length; start += perScript) {
       const some = channels.slice(start, start + perScript)
-      answers.push(this.#commands.listening(1, historyKey(some[0] as string), ...some))
+      counts.push(this.#commands.listening(1, historyKey(some[0] as string), ...some))
     }
-    return (await Promise.all(answers)).flat()
+    return (await Promise.all(counts)).flat()
   }
 }

@@ -1,16 +1,16 @@
-import type { OutboxRow } from './outbox.ts'
 import type { Connection, Database } from '../database/database.ts'
-import { bodyEndOf, bodyOf, channelOf } from '../notification/write-group.ts'
+import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
+import type { OutboxRow } from './row.ts'
 
 export interface OutboxBacklog {
-  /** Counted up to a bound: a long outage must not make counting the work. */
+  /** Rows, counted up to 100,000: after a long outage counting must stay cheap. */
   readonly depth: number
   readonly oldestAgeMs: number
 }
 
 const maxCounted = 100_000
 
-/** Rows that were committed and are not yet known to be published. */
+/** The table of messages that are committed and not yet known to be published. */
 export class OutboxStore {
   readonly #database: Database
 
@@ -18,7 +18,7 @@ export class OutboxStore {
     this.#database = database
   }
 
-  /** Commits one message that belongs to no notification. */
+  /** Commits a message that belongs to no notification. The caller publishes the returned row. */
   add(channel: string, body: string): Promise<OutboxRow> {
     return this.#database.run((connection) => insertOutboxRow(connection, channel, body))
   }
@@ -38,8 +38,8 @@ export class OutboxStore {
   }
 
   /**
-   * Gives `publish` at most `limit` rows, oldest first, of those older than `graceMs` or among `outboxIds`, and deletes them if it
-   * resolves; if it rejects, none is deleted. Rows that another instance is at are passed over. Answers how many there were.
+   * Calls `publish` with at most `limit` rows, oldest first, that are older than `graceMs` or among `outboxIds`. Deletes them when it
+   * resolves, and none of them when it rejects. Rows locked by another instance are skipped. Returns the number of rows found.
    */
   async sweep(
     { graceMs, outboxIds, limit }: { graceMs?: number; outboxIds?: readonly number[]; limit: number },
@@ -50,7 +50,7 @@ export class OutboxStore {
         ? ['created_at < NOW(3) - INTERVAL ? MICROSECOND', (graceMs ?? 0) * 1_000]
         : ['outbox_id IN (?)', outboxIds]
     return this.#database.transaction(async (connection) => {
-      // Locked until the commit: no second sweep publishes them, and a crash in between gives them back.
+      // Locked until the commit: no other sweep publishes them, and a crash in between releases them.
       const rows = await connection.rows<StoredRow>(
         `SELECT outbox_id AS outboxId, notification_id AS notificationId, channel, body FROM outbox
          WHERE ${condition} ORDER BY outbox_id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
@@ -58,7 +58,7 @@ export class OutboxStore {
       )
       if (rows.length === 0) return 0
       const publications = await withBodies(connection, rows)
-      // Deleted before they are published: what makes the transaction begin again must not make it publish again.
+      // Deleted before they are published: a deadlock that restarts the transaction must not publish twice.
       const outboxIdsFound = rows.map(({ outboxId }) => outboxId)
       await deleteRows(connection, outboxIdsFound)
       await publish(publications)
@@ -67,7 +67,7 @@ export class OutboxStore {
   }
 }
 
-/** `channel` and `body` are null in the row of a notification. */
+/** In the row of a notification, `channel` and `body` are null. */
 interface StoredRow {
   readonly outboxId: number
   readonly notificationId: number | null
@@ -84,7 +84,7 @@ interface StoredNotification {
   readonly data: string | null
 }
 
-/** What is to be published for these rows, in their order. There is nothing for a notification that its retention has deleted. */
+/** Returns these rows with their channels and bodies, in their order, without rows of notifications that retention has deleted. */
 async function withBodies(connection: Connection, rows: readonly StoredRow[]): Promise<OutboxRow[]> {
   const ids = rows.flatMap(({ notificationId }) => notificationId ?? [])
   const found =
@@ -106,18 +106,18 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
   })
 }
 
-/** @internal for the test of its plan */
+/** @internal exported for the test of its query plan */
 export const deleteRange = 'DELETE FROM outbox WHERE outbox_id BETWEEN ? AND ?'
 
 /**
- * Rows that were committed together have ids that follow each other, and go as one range. One statement for each range: of several, as
- * of `outbox_id IN (…)`, the optimizer makes a scan in a small table, and a scan waits for rows that others are at.
+ * Deletes rows by ranges of consecutive ids, since rows committed together have consecutive ids. Each range has a statement of its own:
+ * for several ranges, as for `outbox_id IN (…)`, the optimizer scans a small table, and a scan waits for rows locked by others.
  */
 async function deleteRows(connection: Connection, outboxIds: readonly number[]): Promise<void> {
   for (const run of runsOf(outboxIds)) await connection.write(deleteRange, run)
 }
 
-/** The first and last of each run of whole numbers without a gap. */
+/** Returns the first and last number of each run of consecutive integers. */
 function runsOf(numbers: readonly number[]): [first: number, last: number][] {
   const runs: [number, number][] = []
   for (const number of numbers.toSorted((a, b) => a - b)) {
@@ -128,7 +128,7 @@ function runsOf(numbers: readonly number[]): [first: number, last: number][] {
   return runs
 }
 
-/** For those who write an outbox row within their own transaction. */
+/** Inserts a row within the caller's transaction. The caller publishes it after the commit. */
 export async function insertOutboxRow(connection: Connection, channel: string, body: string): Promise<OutboxRow> {
   const { insertId } = await connection.write('INSERT INTO outbox (channel, body) VALUES (?, ?)', [channel, body])
   return { outboxId: insertId, channel, body }

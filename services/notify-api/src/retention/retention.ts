@@ -1,4 +1,4 @@
-import { type Log, loggable } from '@tidings/chassis'
+import { type Log, Recurring } from '@tidings/chassis'
 import type { Retired, RetentionStore } from './store.ts'
 
 export interface RetentionOptions {
@@ -12,43 +12,26 @@ export interface RetentionOptions {
 const batchRows = 1_000
 const maxBatches = 100
 
-/** Deletes old rows now and then; one instance at a time, a bounded number in each pass. */
+/** Deletes expired rows periodically: one instance at a time, a bounded number of rows per pass. */
 export class Retention {
   readonly #options: RetentionOptions
-  #next: NodeJS.Timeout | undefined
-  #pass: Promise<void> | undefined
-  #closed = false
+  readonly #passes: Recurring
 
   constructor(options: RetentionOptions) {
+    const { intervalMs, log } = options
     this.#options = options
-    this.#later()
+    this.#passes = new Recurring({ intervalMs, run: () => this.#retire(), log, failure: 'retention failed' })
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
-    clearTimeout(this.#next)
-    await this.#pass
-  }
-
-  #later(): void {
-    if (this.#closed) return
-    this.#next = setTimeout(
-      () => {
-        this.#pass = this.#retire().finally(() => this.#later())
-      },
-      this.#options.intervalMs * (0.75 + Math.random() / 2),
-    )
+  close(): Promise<void> {
+    return this.#passes.close()
   }
 
   async #retire(): Promise<void> {
     const { store, days, log, onPass } = this.#options
-    try {
-      const retired = await store.retire({ days, batchRows, maxBatches })
-      if (!retired) return
-      onPass(retired)
-      if (Object.values(retired).some((rows) => rows > 0)) log.info({ retired }, 'old rows deleted')
-    } catch (error) {
-      log.warn({ err: loggable(error) }, 'retention failed')
-    }
+    const retired = await store.retire({ days, batchRows, maxBatches })
+    if (!retired) return
+    onPass(retired)
+    if (Object.values(retired).some((rows) => rows > 0)) log.info({ retired }, 'old rows deleted')
   }
 }

@@ -1,20 +1,19 @@
 import type { Connection, Database } from '../database/database.ts'
-import { retireTasks } from './task-store.ts'
 
 export interface RetentionLimits {
   readonly days: number
-  /** Rows that one DELETE may take. */
+  /** Most rows of one DELETE. */
   readonly batchRows: number
-  /** DELETEs of each table in one pass. */
+  /** Most DELETEs of each table in one pass. */
   readonly maxBatches: number
 }
 
-/** Rows deleted, by table. */
+/** Number of deleted rows by table. */
 export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task', number>>
 
 const idempotencyHours = 24
 
-/** Deletes what is older than its time, in small batches, so that no transaction is long. */
+/** Deletes expired rows in small batches, so that every transaction is short. */
 export class RetentionStore {
   readonly #database: Database
 
@@ -22,13 +21,13 @@ export class RetentionStore {
     this.#database = database
   }
 
-  /** One pass. Undefined when another instance is at it. */
+  /** Runs one pass. Undefined when another instance is running one. */
   retire({ days, batchRows, maxBatches }: RetentionLimits): Promise<Retired | undefined> {
     return this.#database.run(async (connection) => {
       if (!(await lock(connection))) return undefined
       try {
         const notification = await repeat(maxBatches, batchRows, () => retireNotifications(connection, days, batchRows))
-        // After the broadcasts themselves: without these rows they would be unread again.
+        // After the notifications: a broadcast that lost its read rows first would count as unread again.
         const broadcast_read = await repeat(maxBatches, batchRows, () => retireReads(connection, batchRows))
         const idempotency_key = await repeat(maxBatches, batchRows, () => retireKeys(connection, batchRows))
         const task = await repeat(maxBatches, batchRows, () => retireTasks(connection, days, batchRows))
@@ -57,7 +56,7 @@ async function lock(connection: Connection): Promise<boolean> {
   return row?.got === 1
 }
 
-/** Ids grow with time, so the oldest are found at the beginning of the primary key, without an index on created_at. */
+/** Deletes notifications. Ids grow with time, so the oldest come first in the primary key: no index on created_at is needed. */
 async function retireNotifications(connection: Connection, days: number, rows: number): Promise<number> {
   const [oldest] = await connection.rows<{ upTo: number | null }>(
     `SELECT MAX(notification_id) AS upTo FROM (SELECT notification_id, created_at FROM notification ORDER BY notification_id LIMIT ?) AS oldest
@@ -84,6 +83,21 @@ async function retireKeys(connection: Connection, rows: number): Promise<number>
   const { affectedRows } = await connection.write(
     `DELETE FROM idempotency_key WHERE created_at < NOW(3) - INTERVAL ${idempotencyHours} HOUR ORDER BY created_at LIMIT ?`,
     [rows],
+  )
+  return affectedRows
+}
+
+/** Deletes tasks that have ended. Like notifications, the oldest come first in the primary key. */
+async function retireTasks(connection: Connection, days: number, rows: number): Promise<number> {
+  const [oldest] = await connection.rows<{ upTo: number | null }>(
+    `SELECT MAX(task_number) AS upTo FROM (SELECT task_number, created_at FROM task ORDER BY task_number LIMIT ?) AS oldest
+     WHERE created_at < NOW(3) - INTERVAL ? DAY`,
+    [rows, days],
+  )
+  if (!oldest?.upTo) return 0
+  const { affectedRows } = await connection.write(
+    'DELETE FROM task WHERE task_number <= ? AND lease_until IS NULL AND created_at < NOW(3) - INTERVAL ? DAY',
+    [oldest.upTo, days],
   )
   return affectedRows
 }

@@ -3,16 +3,16 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Scope } from '../http/caller.ts'
 
-/** Where routes are added. */
+/** The Fastify instance to which routes are added. */
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>
 
-type Door = onRequestAsyncHookHandler[]
+type Guard = onRequestAsyncHookHandler[]
 
-/** The hooks that let callers in, for the routes to choose from. */
-export interface Doors {
-  readonly backend: (scope: Scope) => Door
-  readonly memberReads: Door
-  /** A backend when it sends `Authorization`, a member otherwise. */
-  readonly backendOrMemberReads: (scope: Scope) => Door
-  readonly memberChanges: Door
+/** Hooks that authenticate the caller and count its requests. Each route has one of them. */
+export interface Guards {
+  readonly backend: (scope: Scope) => Guard
+  readonly memberReads: Guard
+  readonly memberWrites: Guard
+  /** Authenticates a backend when the request has `Authorization`, a member otherwise. */
+  readonly backendOrMemberReads: (scope: Scope) => Guard
 }

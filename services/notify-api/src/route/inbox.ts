@@ -2,14 +2,14 @@ import { InboxPage, ReadAll, UnreadCount } from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses } from '../http/document.ts'
-import { InTurn } from '../notification/per-member-queue.ts'
+import { PerMemberQueue } from '../notification/per-member-queue.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { Problem } from '../http/problem.ts'
 import type { InboxStore } from '../notification/inbox-store.ts'
 import type { ReadChange, ReadStore } from '../notification/read-store.ts'
-import type { Api, Doors } from './api.ts'
+import type { Api, Guards } from './api.ts'
 
-export interface InboxParts {
+export interface InboxDeps {
   readonly inbox: InboxStore
   readonly reads: ReadStore
   readonly outbox: Pick<Outbox, 'publish'>
@@ -17,7 +17,7 @@ export interface InboxParts {
 
 const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
-  before: z.coerce.number().int().positive().optional().meta({ description: 'nextCursor of the page before' }),
+  before: z.coerce.number().int().positive().optional().meta({ description: 'nextCursor of the previous page' }),
   unread: z
     .enum(['true', 'false'])
     .default('false')
@@ -27,20 +27,20 @@ const PageQuery = z.strictObject({
 const NotificationParams = z.object({ id: z.coerce.number().int().positive() })
 const NoBody = z.strictObject({}).nullish()
 
-/** What members see of their notifications, and what they have read. */
-export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: InboxParts): void {
-  const turns = new InTurn()
+/** Adds the calls with which members read their inbox and mark notifications as read. */
+export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: InboxDeps): void {
+  const changes = new PerMemberQueue()
 
   /**
-   * One change of a member at a time: its event is handed on before the next begins, so the events of this instance go out in the
-   * order of their revisions.
+   * Runs the changes of a member sequentially. The event of a change is handed to the outbox before the next change begins, so this
+   * instance publishes events in the order of their revisions.
    */
-  async function changeInTurn<Change extends ReadChange | undefined>(
+  async function publishChange<Change extends ReadChange | undefined>(
     memberId: number,
     change: () => Promise<Change>,
   ): Promise<Change> {
     let published: Promise<unknown> | undefined
-    const changed = await turns.run(memberId, async () => {
+    const changed = await changes.run(memberId, async () => {
       const result = await change()
       if (result?.event) published = outbox.publish([result.event])
       return result
@@ -52,7 +52,7 @@ export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: In
   app.get(
     '/notification',
     {
-      onRequest: doors.memberReads,
+      onRequest: guards.memberReads,
       schema: {
         summary: 'The inbox, newest first',
         security: memberSecurity,
@@ -66,9 +66,9 @@ export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: In
   app.get(
     '/notification/unread-count',
     {
-      onRequest: doors.memberReads,
+      onRequest: guards.memberReads,
       schema: {
-        summary: 'How many are unread',
+        summary: 'The number of unread notifications',
         security: memberSecurity,
         response: { 200: UnreadCount, ...problemResponses() },
       },
@@ -79,9 +79,9 @@ export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: In
   app.post(
     '/notification/:id/read',
     {
-      onRequest: doors.memberChanges,
+      onRequest: guards.memberWrites,
       schema: {
-        summary: "Mark one as read, and tell the member's devices",
+        summary: "Mark one notification as read and publish it to the member's devices",
         security: memberSecurity,
         params: NotificationParams,
         body: NoBody,
@@ -93,7 +93,7 @@ export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: In
     },
     async (request) => {
       const memberId = memberOf(request)
-      const change = await changeInTurn(memberId, () => reads.read(memberId, request.params.id))
+      const change = await publishChange(memberId, () => reads.read(memberId, request.params.id))
       if (change) return change.state
       throw new Problem('not-found', 'There is no such notification.', {
         errors: [{ in: 'path', pointer: '#/id', detail: 'is no notification of this member' }],
@@ -104,9 +104,9 @@ export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: In
   app.post(
     '/notification/read-all',
     {
-      onRequest: doors.memberChanges,
+      onRequest: guards.memberWrites,
       schema: {
-        summary: "Mark everything up to one as read, and tell the member's devices",
+        summary: "Mark every notification up to one as read and publish it to the member's devices",
         security: memberSecurity,
         body: ReadAll,
         response: { 200: UnreadCount, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
@@ -114,7 +114,7 @@ export function inboxRoutes(app: Api, doors: Doors, { inbox, reads, outbox }: In
     },
     async (request) => {
       const memberId = memberOf(request)
-      const { state } = await changeInTurn(memberId, () => reads.readAll(memberId, request.body.upTo))
+      const { state } = await publishChange(memberId, () => reads.readAll(memberId, request.body.upTo))
       return state
     },
   )

@@ -1,18 +1,15 @@
 import { SendBroadcast, SendNotification, SentBroadcast, SentNotification, SentNotifications } from '@tidings/protocol'
+import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { callerOf } from '../http/caller.ts'
 import { problemResponses, serviceSecurity } from '../http/document.ts'
-import type { Idempotency } from '../notification/idempotency.ts'
-import type { Outbox } from '../outbox/outbox.ts'
 import { Problem } from '../http/problem.ts'
-import type { NotificationStore } from '../notification/store.ts'
-import { channelOf, everybody } from '../notification/write-group.ts'
-import type { Api, Doors } from './api.ts'
+import { hashKey, type IdempotencyKey } from '../notification/idempotency-key.ts'
+import type { Sender } from '../notification/sender.ts'
+import type { Api, Guards } from './api.ts'
 
-export interface NotificationParts {
-  readonly notifications: Pick<NotificationStore, 'add' | 'idsFrom'>
-  readonly outbox: Pick<Outbox, 'publish' | 'listening'>
-  readonly idempotency: Idempotency
+export interface NotificationDeps {
+  readonly sender: Pick<Sender, 'send' | 'broadcast'>
 }
 
 const IdempotencyHeaders = z.object({
@@ -22,20 +19,15 @@ const IdempotencyHeaders = z.object({
     .max(255)
     .regex(/^[\x20-\x7e]*$/, 'must be printable ASCII')
     .optional()
-    .meta({ description: 'The same key and body get the first answer again, for 24 hours.' }),
+    .meta({ description: 'The same key and body return the first response again, for 24 hours.' }),
 })
 
-/** What backends post. */
-export function notificationRoutes(
-  app: Api,
-  doors: Doors,
-  { notifications, outbox, idempotency }: NotificationParts,
-  maxSendBytes: number,
-): void {
+/** Adds the calls with which backends send. */
+export function notificationRoutes(app: Api, guards: Guards, { sender }: NotificationDeps, maxSendBytes: number): void {
   app.post(
     '/notification/send',
     {
-      onRequest: doors.backend('notification:send'),
+      onRequest: guards.backend('notification:send'),
       schema: {
         summary: 'Store a notification for one member, or the same for several, and deliver it',
         security: serviceSecurity('notification:send'),
@@ -48,46 +40,20 @@ export function notificationRoutes(
       },
     },
     async (request, reply) => {
-      const { memberId, memberIds, ...content } = request.body
-      const recipients = memberIds ?? [memberId as number]
-      refuseTooLarge(recipients, content, maxSendBytes)
-      const answerOf = (notificationIds: readonly number[], listening: readonly (boolean | null)[]) => {
-        const sent = recipients.map((recipient, index) => ({
-          notificationId: notificationIds[index] as number,
-          memberId: recipient,
-          online: listening[index] ?? null,
-        }))
-        return memberIds ? { notifications: sent } : (sent[0] as SentNotification)
-      }
-      const { answer, replayed } = await idempotency.answer(
-        {
-          caller: callerOf(request).id,
-          key: request.headers['idempotency-key'],
-          call: 'POST /notification/send',
-          body: request.body,
-        },
-        {
-          carryOut: async (once) => {
-            // Asked while the database commits. What is committed is published in any case: no answer waits for it.
-            const listening = outbox.listening(recipients.map(channelOf))
-            const { notificationIds, outboxRows } = await notifications.add({ memberIds: recipients, ...content, once })
-            void outbox.publish(outboxRows)
-            return answerOf(notificationIds, await listening)
-          },
-          rebuild: (first) => answerOf(notifications.idsFrom(first, recipients.length), []),
-        },
-      )
+      refuseTooLarge(request.body, maxSendBytes)
+      const key = keyOf(request, request.headers['idempotency-key'], 'POST /notification/send')
+      const { response, replayed } = await sender.send(request.body, key)
       if (replayed) reply.header('idempotent-replay', 'true')
-      return reply.code(201).send(answer)
+      return reply.code(201).send(response)
     },
   )
 
   app.post(
     '/notification/broadcast',
     {
-      onRequest: doors.backend('notification:broadcast'),
+      onRequest: guards.backend('notification:broadcast'),
       schema: {
-        summary: 'Store one notification for everybody and deliver it',
+        summary: 'Store one notification for all members and deliver it',
         security: serviceSecurity('notification:broadcast'),
         headers: IdempotencyHeaders,
         body: SendBroadcast,
@@ -98,31 +64,22 @@ export function notificationRoutes(
       },
     },
     async (request, reply) => {
-      const { answer, replayed } = await idempotency.answer(
-        {
-          caller: callerOf(request).id,
-          key: request.headers['idempotency-key'],
-          call: 'POST /notification/broadcast',
-          body: request.body,
-        },
-        {
-          carryOut: async (once) => {
-            const { notificationIds, outboxRows } = await notifications.add({ memberIds: [everybody], ...request.body, once })
-            void outbox.publish(outboxRows)
-            return { notificationId: notificationIds[0] as number }
-          },
-          rebuild: (notificationId) => ({ notificationId }),
-        },
-      )
+      const key = keyOf(request, request.headers['idempotency-key'], 'POST /notification/broadcast')
+      const { response, replayed } = await sender.broadcast(request.body, key)
       if (replayed) reply.header('idempotent-replay', 'true')
-      return reply.code(201).send(answer)
+      return reply.code(201).send(response)
     },
   )
 }
 
-function refuseTooLarge(recipients: readonly number[], content: object, maxSendBytes: number): void {
-  if (recipients.length === 1) return
-  const bytes = recipients.length * Buffer.byteLength(JSON.stringify(content))
+function keyOf(request: FastifyRequest, header: string | undefined, call: string): IdempotencyKey | undefined {
+  return header === undefined ? undefined : hashKey(callerOf(request).id, header, call, request.body)
+}
+
+function refuseTooLarge(notification: SendNotification, maxSendBytes: number): void {
+  if (notification.memberIds === undefined || notification.memberIds.length === 1) return
+  const { memberIds, memberId: _, ...content } = notification
+  const bytes = memberIds.length * Buffer.byteLength(JSON.stringify(content))
   if (bytes <= maxSendBytes) return
   throw new Problem('too-large', `This would store ${bytes} bytes; one send may store ${maxSendBytes}.`, {
     errors: [{ in: 'body', pointer: '#/memberIds', detail: 'too many members for content of this size' }],

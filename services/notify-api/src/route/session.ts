@@ -2,19 +2,19 @@ import { type ControlMessage, controlChannel, RevokeSession } from '@tidings/pro
 import { problemResponses, serviceSecurity } from '../http/document.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxStore } from '../outbox/store.ts'
-import type { Api, Doors } from './api.ts'
+import type { Api, Guards } from './api.ts'
 
-export interface SessionParts {
+export interface SessionDeps {
   readonly outboxStore: OutboxStore
   readonly outbox: Pick<Outbox, 'publish'>
 }
 
-/** Orders to the gateways. They go through the outbox, so that an outage of Redis delays them and does not lose them. */
-export function sessionRoutes(app: Api, doors: Doors, { outboxStore, outbox }: SessionParts): void {
+/** Adds the calls that control gateways. Control messages go through the outbox: an outage of Redis delays them and loses none. */
+export function sessionRoutes(app: Api, guards: Guards, { outboxStore, outbox }: SessionDeps): void {
   app.post(
     '/session/revoke',
     {
-      onRequest: doors.backend('session:revoke'),
+      onRequest: guards.backend('session:revoke'),
       schema: {
         summary: "Close a member's sessions on every gateway",
         security: serviceSecurity('session:revoke'),
@@ -24,8 +24,8 @@ export function sessionRoutes(app: Api, doors: Doors, { outboxStore, outbox }: S
     },
     async (request, reply) => {
       const { memberId } = request.body
-      const order: ControlMessage = { type: 'revoke', memberId }
-      await outbox.publish([await outboxStore.add(controlChannel, JSON.stringify(order))])
+      const message: ControlMessage = { type: 'revoke', memberId }
+      await outbox.publish([await outboxStore.add(controlChannel, JSON.stringify(message))])
       return reply.code(202).send({ memberId })
     },
   )

@@ -7,7 +7,7 @@ import { problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem } from '../http/problem.ts'
 import { BodyReader } from '../task/body-reader.ts'
 import { NdjsonDecoder, PlainTextDecoder } from '../task/upload-decoder.ts'
-import type { Api, Doors } from './api.ts'
+import type { Api, Guards } from './api.ts'
 import { offsetQuery, type TaskDeps, TaskParams } from './task.ts'
 
 export interface TaskStreamOptions {
@@ -27,7 +27,12 @@ const StreamQuery = z.strictObject({ offset: offsetQuery })
  * An upload that takes as long as the work of its producer. Must be added in a Fastify plugin of its own: it replaces the content type
  * parsers.
  */
-export function taskStreamRoute(app: Api, doors: Doors, { tasks }: TaskDeps, { maxLineBytes, untimed }: TaskStreamOptions): void {
+export function taskStreamRoute(
+  app: Api,
+  guards: Guards,
+  { tasks }: TaskDeps,
+  { maxLineBytes, untimed }: TaskStreamOptions,
+): void {
   app.addHook('preClose', async () => tasks.uploads.stopAll())
 
   app.removeAllContentTypeParsers()
@@ -39,7 +44,7 @@ export function taskStreamRoute(app: Api, doors: Doors, { tasks }: TaskDeps, { m
   app.post(
     '/task/:id/stream',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary:
           'Append text to a running task while it is produced, chunked: text/plain, or application/x-ndjson with one event per line',

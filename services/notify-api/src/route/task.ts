@@ -14,7 +14,7 @@ import { z } from 'zod'
 import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import type { Tasks } from '../task/tasks.ts'
-import type { Api, Doors } from './api.ts'
+import type { Api, Guards } from './api.ts'
 
 export interface TaskDeps {
   readonly tasks: Tasks
@@ -36,11 +36,11 @@ const NoBody = z.strictObject({}).nullish()
 const security = serviceSecurity('task:write')
 
 /** Calls of backends about their long-running work. */
-export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): void {
+export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void {
   app.post(
     '/task',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary: 'Create a task for a member; repeating the call with the same taskId is safe',
         security,
@@ -62,7 +62,7 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): void {
   app.post(
     '/task/:id/event',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary: 'Append progress, text or data to a running task; an empty progress only renews the lease',
         security,
@@ -86,7 +86,7 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): void {
   app.post(
     '/task/:id/finish',
     {
-      onRequest: doors.backend('task:write'),
+      onRequest: guards.backend('task:write'),
       schema: {
         summary: 'End a task, store its result and publish the end; repeating the same call is safe',
         security,
@@ -107,11 +107,11 @@ export function taskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): void {
 }
 
 /** Calls of members about their tasks. */
-export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): void {
+export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void {
   app.get(
     '/task',
     {
-      onRequest: doors.memberReads,
+      onRequest: guards.memberReads,
       schema: {
         summary: "The member's tasks, newest first",
         security: memberSecurity,
@@ -125,7 +125,7 @@ export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): v
   app.get(
     '/task/:id',
     {
-      onRequest: doors.backendOrMemberReads('task:write'),
+      onRequest: guards.backendOrMemberReads('task:write'),
       schema: {
         summary: 'A task with its text so far, for its member and for backends',
         security: [...memberSecurity, ...security],
@@ -139,7 +139,7 @@ export function memberTaskRoutes(app: Api, doors: Doors, { tasks }: TaskDeps): v
   app.post(
     '/task/:id/cancel',
     {
-      onRequest: doors.memberChanges,
+      onRequest: guards.memberWrites,
       schema: {
         summary: 'Cancel a task, also before it is created',
         security: memberSecurity,

@@ -1,8 +1,8 @@
 import { memberChannel, type TaskAnnouncement, type TaskEvent, type TaskState } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import { DatabaseAway, isDuplicate } from '../database/error.ts'
-import { bodyEndOf, bodyOf, channelOf } from '../notification/write-group.ts'
-import type { OutboxRow } from '../outbox/outbox.ts'
+import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
+import type { OutboxRow } from '../outbox/row.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
 import { itemColumns, rowColumns, type TaskIdentity, type TaskRow, taskChannel, type TerminalStatus } from './row.ts'
 

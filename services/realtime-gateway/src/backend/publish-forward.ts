@@ -1,19 +1,24 @@
+import { problemOf } from '@tidings/chassis'
 import { ErrorMessage, NotificationId, TaskId } from '@tidings/protocol'
 import { z } from 'zod'
+import { type Credentials, credentialHeaders } from './credentials.ts'
 import { parseJson } from './parse-json.ts'
 
-/** Forwards a client's SEND to notify-api with the member's own credentials; answers the refusal, if it was one. */
+/**
+ * Forwards the body of a SEND to notify-api with the member's own credentials. Resolves to the refusal, or to undefined when the call
+ * succeeded; never rejects.
+ */
 export type Forward = (
-  destination: string,
+  destination: PublishDestination,
   body: Uint8Array,
-  credentials: { readonly token: string; readonly origin: string },
+  credentials: Credentials,
 ) => Promise<ErrorMessage | undefined>
 
 const timeoutMs = 5_000
 const maxDetailLength = 500
 
-/** The HTTP call that stands behind each destination: its path and body, made from the body of the SEND. */
-export const publishable = {
+/** The HTTP call of each destination: its path and body, made from the body of the SEND. */
+const calls = {
   '/publish/notification/read': z
     .union([z.strictObject({ notificationId: NotificationId }), z.strictObject({ upTo: NotificationId })])
     .transform((body) =>
@@ -26,16 +31,25 @@ export const publishable = {
     .transform(({ taskId }) => ({ path: `/task/${taskId}/cancel`, body: {} })),
 } as const
 
+export type PublishDestination = keyof typeof calls
+
+/** The destinations that a SEND may name. */
+export const publishDestinations = Object.keys(calls) as readonly PublishDestination[]
+
+export function isPublishDestination(destination: string): destination is PublishDestination {
+  return Object.hasOwn(calls, destination)
+}
+
 const Problem = ErrorMessage.omit({ destination: true }).partial({ detail: true })
 
 export function forwardTo(notifyApiUrl: string, memberCookie: string): Forward {
-  return async (destination, bytes, { token, origin }) => {
-    const call = publishable[destination as keyof typeof publishable].safeParse(parseJson(bytes))
-    if (!call.success) return refusal(destination, 400, 'Bad Request', z.prettifyError(call.error))
+  return async (destination, bytes, credentials) => {
+    const call = calls[destination].safeParse(parseJson(bytes))
+    if (!call.success) return refusal(destination, 400, z.prettifyError(call.error))
     try {
       const response = await fetch(new URL(call.data.path, notifyApiUrl), {
         method: 'POST',
-        headers: { cookie: `${memberCookie}=${token}`, origin, 'content-type': 'application/json' },
+        headers: { ...credentialHeaders(credentials, memberCookie), 'content-type': 'application/json' },
         body: JSON.stringify(call.data.body),
         signal: AbortSignal.timeout(timeoutMs),
       })
@@ -44,19 +58,13 @@ export function forwardTo(notifyApiUrl: string, memberCookie: string): Forward {
         return undefined
       }
       const problem = Problem.safeParse(parseJson(new Uint8Array(await response.arrayBuffer()))).data
-      return problem ? { destination, ...problem } : refusal(destination, response.status, response.statusText)
+      return problem ? { destination, ...problem } : refusal(destination, response.status)
     } catch {
-      return refusal(destination, 503, 'Service Unavailable', 'notify-api did not answer: try again')
+      return refusal(destination, 503, 'notify-api did not answer: try again')
     }
   }
 }
 
-function refusal(destination: string, status: number, title: string, detail?: string): ErrorMessage {
-  return {
-    destination,
-    type: 'about:blank',
-    title,
-    status,
-    ...(detail === undefined ? {} : { detail: detail.slice(0, maxDetailLength) }),
-  }
+function refusal(destination: string, status: number, detail?: string): ErrorMessage {
+  return { destination, ...problemOf(status, detail?.slice(0, maxDetailLength)) }
 }

@@ -1,47 +1,51 @@
 import type { Position, Publication } from '@tidings/protocol'
-import type { Broker } from '../redis/broker.ts'
-import { Feed } from './feed.ts'
-import type { FollowerSink } from './cursor.ts'
-import { messageIdOf } from './message-head.ts'
 import type { Metrics } from '../ops/metrics.ts'
+import type { Broker } from '../redis/broker.ts'
+import { Cursor, type CursorSink, nowhere } from './cursor.ts'
+import { messageIdOf } from './message-head.ts'
 import type { Subscription } from './subscription.ts'
 
-/** One channel with its subscriptions in this process: what the feed brings is encoded once for all that are alike. */
-export class Channel implements FollowerSink {
+/** One channel with its subscriptions in this process. Each publication is encoded once for all subscriptions that get the same bytes. */
+export class Channel implements CursorSink {
   readonly ended = false
-  readonly feed: Feed
-  /** Subscriptions that wait for the feed to be ready. */
-  expected = 0
+  readonly cursor: Cursor
+  /** Resolves when the broker listens and the position of the channel is known. */
+  readonly ready: Promise<void>
+  /** Number of subscriptions that wait for `ready`. */
+  joining = 0
   readonly #metrics: Metrics
   readonly #groups = new Map<string, Set<Subscription>>()
 
   constructor(name: string, broker: Broker, metrics: Metrics) {
     this.#metrics = metrics
-    this.feed = new Feed(name, broker, this)
+    this.cursor = new Cursor(name, nowhere, broker.history, this)
+    this.ready = this.cursor.listen(broker)
   }
 
   get empty(): boolean {
-    return this.#groups.size === 0 && this.expected === 0
+    return this.#groups.size === 0 && this.joining === 0
   }
 
-  /** Where the channel stands: what comes after it is delivered to a subscription added now. */
+  /** Position of the channel: a subscription that is added now gets what comes after it. */
   get position(): Position {
-    return this.feed.position
+    return this.cursor.position
   }
 
   add(subscription: Subscription): void {
-    const group = this.#groups.get(subscription.likeness)
+    const { encodingKey } = subscription.head
+    const group = this.#groups.get(encodingKey)
     if (group) group.add(subscription)
-    else this.#groups.set(subscription.likeness, new Set([subscription]))
+    else this.#groups.set(encodingKey, new Set([subscription]))
   }
 
   remove(subscription: Subscription): void {
-    const group = this.#groups.get(subscription.likeness)
-    if (group?.delete(subscription) && group.size === 0) this.#groups.delete(subscription.likeness)
+    const { encodingKey } = subscription.head
+    const group = this.#groups.get(encodingKey)
+    if (group?.delete(subscription) && group.size === 0) this.#groups.delete(encodingKey)
   }
 
   deliver(publication: Publication): void {
-    const messageId = messageIdOf(publication, this.feed.position)
+    const messageId = messageIdOf(publication, this.cursor.position)
     let deliveries = 0
     for (const group of this.#groups.values()) {
       let message: Buffer | undefined

@@ -1,108 +1,145 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { follows, historyLimitOf, type Position, type Publication } from '@tidings/protocol'
-import type { History, HistoryPage } from '../redis/broker.ts'
+import type { Broker, History, HistoryPage, Receiver } from '../redis/broker.ts'
 
-/** Where a follower hands publications on. */
-export interface FollowerSink {
-  /** Takes the next publication. A promise asks for patience: the next one comes after it, from the history. */
+/** Takes the publications of a cursor. */
+export interface CursorSink {
+  /** Takes the next publication. The one after a returned promise follows when the promise resolves, read from the history. */
   deliver(publication: Publication): void | Promise<void>
   /** Publications were lost for good: the history no longer holds them. */
   gap(): void
-  /** Publications that had not come live were read from the history. */
+  /** Publications that had not arrived live were read from the history. */
   repaired?(): void
-  /** True when nobody wants the rest any more. */
+  /** True when the sink takes no more. */
   readonly ended: boolean
 }
 
+/** Publications in one read of the history. */
 const pageLength = 100
-/** Publications kept while the history is read. More than that are read from it instead. */
-const maxHeld = 64
+/** Publications buffered while the history is read. What exceeds them is read from the history instead. */
+const maxBuffered = 64
+
+/** Position of a cursor that does not know yet where its channel stands. */
+export const nowhere: Position = { epoch: 0, offset: 0 }
 
 /**
- * Follows one channel by positions: hands on each publication once and in order, and reads the history where something is missing.
- * Resume, gap repair and waiting for a slow or unacknowledging subscriber are this one mechanism.
+ * Follows one channel by position: delivers each publication once and in order, and reads the history where something is missing.
+ * Resume, gap repair, and waiting for a client that reads or acknowledges slowly are this one mechanism.
+ *
+ * ```text
+ *              hole, catchUp, buffer,
+ *  ┌──────┐    or a promise of the sink     ┌───────────┐          ┌────────────────┐
+ *  │ live ├────────────────────────────────▶│ buffering │          │ awaiting start │◀── awaitStart
+ *  └──▲───┘                                 └──┬─────▲──┘          └──┬──────────┬──┘
+ *     │    resumeLive: history read to the end │     │ startAt, and   │          │ startAt, and
+ *     ├────────────────────────────────────────┘     │ some arrived   │          │ nothing arrived
+ *     │                                              └────────────────┘          │
+ *     └──────────────────────────────────────────────────────────────────────────┘
+ * ```
+ *
+ * - live: a publication is delivered when it arrives.
+ * - buffering: what arrives is buffered while the history is read; positions then drop the repeats.
+ * - awaiting start: what arrives is buffered until the position of the channel is known.
  */
-export class Follower {
-  /** The last publication handed on, or where following began. */
+export class Cursor implements Receiver {
+  /** The last publication delivered, or where following began. */
   position: Position
   readonly #channel: string
   readonly #history: History
-  readonly #sink: FollowerSink
-  /** What came while the history is being read, which positions sort out afterwards; undefined while we are live. */
-  #held: Publication[] | undefined = undefined
-  /** How many of them had come when the last read began: they are in the history, or were never in it. */
-  #known = 0
+  readonly #sink: CursorSink
+  /** Undefined while live. */
+  #buffered: Publication[] | undefined = undefined
+  /** How many of them arrived before the last read began: the history holds these, or never will. */
+  #bufferedBeforeRead = 0
+  /** True while the history is read, and while awaiting start. */
   #reading = false
   /** The history must be read once more before going live. */
-  #again = false
-  /** Unix ms; of the last publication, or when following began. */
-  #handedOnAt = Date.now()
+  #readAgain = false
+  /** Unix ms of the last delivery, or of the beginning. */
+  #deliveredAt = Date.now()
 
-  constructor(channel: string, position: Position, history: History, sink: FollowerSink) {
+  constructor(channel: string, position: Position, history: History, sink: CursorSink) {
     this.#channel = channel
     this.position = position
     this.#history = history
     this.#sink = sink
   }
 
-  /** True while the history is being read, or waits to be. */
+  /** True while publications are buffered rather than delivered. */
   get catchingUp(): boolean {
-    return this.#held !== undefined
+    return this.#buffered !== undefined
   }
 
   /** Takes a live publication. */
   receive(publication: Publication): void {
-    if (this.#held) this.#hold(publication)
-    else if (this.#isNext(this.position, publication)) this.#handOnLive(publication)
+    if (this.#buffered) this.#keep(publication)
+    else if (this.#isNext(this.position, publication)) this.#deliverLive(publication)
     else if (!this.#isRepeat(this.position, publication)) {
-      this.#held = [publication]
+      this.#buffered = [publication]
       void this.catchUp()
     }
   }
 
-  /** Until `start` we do not know where the channel stands: publications are held, and `catchUp` waits. */
-  listen(): void {
-    this.hold()
+  /** Receives the channel from the broker. Resolves when the position of the channel is known. */
+  async listen(broker: Broker): Promise<void> {
+    this.awaitStart()
+    this.startAt(await broker.listen(this.#channel, this))
+  }
+
+  /** Until `startAt` the position of the channel is unknown: publications are buffered, and `catchUp` waits. */
+  awaitStart(): void {
+    this.buffer()
     this.#reading = true
   }
 
-  /** `last`: the channel's newest position, read after we began to listen. What came live since then is handed on, though `last` counts it. */
-  start(last: Position): void {
-    const early = this.#held ?? []
+  /**
+   * Continues from `last`, the newest position of the channel, which was read after listening began. What arrived live since then is
+   * delivered, although `last` includes it.
+   */
+  startAt(last: Position): void {
+    const early = this.#buffered ?? []
     const first = early.find(({ position }) => position)?.position
     this.position = first ? { ...first, offset: first.offset - 1 } : last
-    // In a turn of its own: those who waited for us join first.
-    if (early.length > 0 || this.#again) setImmediate(() => this.#begin(first !== undefined, last))
-    else this.#begin(false, last)
+    const start = () => {
+      this.#reading = false
+      if (first || this.#readAgain) void this.catchUp()
+      else this.#resumeLive(last)
+    }
+    // In the next turn: subscriptions that wait for this cursor join before the first delivery.
+    if (early.length > 0 || this.#readAgain) setImmediate(start)
+    else start()
   }
 
-  #begin(missing: boolean, last: Position): void {
-    this.#reading = false
-    if (missing || this.#again) void this.catchUp()
-    else this.#goLive(last)
+  /** Repairs what was missed while the broker was away. The cursor was live until `lostAt`, Unix ms. */
+  repair(lostAt: number): void {
+    this.expire(lostAt)
+    void this.catchUp()
   }
 
-  /** We were live until `at`, Unix ms. Had the channel been silent for so long that its history expired, it stood empty then. */
+  /** The cursor was live until `at`, Unix ms. If the channel had been silent so long that its history expired, it was empty then. */
   expire(at: number): void {
-    if (!this.#held && this.#hasExpired(at)) this.position = { epoch: at, offset: 0 }
+    if (!this.#buffered && this.#hasExpired(at)) this.position = { epoch: at, offset: 0 }
   }
 
-  /** From now on publications wait for `catchUp`. */
-  hold(): void {
-    this.#held ??= []
+  /** Buffers publications until `catchUp`. */
+  buffer(): void {
+    this.#buffered ??= []
   }
 
-  /** Holds, and answers the first page of what is missing. */
-  holdAndRead(): Promise<HistoryPage> {
-    this.hold()
+  /** Buffers, and resolves to the first page of what is missing. */
+  bufferAndRead(): Promise<HistoryPage> {
+    this.buffer()
     return this.#read()
   }
 
-  /** Hands on what the history holds after our position, then what came meanwhile. While that is going on, it is done once more. */
+  /**
+   * Delivers what the history holds after the position, then what was buffered. A call during a catch-up makes it read the history
+   * once more. `first`: a page that was read already.
+   */
   async catchUp(first?: HistoryPage | Promise<HistoryPage>): Promise<void> {
-    this.hold()
+    this.buffer()
     if (this.#reading) {
-      this.#again = true
+      this.#readAgain = true
       return
     }
     this.#reading = true
@@ -113,87 +150,87 @@ export class Follower {
       else this.position = page.last
       for (const publication of page.publications) {
         if (this.#sink.ended) return
-        const patience = this.#handOn(publication)
-        if (patience) await patience
+        const delivered = this.#deliver(publication)
+        if (delivered) await delivered
       }
       if (this.#sink.ended) return
-      if (page.publications.length < pageLength && !this.#again && !this.#readTooEarly()) break
-      // What has a position will be read; what has none is nowhere but here.
-      if (this.#again) this.#held = (this.#held ?? []).filter(({ position }) => position === undefined)
-      this.#again = false
+      if (page.publications.length < pageLength && !this.#readAgain && !this.#readTooEarly()) break
+      // Publications with a position will be read; those without are nowhere but in the buffer.
+      if (this.#readAgain) this.#buffered = (this.#buffered ?? []).filter(({ position }) => position === undefined)
+      this.#readAgain = false
       page = await this.#read()
     }
     this.#reading = false
-    this.#goLive(page.last)
+    this.#resumeLive(page.last)
   }
 
-  /** `last`: the newest position of the history when it was read last. */
-  #goLive(last: Position): void {
-    const held = this.#held ?? []
-    this.#held = undefined
-    for (const publication of held) {
-      if (this.#held) this.#hold(publication)
-      else if (this.#isNext(this.position, publication)) this.#handOnLive(publication)
+  /** Delivers what was buffered. `last`: the newest position of the history when it was read last. */
+  #resumeLive(last: Position): void {
+    const buffered = this.#buffered ?? []
+    this.#buffered = undefined
+    for (const publication of buffered) {
+      if (this.#buffered) this.#keep(publication)
+      else if (this.#isNext(this.position, publication)) this.#deliverLive(publication)
       else if (!this.#isRepeat(this.position, publication)) {
-        // The history was read after it came and does not have it: somebody else numbers it, and ours go on where they were.
-        this.#handOnLive(last.offset === 0 ? publication : { ...publication, position: undefined })
+        // The history was read after it arrived and does not hold it: it was numbered by a foreign publisher. Keep our own position.
+        this.#deliverLive(last.offset === 0 ? publication : { ...publication, position: undefined })
       }
     }
   }
 
-  #handOnLive(publication: Publication): void {
-    if (this.#isAnew(publication) && !this.#hasExpired(Date.now())) this.#sink.gap()
-    const patience = this.#handOn(publication)
-    if (patience) void this.catchUp(patience.then(() => this.#read()))
+  #deliverLive(publication: Publication): void {
+    if (this.#isNewHistory(publication) && !this.#hasExpired(Date.now())) this.#sink.gap()
+    const delivered = this.#deliver(publication)
+    if (delivered) void this.catchUp(delivered.then(() => this.#read()))
   }
 
-  #handOn(publication: Publication): void | Promise<void> {
-    // Before delivering: who is told of a publication must find it passed.
+  #deliver(publication: Publication): void | Promise<void> {
+    // Advance first: the sink may read `position`.
     if (publication.position) this.position = publication.position
-    this.#handedOnAt = Date.now()
+    this.#deliveredAt = Date.now()
     return this.#sink.deliver(publication)
   }
 
   async #read(): Promise<HistoryPage> {
-    this.#known = this.#held?.length ?? 0
+    this.#bufferedBeforeRead = this.#buffered?.length ?? 0
     const page = await this.#history.after(this.#channel, this.position, pageLength)
-    // In a turn of its own: nothing may come between joining a channel and the RECEIPT that says where it stood.
+    // In the next turn: nothing may be delivered between joining a channel and the RECEIPT that states its position.
     await nextTurn()
     return page
   }
 
-  #hold(publication: Publication): void {
-    const held = this.#held as Publication[]
-    if (held.length < maxHeld) held.push(publication)
-    else this.#again = true
+  #keep(publication: Publication): void {
+    const buffered = this.#buffered as Publication[]
+    if (buffered.length < maxBuffered) buffered.push(publication)
+    else this.#readAgain = true
   }
 
-  /** True when what is held leaves a hole whose other side came after the last read began: the history may have the rest by now. */
+  /** True when the buffer has a hole whose far side arrived after the last read began: the history may hold the rest by now. */
   #readTooEarly(): boolean {
     let { position } = this
-    for (const [index, publication] of (this.#held ?? []).entries()) {
+    for (const [index, publication] of (this.#buffered ?? []).entries()) {
       if (this.#isRepeat(position, publication)) continue
-      if (!this.#isNext(position, publication) && index >= this.#known) return true
+      if (!this.#isNext(position, publication) && index >= this.#bufferedBeforeRead) return true
       position = publication.position ?? position
     }
     return false
   }
 
-  /** The next of the epoch; the first of a new one; or one without position. */
+  /** True for the next of the epoch, for the first of a new epoch, and for a publication without position. */
   #isNext(position: Position, { position: next }: Publication): boolean {
     if (next === undefined || follows(position, next)) return true
     return next.epoch !== position.epoch && next.offset === 1
   }
 
-  /** The history began anew: it was lost with what we may not have seen, or had expired. */
-  #isAnew({ position: next }: Publication): boolean {
+  /** True when the history began anew: it was lost, with publications that may not have arrived, or it had expired. */
+  #isNewHistory({ position: next }: Publication): boolean {
     return next !== undefined && next.epoch !== this.position.epoch && this.position.offset > 0
   }
 
-  /** Nothing came for as long as a history lives. */
+  /** True when nothing was delivered for as long as a history lives. */
   #hasExpired(at: number): boolean {
     const { seconds = Number.POSITIVE_INFINITY } = historyLimitOf(this.#channel) ?? {}
-    return at - this.#handedOnAt > seconds * 1_000
+    return at - this.#deliveredAt > seconds * 1_000
   }
 
   #isRepeat(position: Position, { position: next }: Publication): boolean {

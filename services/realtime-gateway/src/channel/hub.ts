@@ -1,23 +1,22 @@
-import type { Position, Publication } from '@tidings/protocol'
+import type { Position } from '@tidings/protocol'
+import type { Metrics } from '../ops/metrics.ts'
 import type { Broker, BrokerListener, History } from '../redis/broker.ts'
 import { Channel } from './channel.ts'
-import { Feed } from './feed.ts'
-import type { FollowerSink } from './cursor.ts'
-import type { Metrics } from '../ops/metrics.ts'
+import { Cursor, type CursorSink, nowhere } from './cursor.ts'
 import type { Subscription } from './subscription.ts'
 
-/** How long a channel without subscribers is still listened to: a reload comes back to it. */
+/** How long a channel without subscriptions is still listened to: a page that reloads subscribes to it again. */
 const lingerMs = 5_000
 
-/** Channel → subscriptions of this process: one broker subscription a channel, first in, last out. */
+/** The channels of this process: the broker listens to a channel from its first subscription to a while after its last. */
 export class Hub implements BrokerListener {
   readonly #broker: Broker
   readonly #metrics: Metrics
   readonly #channels = new Map<string, Channel>()
-  /** Channels without subscribers, and since when. */
+  /** Channels without subscriptions, and since when, in ms of `performance.now()`. */
   readonly #idle = new Map<string, number>()
-  /** What the gateway itself follows. */
-  readonly #feeds = new Map<string, Feed>()
+  /** Cursors of the channels that the gateway itself follows. */
+  readonly #followed: Cursor[] = []
 
   constructor(broker: Broker, metrics: Metrics) {
     this.#broker = broker
@@ -33,14 +32,14 @@ export class Hub implements BrokerListener {
   }
 
   /** Follows a channel for the gateway itself. Resolves when it is listened to. */
-  async follow(name: string, sink: FollowerSink): Promise<void> {
-    const feed = new Feed(name, this.#broker, sink)
-    this.#feeds.set(name, feed)
-    await feed.ready
+  async follow(name: string, sink: CursorSink): Promise<void> {
+    const cursor = new Cursor(name, nowhere, this.#broker.history, sink)
+    this.#followed.push(cursor)
+    await cursor.listen(this.#broker)
   }
 
   /**
-   * Adds a subscription to its channel and answers where the channel stands: every publication after that position reaches it.
+   * Adds a subscription to its channel, and resolves to the position of the channel: the subscription gets every publication after it.
    * Waits while the broker is away.
    */
   async subscribe(name: string, subscription: Subscription): Promise<Position> {
@@ -50,10 +49,10 @@ export class Hub implements BrokerListener {
       this.#channels.set(name, channel)
     }
     this.#idle.delete(name)
-    // Counted before the wait, so that the channel is not left meanwhile.
-    channel.expected++
-    await channel.feed.ready
-    channel.expected--
+    // Counted before the wait, so that the channel does not become idle meanwhile.
+    channel.joining++
+    await channel.ready
+    channel.joining--
     channel.add(subscription)
     return channel.position
   }
@@ -64,20 +63,15 @@ export class Hub implements BrokerListener {
     if (channel?.empty) this.#idle.set(name, performance.now())
   }
 
-  publication(name: string, publication: Publication): void {
-    const feed = this.#channels.get(name)?.feed ?? this.#feeds.get(name)
-    feed?.receive(publication)
-  }
-
   restored(lostAt: number): void {
-    for (const channel of this.#channels.values()) channel.feed.repair(lostAt)
-    for (const feed of this.#feeds.values()) feed.repair(lostAt)
+    for (const { cursor } of this.#channels.values()) cursor.repair(lostAt)
+    for (const cursor of this.#followed) cursor.repair(lostAt)
   }
 
-  /** Leaves the channels that have had no subscriber for a while. Called by the one timer of the process. */
+  /** Stops listening to channels that have had no subscription for `lingerMs`. Called by the one timer of the process. */
   sweep(now: number): void {
     for (const [name, since] of this.#idle) {
-      if (now - since < lingerMs) break // they stand in the order in which they became idle
+      if (now - since < lingerMs) break // they are in the order in which they became idle
       this.#idle.delete(name)
       this.#channels.delete(name)
       this.#broker.unlisten(name)

@@ -1,11 +1,13 @@
 import { type StompVersion, escapeHeader, formatPosition, type Position, type Publication } from '@tidings/protocol'
-import { allocateMessage } from '../socket/transport.ts'
+import { allocateMessage } from '../socket/text-message.ts'
 
-/**
- * What all MESSAGE frames of like subscriptions share (PROTOCOL.md §5): same channel, destination, subscription id and version.
- * They get the same bytes: `encode` runs once for a publication, however many sockets it goes to.
- */
+/** The headers of a subscription's MESSAGE frames that are the same for every publication (PROTOCOL.md §5). */
 export class MessageHead {
+  /**
+   * Subscriptions of one channel with the same key get the same bytes: `encode` runs once for each key and publication, however many
+   * sockets it goes to.
+   */
+  readonly encodingKey: string
   readonly #before: string
   readonly #between: string
   readonly #ackId: string | undefined
@@ -14,13 +16,15 @@ export class MessageHead {
   /** `subscriptionId` is undefined for a STOMP 1.0 subscription without one. */
   constructor(destination: string, subscriptionId: string | undefined, version: StompVersion) {
     const id = subscriptionId === undefined ? undefined : escapeHeader(subscriptionId, version)
+    // An empty id is not the same as none: the MESSAGE has a `subscription` header then.
+    this.encodingKey = `${version}\n${subscriptionId === undefined ? '-' : `+${subscriptionId}`}`
     this.#before = `MESSAGE\n${id === undefined ? '' : `subscription:${id}\n`}message-id:`
     this.#between = `\ndestination:${destination}\ncontent-type:application/json\ncontent-length:`
     this.#ackId = version === '1.2' ? id : undefined
     this.#ascii = /^[\u0020-\u007e]*$/.test(id ?? '')
   }
 
-  /** The whole WebSocket message: header, MESSAGE frame, NUL. */
+  /** Returns the whole WebSocket message: its header, the MESSAGE frame, NUL. */
   encode(messageId: string, body: Uint8Array): Buffer {
     const ack = this.#ackId === undefined ? '' : `\nack:${messageId}@${this.#ackId}`
     const head = `${this.#before}${messageId}${this.#between}${body.length}${ack}\n\n`
@@ -33,7 +37,7 @@ export class MessageHead {
   }
 }
 
-/** Reads an `ack` header's value back: which message of which subscription. */
+/** Returns the message and the subscription that an `ack` header names; undefined when the gateway did not make the header. */
 export function parseAckId(ackId: string): { messageId: string; subscriptionId: string } | undefined {
   const separator = ackId.indexOf('@')
   if (separator < 0) return undefined
@@ -43,8 +47,8 @@ export function parseAckId(ackId: string): { messageId: string; subscriptionId: 
 let withoutPosition = 0
 
 /**
- * The `message-id` of a publication: its position. One without gets that of the publication it follows and a suffix, so that it too
- * can be resumed after (PROTOCOL.md §3).
+ * Returns the `message-id` of a publication: its position. A publication without one gets the position that it follows and a suffix,
+ * so that a client can resume after it too (PROTOCOL.md §3).
  */
 export function messageIdOf(publication: Publication, follows: Position | undefined): string {
   if (publication.position) return formatPosition(publication.position)

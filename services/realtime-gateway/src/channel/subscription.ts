@@ -1,49 +1,61 @@
 import { type Destination, formatPosition, type Position, type Publication } from '@tidings/protocol'
 import type { History } from '../redis/broker.ts'
-import { Follower, type FollowerSink } from './cursor.ts'
+import type { Outlet } from '../socket/transport.ts'
+import { Cursor, type CursorSink } from './cursor.ts'
 import { type MessageHead, messageIdOf } from './message-head.ts'
-import type { Session } from '../session/session.ts'
 
 export const ackModes = ['auto', 'client', 'client-individual'] as const
 export type AckMode = (typeof ackModes)[number]
 
-/** Above this many bytes waiting in this process, replayed history waits for the reader. */
+/** With more bytes than this buffered in this process, the history is replayed no faster than the client reads. */
 const replayBufferBytes = 262_144
+/** Delivery that stopped at MAX_UNACKED_MESSAGES continues when this share of them, or fewer, is unsettled. */
+const unackedShareToContinue = 0.5
 
-/** A session's interest in one destination, under the client's `id`. */
-export class Subscription implements FollowerSink {
+/** Learns what a subscription cannot deliver. */
+export interface SubscriptionListener {
+  /** Publications of the destination were lost. */
+  onGap(destination: string): void
+}
+
+export interface SubscriptionOptions {
+  /** The client's id, unique in the session. */
   readonly id: string
   readonly destination: string
   readonly target: Destination
   readonly ackMode: AckMode
   readonly head: MessageHead
-  /** Subscriptions of one channel with the same likeness get the same bytes. */
-  readonly likeness: string
+  readonly outlet: Outlet
+  readonly listener: SubscriptionListener
+  readonly maxUnackedMessages: number
+}
+
+/** The subscription of a session to one destination. Delivers each publication once and in order, and stops when `ended`. */
+export class Subscription implements CursorSink {
+  readonly id: string
+  readonly destination: string
+  readonly target: Destination
+  readonly ackMode: AckMode
+  readonly head: MessageHead
   ended = false
-  readonly #session: Session
-  #follower: Follower | undefined = undefined
-  /** Message ids that wait for ACK or NACK, in the order they were sent. */
+  readonly #outlet: Outlet
+  readonly #listener: SubscriptionListener
+  readonly #maxUnackedMessages: number
+  /** Set while this subscription is at another position than its channel, or waits for acknowledgements. */
+  #cursor: Cursor | undefined = undefined
+  /** Ids of messages that wait for ACK or NACK, in the order in which they were sent. */
   #unacked: Set<string> | undefined = undefined
   #onAcknowledged: (() => void) | undefined = undefined
 
-  constructor(
-    session: Session,
-    {
-      id,
-      destination,
-      target,
-      ackMode,
-      head,
-      likeness,
-    }: Pick<Subscription, 'id' | 'destination' | 'target' | 'ackMode' | 'head' | 'likeness'>,
-  ) {
-    this.#session = session
+  constructor({ id, destination, target, ackMode, head, outlet, listener, maxUnackedMessages }: SubscriptionOptions) {
     this.id = id
     this.destination = destination
     this.target = target
     this.ackMode = ackMode
     this.head = head
-    this.likeness = likeness
+    this.#outlet = outlet
+    this.#listener = listener
+    this.#maxUnackedMessages = maxUnackedMessages
   }
 
   get unackedMessages(): number {
@@ -51,37 +63,37 @@ export class Subscription implements FollowerSink {
   }
 
   /**
-   * From now on this subscription goes its own way after `position`, apart from the channel's: because it resumes there, or because
+   * Follows the channel from `position` with a cursor of its own, which is returned: because the subscription resumes there, or because
    * it waits for acknowledgements.
    */
-  follow(channel: string, position: Position, history: History): Follower {
-    this.#follower = new Follower(channel, position, history, this)
-    return this.#follower
+  follow(channel: string, position: Position, history: History): Cursor {
+    this.#cursor = new Cursor(channel, position, history, this)
+    return this.#cursor
   }
 
-  /** Takes a publication of the channel; `message` is its encoding for all subscriptions of our likeness. */
+  /** Takes a publication of the channel. `message` is its encoding, shared by all subscriptions with this `encodingKey`. */
   receive(publication: Publication, message: Buffer): void {
-    const follower = this.#follower
-    if (!follower) return this.#session.send(message)
-    follower.receive(publication)
-    // Both stand at the same publication: from here on the channel's way is ours.
-    if (this.ackMode === 'auto' && !follower.catchingUp && follower.position === publication.position) this.#follower = undefined
+    const cursor = this.#cursor
+    if (!cursor) return this.#outlet.send(message)
+    cursor.receive(publication)
+    // Both stand at the same publication: from here on the shared encoding will do.
+    if (this.ackMode === 'auto' && !cursor.catchingUp && cursor.position === publication.position) this.#cursor = undefined
   }
 
-  /** Sends how things stand at `position`; a client that has it resumes there. */
+  /** Sends the state at `position` as one message. A client that has it resumes there. */
   snapshot(position: Position, body: string): void {
-    void this.#session.sendSnapshot(this.head.encode(formatPosition(position), Buffer.from(body)))
+    void this.#outlet.sendSnapshot(this.head.encode(formatPosition(position), Buffer.from(body)))
   }
 
   deliver(publication: Publication): void | Promise<void> {
-    const messageId = messageIdOf(publication, this.#follower?.position)
-    this.#session.send(this.head.encode(messageId, publication.body))
+    const messageId = messageIdOf(publication, this.#cursor?.position)
+    this.#outlet.send(this.head.encode(messageId, publication.body))
     const settled = this.ackMode === 'auto' ? undefined : this.#awaitAck(messageId)
-    if (this.#session.bufferedBytes <= replayBufferBytes) return settled
-    return this.#session.drained().then(() => settled)
+    if (this.#outlet.bufferedBytes <= replayBufferBytes) return settled
+    return this.#outlet.drained().then(() => settled)
   }
 
-  /** Settles one message, and with `ack:client` all before it. Unknown ones were settled before or were never ours: nothing happens. */
+  /** Settles one message, and in ack mode `client` all before it. A message that is not awaited is ignored. */
   settle(messageId: string): void {
     if (!this.#unacked?.has(messageId)) return
     if (this.ackMode === 'client-individual') this.#unacked.delete(messageId)
@@ -90,16 +102,16 @@ export class Subscription implements FollowerSink {
         this.#unacked.delete(earlier)
         if (earlier === messageId) break
       }
-    if (this.#unacked.size <= this.#session.limits.maxUnackedMessages / 2) this.#onAcknowledged?.()
+    if (this.#unacked.size <= this.#maxUnackedMessages * unackedShareToContinue) this.#onAcknowledged?.()
   }
 
+  /** True when the message waits for ACK or NACK. */
   awaits(messageId: string): boolean {
     return this.#unacked?.has(messageId) ?? false
   }
 
-  /** Tells the client that publications of this destination were lost. */
   gap(): void {
-    this.#session.tell({ type: 'gap', destination: this.destination })
+    this.#listener.onGap(this.destination)
   }
 
   end(): void {
@@ -107,11 +119,11 @@ export class Subscription implements FollowerSink {
     this.#onAcknowledged?.()
   }
 
-  /** Past the window of unacknowledged messages the next one waits until half of it is free. */
+  /** At MAX_UNACKED_MESSAGES returns a promise, which resolves when enough are settled. */
   #awaitAck(messageId: string): void | Promise<void> {
     this.#unacked ??= new Set()
     this.#unacked.add(messageId)
-    if (this.#unacked.size < this.#session.limits.maxUnackedMessages) return undefined
+    if (this.#unacked.size < this.#maxUnackedMessages) return undefined
     return new Promise((resolve) => {
       this.#onAcknowledged = () => {
         this.#onAcknowledged = undefined

@@ -1,5 +1,5 @@
 import { Close } from '@tidings/protocol'
 import type { FrameHandler } from '../session/session.ts'
 
-/** DISCONNECT → RECEIPT if asked for, then close (STOMP 1.2, DISCONNECT). */
+/** DISCONNECT → RECEIPT if requested, then close (STOMP 1.2, DISCONNECT). */
 export const disconnect: FrameHandler = (session) => ({ afterwards: () => session.close(Close.done, 'disconnected') })

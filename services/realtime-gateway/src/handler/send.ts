@@ -1,19 +1,19 @@
 import { Close } from '@tidings/protocol'
-import { publishable } from '../backend/publish-forward.ts'
+import { type Forward, isPublishDestination, publishDestinations } from '../backend/publish-forward.ts'
+import { refuse } from '../session/outcome.ts'
 import type { FrameHandler } from '../session/session.ts'
 
-/** SEND: to the application only, which is notify-api. A refusal of it arrives on `/member/queue/error` (PROTOCOL.md §5). */
-export const send: FrameHandler = (session, frame) => {
-  const destination = frame.headers.get('destination')
-  if (destination === undefined) return session.refuseFrame(Close.badFrame, 'SEND needs a destination header', frame)
-  if (!Object.hasOwn(publishable, destination)) {
-    const allowed = Object.keys(publishable).join(', ')
-    return session.refuseFrame(Close.forbidden, `no such destination: ${destination}; allowed are ${allowed}`, frame)
-  }
-  return forward()
-
-  async function forward(): Promise<void> {
-    const refusal = await session.forward(destination as string, frame.body, session.credentials)
-    if (refusal) session.tellError(refusal)
+/** SEND: forwarded to notify-api. What notify-api refuses is sent on `/member/queue/error`, and the session stays open (PROTOCOL.md §5). */
+export function send(forward: Forward): FrameHandler {
+  return (session, frame) => {
+    const destination = frame.headers.get('destination')
+    if (destination === undefined) return refuse(Close.badFrame, 'SEND needs a destination header')
+    if (!isPublishDestination(destination)) {
+      return refuse(Close.forbidden, `no such destination: ${destination}; allowed are ${publishDestinations.join(', ')}`)
+    }
+    return forward(destination, frame.body, session.credentials).then((error) => {
+      if (error) session.queues.sendError(error)
+      return undefined
+    })
   }
 }

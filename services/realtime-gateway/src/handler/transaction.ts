@@ -1,64 +1,78 @@
 import { type ClientCommand, Close, type Frame } from '@tidings/protocol'
+import type { Limits } from '../config.ts'
+import { isRefusal, offenderOf, type Refusal, refuse } from '../session/outcome.ts'
 import type { FrameHandler, Session } from '../session/session.ts'
+import type { Transaction } from '../session/transaction.ts'
 
 /** BEGIN: opens a transaction under the client's name for it. */
-export const begin: FrameHandler = (session, frame) => {
-  const id = transactionOf(session, frame)
-  if (id === undefined) return undefined
-  session.transactions ??= new Map()
-  const { maxTransactions } = session.limits
-  if (session.transactions.has(id)) return session.refuseFrame(Close.badFrame, `transaction ${id} is open already`, frame)
-  if (session.transactions.size >= maxTransactions) {
-    return session.refuseFrame(Close.badFrame, `more than ${maxTransactions} open transactions (MAX_TRANSACTIONS)`, frame)
+export function begin({ maxTransactions }: Limits): FrameHandler {
+  return (session, frame) => {
+    const id = frame.headers.get('transaction')
+    if (id === undefined) return withoutId(frame)
+    session.transactions ??= new Map()
+    if (session.transactions.has(id)) return refuse(Close.badFrame, `transaction ${id} is open already`)
+    if (session.transactions.size >= maxTransactions) {
+      return refuse(Close.badFrame, `more than ${maxTransactions} open transactions (MAX_TRANSACTIONS)`)
+    }
+    session.transactions.set(id, { frames: [], bytes: 0 })
+    return undefined
   }
-  session.transactions.set(id, { frames: [], bytes: 0 })
-  return undefined
 }
 
-/** COMMIT: handles the frames of the transaction in their order. */
-export const commit: FrameHandler = async (session, frame) => {
-  const frames = close(session, frame)
-  for (const held of frames ?? []) await session.handleCommitted(held)
+/** COMMIT: handles the frames of the transaction in their order. A refused one refuses the session, and is the frame that ERROR names. */
+export function commit(handle: FrameHandler): FrameHandler {
+  return async (session, frame) => {
+    const transaction = close(session, frame)
+    if (isRefusal(transaction)) return transaction
+    for (const held of transaction.frames) {
+      if (session.closed) break
+      const outcome = await handle(session, held)
+      if (isRefusal(outcome)) return { ...outcome, offender: offenderOf(held) }
+    }
+    return undefined
+  }
 }
 
-/** ABORT: forgets the frames of the transaction. */
-export const abort: FrameHandler = (session, frame) => void close(session, frame)
+/** ABORT: drops the frames of the transaction. */
+export const abort: FrameHandler = (session, frame) => {
+  const transaction = close(session, frame)
+  return isRefusal(transaction) ? transaction : undefined
+}
 
-/** SEND, ACK and NACK with a `transaction` header wait for its COMMIT. */
-export function transactional(handle: FrameHandler): FrameHandler {
+/** Returns a handler that holds SEND, ACK and NACK with a `transaction` header until COMMIT. */
+export function transactional(handle: FrameHandler, { maxTransactionFrames, maxFrameBytes }: Limits): FrameHandler {
   return (session, frame) => {
     const id = frame.headers.get('transaction')
     if (id === undefined) return handle(session, frame)
     const transaction = session.transactions?.get(id)
-    if (!transaction) return session.refuseFrame(Close.badFrame, `there is no open transaction ${id}`, frame)
-    const { maxTransactionFrames, maxFrameBytes } = session.limits
+    if (!transaction) return notOpen(id)
     if (transaction.frames.length >= maxTransactionFrames) {
-      const reason = `more than ${maxTransactionFrames} frames in a transaction (MAX_TRANSACTION_FRAMES)`
-      return session.refuseFrame(Close.badFrame, reason, frame)
+      return refuse(Close.badFrame, `more than ${maxTransactionFrames} frames in a transaction (MAX_TRANSACTION_FRAMES)`)
     }
     transaction.bytes += bytesOf(frame)
     if (transaction.bytes > maxFrameBytes) {
-      const reason = `more than ${maxFrameBytes} bytes in a transaction, as in a frame (MAX_FRAME_BYTES)`
-      return session.refuseFrame(Close.badFrame, reason, frame)
+      return refuse(Close.badFrame, `more than ${maxFrameBytes} bytes in a transaction, as in a frame (MAX_FRAME_BYTES)`)
     }
     transaction.frames.push(withoutTransaction(frame))
     return undefined
   }
 }
 
-function close(session: Session, frame: Frame): readonly Frame<ClientCommand>[] | undefined {
-  const id = transactionOf(session, frame)
-  if (id === undefined) return undefined
+/** Removes the transaction that the frame names, and returns it. */
+function close(session: Session, frame: Frame): Transaction | Refusal {
+  const id = frame.headers.get('transaction')
+  if (id === undefined) return withoutId(frame)
   const transaction = session.transactions?.get(id)
-  if (!transaction) session.refuseFrame(Close.badFrame, `there is no open transaction ${id}`, frame)
   session.transactions?.delete(id)
-  return transaction?.frames
+  return transaction ?? notOpen(id)
 }
 
-function transactionOf(session: Session, frame: Frame): string | undefined {
-  const id = frame.headers.get('transaction')
-  if (id === undefined) session.refuseFrame(Close.badFrame, `${frame.command} needs a transaction header`, frame)
-  return id
+function withoutId({ command }: Frame): Refusal {
+  return refuse(Close.badFrame, `${command} needs a transaction header`)
+}
+
+function notOpen(id: string): Refusal {
+  return refuse(Close.badFrame, `there is no open transaction ${id}`)
 }
 
 function bytesOf({ headers, body }: Frame): number {

@@ -1,16 +1,15 @@
 import { Close } from '@tidings/protocol'
+import { refuse } from '../session/outcome.ts'
 import type { FrameHandler } from '../session/session.ts'
 
 /** UNSUBSCRIBE by id; in STOMP 1.0 also by destination. */
-export const unsubscribe: FrameHandler = (session, frame) => {
-  const destination = session.version === '1.0' ? frame.headers.get('destination') : undefined
-  const id = frame.headers.get('id') ?? destination
-  if (id === undefined) return session.refuseFrame(Close.badFrame, 'UNSUBSCRIBE needs an id header', frame)
+export const unsubscribe: FrameHandler = (session, { headers }) => {
+  const destination = session.version === '1.0' ? headers.get('destination') : undefined
+  const id = headers.get('id') ?? destination
+  if (id === undefined) return refuse(Close.badFrame, 'UNSUBSCRIBE needs an id header')
   const subscription = session.subscriptions.get(id) ?? byDestination(session.subscriptions.values(), destination)
-  if (!subscription) return session.refuseFrame(Close.badFrame, `there is no subscription with id ${id}`, frame)
-  session.subscriptions.delete(subscription.id)
-  subscription.end()
-  if (subscription.target.kind === 'channel') session.hub.unsubscribe(subscription.target.channel, subscription)
+  if (!subscription) return refuse(Close.badFrame, `there is no subscription with id ${id}`)
+  session.unsubscribe(subscription)
   return undefined
 }
 

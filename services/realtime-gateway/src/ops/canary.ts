@@ -1,24 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import type { Publication } from '@tidings/protocol'
-import type { Broker } from '../redis/broker.ts'
-import type { FollowerSink } from '../channel/cursor.ts'
+import type { CursorSink } from '../channel/cursor.ts'
 import type { Hub } from '../channel/hub.ts'
+import type { Broker } from '../redis/broker.ts'
 import type { Metrics } from './metrics.ts'
 
 const everyMs = 1_000
-/** A canary that has not come back within this says that Redis does not reach us. */
+/** A canary that takes longer than this to come back does not count. */
 const lateMs = 2_000
 
-/** Publishes a message to itself every second: is what is published delivered here? It keeps the Redis connections proven alive, too. */
-export class Canary implements FollowerSink {
+/**
+ * Publishes a message every second on a channel of this process and waits for it, to prove that publications arrive. It also keeps the
+ * connections to Redis in use.
+ */
+export class Canary implements CursorSink {
   readonly ended = false
   readonly #broker: Broker
   readonly #metrics: Metrics
   readonly #channel = `gateway:canary:${randomUUID()}`
   #timer: NodeJS.Timeout | undefined
   #sending = false
-  #sentAt = 0
-  #cameBackAt = Number.NEGATIVE_INFINITY
+  #receivedAt = Number.NEGATIVE_INFINITY
 
   constructor(broker: Broker, metrics: Metrics) {
     this.#broker = broker
@@ -27,9 +29,10 @@ export class Canary implements FollowerSink {
 
   /** True when the last canary came back in time. */
   get alive(): boolean {
-    return performance.now() - this.#cameBackAt < everyMs + lateMs
+    return performance.now() - this.#receivedAt < everyMs + lateMs
   }
 
+  /** Starts publishing. Resolves when the first canary is published. */
   async open(hub: Hub): Promise<void> {
     this.#timer = setInterval(() => void this.#send(), everyMs)
     await hub.follow(this.#channel, this)
@@ -40,11 +43,11 @@ export class Canary implements FollowerSink {
     const sentAt = Number(Buffer.from(body).toString())
     const now = performance.now()
     if (now - sentAt >= lateMs) return
-    this.#cameBackAt = now
+    this.#receivedAt = now
     this.#metrics.lag((now - sentAt) / 1_000)
   }
 
-  gap(): void {} // it has no history
+  gap(): void {} // the channel has no history
 
   close(): void {
     clearInterval(this.#timer)
@@ -53,11 +56,10 @@ export class Canary implements FollowerSink {
   async #send(): Promise<void> {
     if (this.#sending) return
     this.#sending = true
-    this.#sentAt = performance.now()
     try {
-      await this.#broker.publish(this.#channel, String(this.#sentAt))
+      await this.#broker.publish(this.#channel, String(performance.now()))
     } catch {
-      // Not coming back is what a canary has to say.
+      // `alive` turns false when no canary comes back.
     } finally {
       this.#sending = false
     }

@@ -1,11 +1,11 @@
 import type { Log } from '@tidings/chassis'
 import { ControlMessage, type Publication } from '@tidings/protocol'
-import type { FollowerSink } from '../channel/cursor.ts'
 import { parseJson } from '../backend/parse-json.ts'
+import type { CursorSink } from '../channel/cursor.ts'
 import type { Sessions } from '../session/sessions.ts'
 
-/** Obeys the orders to all gateways on `gateway:control` (PROTOCOL.md §3). */
-export class Control implements FollowerSink {
+/** Executes the orders to all gateways on the channel `gateway:control` (PROTOCOL.md §3). */
+export class Control implements CursorSink {
   readonly ended = false
   readonly #sessions: Sessions
   readonly #log: Log

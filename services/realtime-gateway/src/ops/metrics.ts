@@ -1,10 +1,10 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import { Close } from '@tidings/protocol'
 
-/** Ours, and those of a peer that leaves or breaks. A peer may send any number: it must not become a time series. */
+/** Codes of the gateway, and of a client that leaves or fails. A client may send any number, which must not become a time series. */
 const closeCodes: ReadonlySet<number> = new Set([...Object.values(Close), 1001, 1005, 1006, 1007, 1009])
 
-/** What the gateway counts (design: Operations). One instance a process. */
+/** Metrics of the gateway, each named `tidings_gateway_…`. One instance a process. */
 export class Metrics {
   readonly registry = new Registry()
   readonly #publications = this.#counter('publications_total', 'Publications received from Redis for local subscriptions')
@@ -13,23 +13,21 @@ export class Metrics {
   readonly #closes = this.#counter('closes_total', 'Sessions ended, by close code', ['code'])
   readonly #refusals = this.#counter('refused_upgrades_total', 'Upgrades refused, by HTTP status', ['status'])
   readonly #resumes = this.#counter('resumes_total', 'Resumed subscriptions, by whether the history reached back', ['recovered'])
-  readonly #repairs = this.#counter(
-    'gap_repairs_total',
-    'Times that publications a channel had missed were read from its history',
-  )
+  readonly #repairs = this.#counter('gap_repairs_total', 'Times that missed publications of a channel were read from its history')
   readonly #gaps = this.#counter('gaps_total', 'Gaps that the history could not fill')
   readonly #latency = new Histogram({
     name: 'tidings_gateway_publish_to_socket_seconds',
-    help: 'From the first message of a tick, in encoding it, to the last write to a socket',
+    help: 'From encoding the first message of a tick to its last write to a socket',
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
     registers: [this.registry],
   })
   readonly #lag = new Gauge({
     name: 'tidings_gateway_redis_lag_seconds',
-    help: 'From publishing our canary to receiving it',
+    help: 'From publishing the canary to receiving it',
     registers: [this.registry],
   })
 
+  /** True when publications were delivered in this tick. */
   #delivering = false
 
   delivered(deliveries: number): void {
@@ -38,7 +36,7 @@ export class Metrics {
     this.#deliveries.inc(deliveries)
   }
 
-  /** All writes of one tick; `seconds` from the first message handed over to the last write, which counts if it was a publication's. */
+  /** All writes of one tick. `seconds`: from its first message to its last write, observed when a publication was among them. */
   flushed(bytes: number, seconds: number): void {
     this.#bytes.inc(bytes)
     if (this.#delivering) this.#latency.observe(seconds)
@@ -69,7 +67,7 @@ export class Metrics {
     this.#lag.set(seconds)
   }
 
-  /** A figure that is read when it is asked for. */
+  /** Adds a gauge whose value is read at each scrape. */
   observe(name: string, help: string, read: () => number): void {
     const gauge: Gauge = new Gauge({
       name: `tidings_gateway_${name}`,

@@ -1,3 +1,4 @@
+import { problemMediaType, problemOf } from '@tidings/chassis'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { Session } from '../session/session.ts'
@@ -5,29 +6,29 @@ import type { Sessions } from '../session/sessions.ts'
 
 const Query = z.object({ memberId: z.coerce.number().int().positive() })
 
-/** `GET /session?memberId=` on the ops port: what each session of a member holds and has buffered. */
+/** Adds `GET /session?memberId=` to the ops port: the member's sessions with their subscriptions and the bytes they have buffered. */
 export function addSessionRoute(ops: FastifyInstance, sessions: Sessions): void {
   ops.get('/session', async (request, reply) => {
     const query = Query.safeParse(request.query)
-    if (!query.success) return reply.code(400).send({ error: 'memberId must be a member id' })
+    if (!query.success) return reply.code(400).type(problemMediaType).send(problemOf(400, 'memberId must be a member id'))
     return { sessions: sessions.of(query.data.memberId).map(describe) }
   })
 }
 
-function describe(session: Session) {
+function describe({ id, principal, version, connectedAt, clock, transport, subscriptions }: Session) {
   return {
-    sessionId: session.id,
-    memberId: session.principal.memberId,
-    version: session.version,
-    connectedAt: new Date(session.connectedAt).toISOString(),
-    lastActivityAt: new Date(session.lastActivityAt).toISOString(),
-    expiresAt: new Date(session.principal.expiresAt * 1_000).toISOString(),
-    bufferedBytes: session.bufferedBytes,
-    subscriptions: [...session.subscriptions.values()].map(({ id, destination, ackMode, unackedMessages }) => ({
-      id,
-      destination,
-      ack: ackMode,
-      unackedMessages,
+    sessionId: id,
+    memberId: principal.memberId,
+    version,
+    connectedAt: new Date(connectedAt).toISOString(),
+    lastActivityAt: new Date(clock.lastActivityAt).toISOString(),
+    expiresAt: new Date(principal.expiresAt * 1_000).toISOString(),
+    bufferedBytes: transport.bufferedBytes,
+    subscriptions: [...subscriptions.values()].map((subscription) => ({
+      id: subscription.id,
+      destination: subscription.destination,
+      ack: subscription.ackMode,
+      unackedMessages: subscription.unackedMessages,
     })),
   }
 }

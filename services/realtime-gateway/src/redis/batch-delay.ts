@@ -1,22 +1,23 @@
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 
-const msEach = 5
-const mostMs = 30
+const msPerItem = 5
+const maxDelayMs = 30
 
 /**
- * When a batch goes out: with the next turn of the loop, so that nobody waits who is alone; while many ask one after the other, the
- * later the more the last batch took, so that the batches grow with the rush.
+ * Delays batches, so that they grow with the load. A single batch is sent in the next turn of the event loop; during a burst the delay
+ * grows with the length of the last batch.
  */
-export class Pace {
-  #next = Number.NEGATIVE_INFINITY
+export class BatchDelay {
+  #nextAt = Number.NEGATIVE_INFINITY
 
-  async turn(): Promise<void> {
-    const waitMs = this.#next - performance.now()
+  /** Resolves when the next batch may be sent. */
+  async wait(): Promise<void> {
+    const waitMs = this.#nextAt - performance.now()
     await (waitMs > 0 ? delay(waitMs) : nextTurn())
   }
 
-  /** A batch of `count` goes out. */
-  took(count: number): void {
-    this.#next = performance.now() + Math.min(count * msEach, mostMs)
+  /** Records that a batch of `count` items is sent now. */
+  sent(count: number): void {
+    this.#nextAt = performance.now() + Math.min(count * msPerItem, maxDelayMs)
   }
 }

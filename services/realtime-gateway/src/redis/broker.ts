@@ -2,40 +2,44 @@ import type { Position, Publication } from '@tidings/protocol'
 
 /** One read of a channel's history. */
 export interface HistoryPage {
-  /** What follows the asked position, oldest first, as far as it is still there; at most the asked number. */
+  /** The publications after the requested position that the history still holds, oldest first; at most the requested number. */
   readonly publications: readonly Publication[]
   /** The channel's newest position; of an empty channel `<now ms>-0`. */
   readonly last: Position
-  /** True when nothing between the asked position and the first of `publications` (or now) is missing. */
+  /** True when nothing is missing between the requested position and the first of `publications`, or now. */
   readonly whole: boolean
 }
 
-/** Reads channels' histories. */
+/** Reads the histories of channels. */
 export interface History {
-  /** What follows `after`, at most `most` publications; waits while the broker is away. */
-  after(channel: string, after: Position, most: number): Promise<HistoryPage>
+  /** Resolves to at most `limit` publications after a position. Waits while the broker is away; never rejects. */
+  after(channel: string, after: Position, limit: number): Promise<HistoryPage>
+}
+
+/** Takes the publications of one channel, as they arrive. */
+export interface Receiver {
+  receive(publication: Publication): void
 }
 
 /** Carries publications between processes. */
 export interface Broker {
   readonly history: History
   /**
-   * Resolves when publications of the channel arrive here, with its newest position, read after they did; of an empty channel
-   * `<now ms>-0`. Waits while the broker is away.
+   * Passes the publications of a channel to `receiver`, the only one of the channel, until `unlisten`. Resolves when they arrive, to
+   * the newest position of the channel, read after that; of an empty channel `<now ms>-0`. Waits while the broker is away; never
+   * rejects.
    */
-  listen(channel: string): Promise<Position>
+  listen(channel: string, receiver: Receiver): Promise<Position>
   unlisten(channel: string): void
-  /** For our own canary: a publication without position. Rejects when the broker does not answer. */
+  /** Publishes a body without position, which no history holds. Rejects when the broker does not reply. */
   publish(channel: string, body: string): Promise<void>
   close(): Promise<void>
 }
 
-/** What a broker tells its hub. */
+/** Learns when publications may have been missed. */
 export interface BrokerListener {
-  publication(channel: string, publication: Publication): void
   /**
-   * The connection was lost and is back, all channels with it: anything may have been missed that was published after `lostAt`, Unix
-   * milliseconds.
+   * The connection was lost, and is restored with all channels: whatever was published after `lostAt`, Unix ms, may not have arrived.
    */
   restored(lostAt: number): void
 }

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { connectRedis, isCluster, type Log, type RedisConnection } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
 import type { Position } from '@tidings/protocol'
-import type { Broker, BrokerListener } from './broker.ts'
+import { BatchDelay } from './batch-delay.ts'
+import type { Broker, BrokerListener, Receiver } from './broker.ts'
 import { historyScript, lastScript } from './history-script.ts'
-import { Pace } from './batch-delay.ts'
 import { readPublication } from './read-publication.ts'
 import { RedisHistory } from './redis-history.ts'
 
@@ -11,15 +11,19 @@ import { RedisHistory } from './redis-history.ts'
 const batchLength = 1_000
 const pingEveryMs = 1_000
 const retryMs = 500
-/** A connection that leaves a command unanswered for this long is dead, even if TCP has not noticed. */
+/** A connection that leaves a command without reply for this long is dead, even if TCP has not noticed. */
 const silenceMs = 5_000
-/** After a cluster's topology changed, its connections settle within this. */
+/** After the topology of a Cluster changed, its connections settle within this. */
 const settleMs = 2_000
 
-/** Told where the channel stood once we listened. */
-type Listening = (last: Position) => void
+/** One channel that is listened to, or is about to be. */
+interface Listening {
+  readonly receiver: Receiver
+  /** Resolves the pending `listen`; undefined when it has resolved. */
+  resolve: ((last: Position) => void) | undefined
+}
 
-/** Redis Pub/Sub, on a Cluster its sharded kind, with histories read on a connection of their own. */
+/** Redis Pub/Sub, sharded on a Cluster. Histories are read on a second connection. */
 export class RedisBroker implements Broker {
   readonly history: RedisHistory
   readonly #log: Log
@@ -27,20 +31,22 @@ export class RedisBroker implements Broker {
   readonly #subscriber: RedisConnection
   readonly #commands: RedisConnection
   #listener: BrokerListener | undefined
-  /** Every channel that is listened to, or is to be; a function while somebody waits for it. */
-  readonly #channels = new Map<string, Listening | undefined>()
-  /** Channels whose SUBSCRIBE or UNSUBSCRIBE goes out next. */
+  readonly #channels = new Map<string, Listening>()
+  /** Channels whose SUBSCRIBE or UNSUBSCRIBE is sent next. */
   readonly #changed = new Set<string>()
-  #telling = false
-  readonly #pace = new Pace()
+  #flushing = false
+  readonly #batchDelay = new BatchDelay()
+  /** True while every channel is subscribed to. */
   #live = false
+  /** Unix ms. */
   #lostAt = Date.now()
   readonly #heartBeat: NodeJS.Timeout
   #settling: NodeJS.Timeout | undefined
-  #error = ''
+  readonly #failure: RepeatedFailure
 
   constructor(url: string, log: Log) {
     this.#log = log
+    this.#failure = new RepeatedFailure(log, 'redis error')
     this.#cluster = isCluster(url)
     this.#subscriber = connectRedis(url, {
       connectionName: 'realtime-gateway:subscriber',
@@ -50,7 +56,7 @@ export class RedisBroker implements Broker {
       socketTimeout: silenceMs,
       shardedSubscribers: this.#cluster,
     })
-    // Reads wait in the connection while Redis is away: nobody has to try again.
+    // Commands queue in the connection while Redis is away, so that callers need not retry.
     this.#commands = connectRedis(url, {
       connectionName: 'realtime-gateway:history',
       enableOfflineQueue: true,
@@ -63,18 +69,18 @@ export class RedisBroker implements Broker {
       },
     })
     this.history = new RedisHistory(this.#commands, this.#cluster, log)
-    this.#heartBeat = setInterval(() => void this.#prove(), pingEveryMs)
+    this.#heartBeat = setInterval(() => void this.#ping(), pingEveryMs)
     this.#watch()
   }
 
-  /** Publications go to this listener from now on. */
+  /** Reports restored connections to this listener. */
   open(listener: BrokerListener): void {
     this.#listener = listener
   }
 
-  listen(channel: string): Promise<Position> {
+  listen(channel: string, receiver: Receiver): Promise<Position> {
     return new Promise((resolve) => {
-      this.#channels.set(channel, resolve)
+      this.#channels.set(channel, { receiver, resolve })
       this.#change(channel)
     })
   }
@@ -99,74 +105,74 @@ export class RedisBroker implements Broker {
 
   #watch(): void {
     this.#subscriber.on(this.#cluster ? 'smessageBuffer' : 'messageBuffer', (channel: Buffer, payload: Buffer) => {
-      // Until every channel is back nothing is handed on: each will read its history, which has all of it in order.
-      if (this.#live) this.#listener?.publication(channel.toString('latin1'), readPublication(payload))
+      // Dropped until every channel is back: each then reads its history, which holds everything in order.
+      if (this.#live) this.#channels.get(channel.toString('latin1'))?.receiver.receive(readPublication(payload))
     })
     this.#subscriber.on('ready', () => void this.#restore())
     this.#subscriber.on('close', () => this.#lose())
-    for (const connection of [this.#subscriber, this.#commands]) connection.on('error', (error: Error) => this.#report(error))
+    for (const connection of [this.#subscriber, this.#commands]) {
+      connection.on('error', (error: Error) => this.#failure.failed(error))
+    }
     if (!this.#cluster) return
-    // A shard's connection comes and goes without the others; ioredis takes its channels elsewhere.
+    // The connection of one shard is lost and restored without the others; ioredis moves its channels.
     for (const event of ['+node', '-node', 'node error']) this.#subscriber.on(event, () => this.#settle())
   }
 
-  /** A subscriber only listens: without a question, a dead connection would look like a quiet one. */
-  async #prove(): Promise<void> {
-    if (this.#live && !this.#cluster) await this.#subscriber.ping().catch((error: Error) => this.#report(error))
+  /** Sends a command on the subscriber, which otherwise only receives: without replies a dead connection looks like a silent one. */
+  async #ping(): Promise<void> {
+    if (this.#live && !this.#cluster) await this.#subscriber.ping().catch((error: Error) => this.#failure.failed(error))
   }
 
   #change(channel: string): void {
     this.#changed.add(channel)
-    if (this.#live && !this.#telling) void this.#flush()
+    if (this.#live && !this.#flushing) void this.#flush()
   }
 
-  /**
-   * Tells Redis what changed, in batches; while the connection is away all of it gathers. What fails goes again.
-   */
+  /** Sends what changed in batches, and retries what fails. While the connection is away the changes gather. */
   async #flush(): Promise<void> {
-    this.#telling = true
-    await this.#pace.turn()
+    this.#flushing = true
+    await this.#batchDelay.wait()
     while (this.#live && this.#changed.size > 0) {
       const changed = Array.from(this.#changed)
       this.#changed.clear()
-      this.#pace.took(changed.length)
+      this.#batchDelay.sent(changed.length)
       try {
-        await this.#tell(
+        await this.#send(
           'unsubscribe',
           changed.filter((channel) => !this.#channels.has(channel)),
         )
         await this.#subscribe(changed.filter((channel) => this.#channels.has(channel)))
       } catch (error) {
-        this.#report(error as Error)
+        this.#failure.failed(error)
         for (const channel of changed) this.#changed.add(channel)
         await delay(retryMs)
       }
-      await this.#pace.turn()
+      await this.#batchDelay.wait()
     }
-    this.#telling = false
+    this.#flushing = false
   }
 
   async #subscribe(channels: readonly string[]): Promise<void> {
-    await this.#tell('subscribe', channels)
-    void this.#place(channels)
+    await this.#send('subscribe', channels)
+    void this.#resolvePositions(channels)
   }
 
-  /** Live before the position: what is published between the two comes live. */
-  async #place(channels: readonly string[]): Promise<void> {
+  /** Live before position: what is published between the two arrives live. */
+  async #resolvePositions(channels: readonly string[]): Promise<void> {
     const waiting = channels.flatMap((channel) => {
-      const resolve = this.#channels.get(channel)
-      return resolve ? [{ channel, resolve }] : []
+      const listening = this.#channels.get(channel)
+      return listening?.resolve ? [{ channel, listening, resolve: listening.resolve }] : []
     })
     const positions = await this.history.last(waiting.map(({ channel }) => channel))
-    waiting.forEach(({ channel, resolve }, index) => {
-      // Who left it meanwhile and came again has a turn of its own.
-      if (this.#channels.get(channel) !== resolve) return
-      this.#channels.set(channel, undefined)
+    waiting.forEach(({ channel, listening, resolve }, index) => {
+      // Unlistened and listened to again meanwhile: the newer call resolves itself.
+      if (this.#channels.get(channel) !== listening || !listening.resolve) return
+      listening.resolve = undefined
       resolve(positions[index] as Position)
     })
   }
 
-  async #tell(verb: 'subscribe' | 'unsubscribe', channels: readonly string[]): Promise<void> {
+  async #send(verb: 'subscribe' | 'unsubscribe', channels: readonly string[]): Promise<void> {
     if (this.#cluster) {
       // One call takes one slot, and each channel has its own.
       await Promise.all(channels.map((channel) => this.#subscriber[`s${verb}`](channel)))
@@ -176,16 +182,16 @@ export class RedisBroker implements Broker {
       await this.#subscriber[verb](...channels.slice(at, at + batchLength))
   }
 
-  /** The connection is there: every channel is subscribed to, then the hub looks for what it missed. */
+  /** Subscribes a new connection to every channel, then reports it, so that the cursors read what they missed. */
   async #restore(): Promise<void> {
     try {
       await this.#subscribe([...this.#channels.keys()])
     } catch (error) {
-      return this.#report(error as Error) // lost again: the next `ready` starts over
+      return this.#failure.failed(error) // lost again: the next `ready` starts over
     }
     this.#live = true
-    if (!this.#telling) void this.#flush()
-    this.#error = ''
+    if (!this.#flushing) void this.#flush()
+    this.#failure.succeeded()
     this.#log.info({ channels: this.#channels.size }, 'redis subscriptions are up')
     this.#listener?.restored(this.#lostAt)
   }
@@ -193,7 +199,7 @@ export class RedisBroker implements Broker {
   #lose(): void {
     if (!this.#live) return
     this.#log.warn('redis connection lost')
-    // It may have been dead for as long before anybody noticed.
+    // It may have been dead for as long before it was noticed.
     this.#lostAt = Date.now() - silenceMs
     this.#live = false
   }
@@ -201,11 +207,5 @@ export class RedisBroker implements Broker {
   #settle(): void {
     clearTimeout(this.#settling)
     this.#settling = setTimeout(() => this.#listener?.restored(Date.now() - settleMs - silenceMs), settleMs)
-  }
-
-  /** Says an error once, not with every attempt to reconnect. */
-  #report(error: Error): void {
-    if (error.message !== this.#error) this.#log.warn({ err: error }, 'redis error')
-    this.#error = error.message
   }
 }

@@ -1,14 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Log, RedisConnection } from '@tidings/chassis'
+import { type Log, loggable, type RedisConnection } from '@tidings/chassis'
 import { historyKey, historyLimitOf, parsePosition, type Position } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
+import type { HistoryCall } from './history-script.ts'
 import { readPublication } from './read-publication.ts'
 
-type Page = readonly [last: Buffer, whole: number, ...publications: Buffer[]]
+type PageReply = readonly [last: Buffer, whole: number, ...publications: Buffer[]]
 
-/** The scripts of `history-script.ts` as ioredis defines them on a connection. */
-interface Commands {
-  historyAfterBuffer(key: string, epoch: number, offset: number, most: number, seconds: number): Promise<Page>
+/** The scripts of `history-script.ts`, as ioredis defines them on a connection. */
+interface HistoryScripts {
+  historyAfterBuffer(key: string, call: string): Promise<PageReply>
   historyLast(keys: number, ...names: string[]): Promise<string>
 }
 
@@ -17,25 +18,26 @@ const batchLength = 500
 const retryMs = 500
 const reportEveryMs = 10_000
 
-/** Reads histories on a connection that keeps commands while Redis is away, so that a read waits rather than fails. */
+/** Reads histories on a connection that queues commands while Redis is away, so that a read waits rather than fails. */
 export class RedisHistory implements History {
-  readonly #commands: Commands
-  readonly #mostKeys: number
+  readonly #scripts: HistoryScripts
+  readonly #maxKeys: number
   readonly #log: Log
   #closed = false
   #reportedAt = Number.NEGATIVE_INFINITY
 
-  /** In a cluster the keys of one call must share a slot, which those of two channels do not. */
+  /** On a Cluster the keys of one call must share a slot, which those of two channels do not. */
   constructor(redis: RedisConnection, cluster: boolean, log: Log) {
     this.#log = log
-    this.#commands = redis as unknown as Commands
-    this.#mostKeys = cluster ? 1 : batchLength
+    this.#scripts = redis as unknown as HistoryScripts
+    this.#maxKeys = cluster ? 1 : batchLength
   }
 
-  async after(channel: string, { epoch, offset }: Position, most: number): Promise<HistoryPage> {
-    const seconds = historyLimitOf(channel)?.seconds ?? 0
-    const [last, whole, ...publications] = await this.#insist(() =>
-      this.#commands.historyAfterBuffer(historyKey(channel), epoch, offset, most, seconds),
+  async after(channel: string, { epoch, offset }: Position, limit: number): Promise<HistoryPage> {
+    const lifetimeSeconds = historyLimitOf(channel)?.seconds ?? 0
+    const call: HistoryCall = { epoch: String(epoch), offset, limit, lifetimeSeconds }
+    const [last, whole, ...publications] = await this.#retry(() =>
+      this.#scripts.historyAfterBuffer(historyKey(channel), JSON.stringify(call)),
     )
     return {
       last: parsePosition(last.toString()) as Position,
@@ -44,39 +46,41 @@ export class RedisHistory implements History {
     }
   }
 
+  /** Resolves to the newest positions of the channels, in the same order. Waits while Redis is away; never rejects. */
   async last(channels: readonly string[]): Promise<Position[]> {
     const calls: Promise<string>[] = []
-    for (let at = 0; at < channels.length; at += this.#mostKeys) {
-      const keys = channels.slice(at, at + this.#mostKeys).map(historyKey)
-      calls.push(this.#insist(() => this.#commands.historyLast(keys.length, ...keys)))
+    for (let at = 0; at < channels.length; at += this.#maxKeys) {
+      const keys = channels.slice(at, at + this.#maxKeys).map(historyKey)
+      calls.push(this.#retry(() => this.#scripts.historyLast(keys.length, ...keys)))
     }
     return (await Promise.all(calls))
       .flatMap((positions) => positions.split(' '))
       .map((position) => parsePosition(position) as Position)
   }
 
+  /** Ends the retries. Reads that fail from now on stay pending: their callers are closing too. */
   close(): void {
     this.#closed = true
   }
 
-  /** Redis may answer that it cannot just now (LOADING, CLUSTERDOWN). When we are closing, nobody waits any more. */
-  async #insist<T>(call: () => Promise<T>): Promise<T> {
+  /** Repeats a call until Redis replies without an error (LOADING, CLUSTERDOWN). */
+  async #retry<T>(call: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await call()
       } catch (error) {
         if (this.#closed) return new Promise(() => {})
-        this.#report(error as Error)
+        this.#report(error)
         await delay(retryMs)
       }
     }
   }
 
-  /** Thousands of reads may wait for one Redis: they are told of together. */
-  #report(error: Error): void {
+  /** Logs one failure for all the reads that may wait for one Redis. */
+  #report(error: unknown): void {
     const now = performance.now()
     if (now - this.#reportedAt < reportEveryMs) return
     this.#reportedAt = now
-    this.#log.warn({ err: error }, 'history not read: trying again')
+    this.#log.warn({ err: loggable(error) }, 'history not read: trying again')
   }
 }

@@ -1,7 +1,11 @@
-/** A budget holds two seconds of frames. */
-const seconds = 2
+/** Cost of a frame. */
+export const frameCost = 1
+/** Cost of a WebSocket message: not free, so that cutting frames into many messages does not evade the limit. */
+export const messageCost = 0.1
+/** The budget holds this many seconds of frames, which is the largest burst. */
+const burstSeconds = 2
 
-/** A token bucket: how many frames a session may still send. */
+/** A token bucket: the frames that a session may still send. */
 export class FrameBudget {
   readonly #perSecond: number
   #left: number
@@ -10,14 +14,14 @@ export class FrameBudget {
   /** `now` in ms, of any clock. */
   constructor(perSecond: number, now: number) {
     this.#perSecond = perSecond
-    this.#left = perSecond * seconds
+    this.#left = perSecond * burstSeconds
     this.#at = now
   }
 
-  /** False when it is used up. */
+  /** Takes a cost from the budget. Returns false when the budget is spent. */
   spend(cost: number, now: number): boolean {
     const refilled = this.#left + ((now - this.#at) / 1_000) * this.#perSecond
-    this.#left = Math.min(refilled, this.#perSecond * seconds) - cost
+    this.#left = Math.min(refilled, this.#perSecond * burstSeconds) - cost
     this.#at = now
     return this.#left >= 0
   }

@@ -1,19 +1,20 @@
 import type { ClientCommand, Frame } from '@tidings/protocol'
 
-/** Whose frames they are. */
+/** Handles the frames of a queue. */
 export interface FrameSink {
+  /** True when the frames that are left are dropped. */
   readonly closed: boolean
-  /** Handles one frame and never throws; a promise asks the next one to wait. */
+  /** Handles one frame. Never throws, nor rejects; the next frame waits for a returned promise. */
   handle(frame: Frame<ClientCommand>): void | Promise<void>
-  /** No more bytes, please; and again. */
+  /** Stops reading from the client. */
   pause(): void
   resume(): void
 }
 
-/** Frames that wait while an earlier one is being handled; past it we stop reading. */
+/** With this many frames waiting, reading stops until they are handled. */
 const maxQueuedFrames = 64
 
-/** Hands on the frames of one session strictly one after the other, also across awaits. */
+/** Passes the frames of one session on strictly in order, one at a time, also across awaits. */
 export class FrameQueue {
   readonly #sink: FrameSink
   #waiting: Frame<ClientCommand>[] | undefined = undefined
@@ -24,7 +25,7 @@ export class FrameQueue {
     this.#sink = sink
   }
 
-  /** True while the transport is not being read, on our account. */
+  /** True while reading is stopped. */
   get paused(): boolean {
     return this.#paused
   }

@@ -1,29 +1,32 @@
 import { Close } from '@tidings/protocol'
-import type { Hub } from '../channel/hub.ts'
-import { type Peer, Session, type SessionContext, type SessionListener, sweepMs } from './session.ts'
+import type { Capacity, Peer } from '../socket/handshake.ts'
 import type { Transport } from '../socket/transport.ts'
+import { sweepMs } from './clock.ts'
+import { refuse } from './outcome.ts'
+import { Session, type SessionDeps } from './session.ts'
 
-/** A drained session comes back within this. */
+/** A drained client reconnects within this after its session closed. */
 const reconnectSpreadMs = 1_000
-/** A sweep that is this late says more about us than about the sessions. */
+/** A sweep that is this late means that the process stood still, not that the clients were silent. */
 const stallMs = 5_000
+/** A drain closes sessions in this many steps, which take at most `maxDrainStepMs` each. */
+const drainSteps = 20
+const maxDrainStepMs = 50
 
-/** All sessions of the process: their caps, the one timer that looks after them, and their end. */
-export class Sessions implements SessionListener {
-  readonly #context: SessionContext
-  readonly #hub: Hub
+/** All sessions of the process: their limits, the one timer that checks them, and the drain. */
+export class Sessions implements Capacity {
+  readonly #deps: SessionDeps
   readonly #all = new Set<Session>()
-  /** Sessions by member, oldest first: from the upgrade on, so that a revoke finds those too that have not said CONNECT yet. */
+  /** Sessions by member, oldest first, from the upgrade on: a revoke also ends those that have not sent CONNECT yet. */
   readonly #byMember = new Map<number, Session[]>()
   readonly #timer: NodeJS.Timeout
   #sweptAt = performance.now()
-  /** Set while draining: those that are to end, in this order. */
+  /** Set while draining: the sessions to close, in this order. */
   #leaving: Session[] | undefined
   #onEmpty: (() => void) | undefined
 
-  constructor(context: SessionContext) {
-    this.#context = context
-    this.#hub = context.hub
+  constructor(deps: SessionDeps) {
+    this.#deps = deps
     this.#timer = setInterval(() => this.#sweep(), sweepMs)
   }
 
@@ -36,7 +39,7 @@ export class Sessions implements SessionListener {
   }
 
   get full(): boolean {
-    return this.#all.size >= this.#context.limits.maxSessions
+    return this.#all.size >= this.#deps.limits.maxSessions
   }
 
   get subscriptions(): number {
@@ -45,20 +48,22 @@ export class Sessions implements SessionListener {
     return total
   }
 
+  /** Opens the session of an upgraded connection. */
   open(transport: Transport, peer: Peer): Session {
-    const session = new Session(transport, peer, this.#context, this)
+    const session = new Session(transport, peer, this.#deps, this.#onEnded)
     this.#all.add(session)
-    this.#seat(session)
-    // Its handshake began before the drain did.
+    this.#addToMember(session)
+    // The handshake began before the drain did.
     this.#leaving?.push(session)
     return session
   }
 
+  /** Returns the member's sessions, oldest first. */
   of(memberId: number): readonly Session[] {
     return this.#byMember.get(memberId) ?? []
   }
 
-  ended(session: Session): void {
+  readonly #onEnded = (session: Session): void => {
     this.#all.delete(session)
     const { memberId } = session.principal
     const others = this.#byMember.get(memberId)?.filter((other) => other !== session)
@@ -67,14 +72,14 @@ export class Sessions implements SessionListener {
     if (this.#all.size === 0) this.#onEmpty?.()
   }
 
-  /** Ends the member's sessions: the token was taken back. */
+  /** Ends the member's sessions, because the token was revoked. */
   revoke(memberId: number): void {
-    for (const session of this.of(memberId)) session.refuse(Close.unauthorized, 'the session was revoked')
+    for (const session of this.of(memberId)) session.refuse(refuse(Close.unauthorized, 'the session was revoked'))
   }
 
   /**
-   * Takes no more, and ends all sessions, spread evenly over `drainMs`, each told when to come back. Resolves when the last one is
-   * gone.
+   * Admits no further session, and closes all, spread evenly over `drainMs`. Each client is notified when to reconnect. Resolves when the
+   * last session has ended.
    */
   async drain(drainMs: number): Promise<void> {
     const leaving = [...this.#all]
@@ -85,7 +90,7 @@ export class Sessions implements SessionListener {
       const due = Math.min(leaving.length, Math.ceil(((performance.now() - startedAt) / drainMs) * leaving.length))
       while (ended < due) leaving[ended++]?.restart(Math.round(Math.random() * reconnectSpreadMs))
     }
-    const timer = setInterval(step, Math.max(1, Math.min(50, drainMs / 20)))
+    const timer = setInterval(step, Math.max(1, Math.min(maxDrainStepMs, drainMs / drainSteps)))
     while (this.#all.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve))
     clearInterval(timer)
   }
@@ -94,24 +99,25 @@ export class Sessions implements SessionListener {
     clearInterval(this.#timer)
   }
 
-  /** Gives it a place among its member's sessions; the oldest makes room. */
-  #seat(session: Session): void {
+  /** Counts the session to its member's; the oldest ends when there are too many. */
+  #addToMember(session: Session): void {
     const { memberId } = session.principal
     const others = this.#byMember.get(memberId)
-    const most = this.#context.limits.maxSessionsPerMember
+    const most = this.#deps.limits.maxSessionsPerMember
     if (!others) this.#byMember.set(memberId, [session])
     else if (others.push(session) > most) {
-      others[0]?.refuse(Close.displaced, `more than ${most} sessions of this member (MAX_SESSIONS_PER_MEMBER): the oldest ends`)
+      const reason = `more than ${most} sessions of this member (MAX_SESSIONS_PER_MEMBER): the oldest ends`
+      others[0]?.refuse(refuse(Close.displaced, reason))
     }
   }
 
   #sweep(): void {
     const now = performance.now()
-    // The process itself stood still: what the sockets have for us is read before anybody is called silent or slow.
+    // After a standstill of the process, what the sockets hold is read before any client is judged silent or slow.
     const stalled = now - this.#sweptAt > stallMs
     this.#sweptAt = now
     if (stalled) return
     for (const session of this.#all) session.sweep(now)
-    this.#hub.sweep(now)
+    this.#deps.hub.sweep(now)
   }
 }

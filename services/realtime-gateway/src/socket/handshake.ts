@@ -1,39 +1,62 @@
-import { authenticateMember, type MemberVerdict, type TokenVerifier } from '@tidings/chassis'
+import {
+  authenticateMember,
+  type MemberVerdict,
+  type Principal,
+  problemMediaType,
+  problemOf,
+  type TokenVerifier,
+} from '@tidings/chassis'
 import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
+import type { Credentials } from '../backend/credentials.ts'
 import type { Metrics } from '../ops/metrics.ts'
-import type { Peer } from '../session/session.ts'
-import type { Sessions } from '../session/sessions.ts'
 
-export interface Handshake {
-  readonly sessions: Sessions
+/** Whether this gateway accepts another session. */
+export interface Capacity {
+  readonly draining: boolean
+  readonly full: boolean
+}
+
+export interface HandshakeDeps {
+  readonly capacity: Capacity
   readonly allowOrigin: (origin: string | undefined) => boolean
   readonly tokens: TokenVerifier
   readonly memberCookie: string
   readonly metrics: Metrics
 }
 
-/** The name of the request's decorator: decided before the upgrade, taken by the upgraded connection. */
+/** The member at the other end of a connection, as the handshake established it. */
+export interface Peer {
+  readonly principal: Principal
+  readonly credentials: Credentials
+}
+
+/** `Retry-After` of a gateway that is stopping: the load balancer has another one. */
+const drainingRetrySeconds = '1'
+/** `Retry-After` of a gateway that is full. */
+const fullRetrySeconds = '5'
+
+/** Name of the request decorator that carries the peer from the handshake to the upgraded connection. */
 export const peerDecorator = 'peer'
 
 /**
- * The steps before an upgrade (PROTOCOL.md §2), each of which may refuse it with an HTTP answer that says why: is there room, may this
- * page connect, who is the member. A refused upgrade never becomes an open socket.
+ * Returns the steps before an upgrade (PROTOCOL.md §2): capacity, Origin, member. Each may refuse with an HTTP response that states the
+ * reason. A refused upgrade never becomes an open socket.
  */
-export function handshake({ sessions, allowOrigin, tokens, memberCookie, metrics }: Handshake): preValidationHookHandler {
-  const refuse = (reply: FastifyReply, status: number, title: string, detail: string): void => {
+export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics }: HandshakeDeps): preValidationHookHandler {
+  const refuse = (reply: FastifyReply, status: number, detail: string): void => {
     metrics.refused(status)
-    reply.code(status).type('application/problem+json').send({ type: 'about:blank', title, status, detail })
+    reply.code(status).type(problemMediaType).send(problemOf(status, detail))
   }
   // With callbacks: where the key is known, a handshake needs no promise.
   return (request, reply, done) => {
-    if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'Upgrade Required', 'this is a WebSocket endpoint')
-    if (sessions.draining) return refuse(reply.header('retry-after', '1'), 503, 'Service Unavailable', 'this gateway is stopping')
-    if (sessions.full) return refuse(reply.header('retry-after', '5'), 503, 'Service Unavailable', 'this gateway is full')
+    if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
+    if (capacity.draining) return refuse(reply.header('retry-after', drainingRetrySeconds), 503, 'this gateway is stopping')
+    if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
     const { origin, cookie = '' } = request.headers
-    if (!allowOrigin(origin)) return refuse(reply, 403, 'Forbidden', 'the Origin is not allowed')
+    if (!allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
     const token = request.server.parseCookie(cookie)[memberCookie]
     const admit = (member: MemberVerdict) => {
-      if (member.refused !== undefined) return refuse(reply, 401, 'Unauthorized', `cookie ${memberCookie}: ${member.refused}`)
+      if (member.refused !== undefined) return refuse(reply, 401, `cookie ${memberCookie}: ${member.refused}`)
       request.setDecorator<Peer>(peerDecorator, {
         principal: member.principal,
         credentials: { token: copyOf(token as string), origin: origin as string },
@@ -46,12 +69,16 @@ export function handshake({ sessions, allowOrigin, tokens, memberCookie, metrics
   }
 }
 
-/** A token is a slice of the Cookie header, and would keep all of it for as long as the session. */
+/** A token is a slice of the Cookie header, and would retain all of it for as long as the session lives. */
 function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1')
 }
 
-/** Who passed the handshake with this request. */
+/**
+ * Returns the peer that passed the handshake with this request.
+ *
+ * @throws Error when the request did not pass it.
+ */
 export function peerOf(request: FastifyRequest): Peer {
   const peer = request.getDecorator<Peer | null>(peerDecorator)
   if (!peer) throw new Error('the request did not pass the handshake')

@@ -1,57 +1,46 @@
 import type { CloseCode } from '@tidings/protocol'
 
-/** Our narrow view of one WebSocket. Nothing throws: after `close` everything is a no-op. */
-export interface Transport {
-  /** Sends one whole WebSocket message, header included, as `textMessage` makes it. Messages of one tick leave in one write. */
+/** The part of a transport that a subscription writes to. */
+export interface Outlet {
+  /**
+   * Sends one whole WebSocket message, header included, as `textMessage` returns it. Messages of one tick leave in one write. Calls
+   * `onOverflow` of the listener when more than MAX_BUFFERED_BYTES, and a snapshot, are unread.
+   */
   send(message: Buffer): void
-  /** Sends a WebSocket ping; the pong counts as activity. */
+  /**
+   * Sends a message that may be larger than MAX_BUFFERED_BYTES, and resolves when the client has caught up. The caller awaits `drained`
+   * before, so that no more than one snapshot waits.
+   */
+  sendSnapshot(message: Buffer): Promise<void>
+  /** Resolves when little of what was sent waits in this process, or when the transport is closed. */
+  drained(): Promise<void>
+  /** Bytes passed to `send` that the kernel has not taken yet. */
+  readonly bufferedBytes: number
+}
+
+/** A narrow view of one WebSocket. Nothing throws; after `close` every method is a no-op. */
+export interface Transport extends Outlet {
+  /** Sends a WebSocket ping. The pong counts as activity. */
   ping(): void
-  /** Sends what is waiting and the close frame; the socket is destroyed when the peer does not answer in time. */
-  close(code: CloseCode, reason: string): void
-  /** Stops reading from the peer, so that its bytes wait in its own buffers. */
+  /** Sends what is waiting, `last` and the close frame. The socket is destroyed when the client does not reply in time. */
+  close(code: CloseCode, reason: string, last?: Buffer): void
+  /** Stops reading, so that the bytes of the client wait in its own buffers. */
   pause(): void
   resume(): void
-  /** Resolves when hardly anything sent is waiting in this process any more, or the transport is closed. */
-  drained(): Promise<void>
-  /** Bytes handed to `send` that the kernel has not taken yet. */
-  readonly bufferedBytes: number
-  /** Since when the oldest of them wait, in ms of `performance.now()`; undefined when none do. */
+  /** Time of `performance.now()`, in ms, at which the oldest buffered byte was sent; undefined when none is buffered. */
   readonly bufferedSince: number | undefined
-  /** When a message was last sent, in ms of `performance.now()`. */
+  /** Time of `performance.now()`, in ms, of the last write of messages. */
   readonly sentAt: number
 }
 
-/** What a transport tells its session. */
+/** Receives the events of a transport. */
 export interface TransportListener {
-  bytes(bytes: Uint8Array): void
-  /** A ping or pong came: a sign of life. */
-  alive(): void
-  /** The socket is gone, whoever closed it. */
-  gone(code: number): void
-}
-
-const maxHeaderBytes = 10
-const textFrame = 0x81
-
-/** Builds an unmasked WebSocket text message (RFC 6455 §5.2) with room for `length` bytes; `at` is where they go. */
-export function allocateMessage(length: number): { message: Buffer; at: number } {
-  const at = length < 126 ? 2 : length < 65_536 ? 4 : maxHeaderBytes
-  const message = Buffer.allocUnsafe(at + length)
-  message[0] = textFrame
-  if (at === 2) message[1] = length
-  else if (at === 4) {
-    message[1] = 126
-    message.writeUInt16BE(length, 2)
-  } else {
-    message[1] = 127
-    message.writeBigUInt64BE(BigInt(length), 2)
-  }
-  return { message, at }
-}
-
-/** One STOMP frame, or a heart-beat, as one WebSocket text message. */
-export function textMessage(text: string): Buffer {
-  const { message, at } = allocateMessage(Buffer.byteLength(text))
-  message.write(text, at)
-  return message
+  /** The payload of a WebSocket message, or a part of one. */
+  onBytes(bytes: Uint8Array): void
+  /** A ping or pong arrived. */
+  onActivity(): void
+  /** The client reads too slowly: the bytes it has not read exceed the bound. */
+  onOverflow(): void
+  /** The socket is closed, by either side. */
+  onClosed(code: number): void
 }

@@ -1,47 +1,87 @@
 import type { Socket } from 'node:net'
 import type { CloseCode } from '@tidings/protocol'
 import { WebSocket } from 'ws'
+import type { Metrics } from '../ops/metrics.ts'
 import type { Transport, TransportListener } from './transport.ts'
-import type { WriteBatch } from './write-batch.ts'
 
 /** RFC 6455 §5.5: a close reason is at most 123 bytes. */
 const maxReasonBytes = 123
-/** More than this is written at once: what waits for the end of the tick is only worth gathering while it is small. */
+/** More than this is written at once: gathering the messages of a tick pays off only while they are small. */
 const maxWaitingBytes = 65_536
+/** Resolution of `bufferedSince`. */
 const markEveryMs = 1_000
 
-/** The only file that knows `ws`. Whole messages go to the raw socket as they are; `ws` reads, pings and closes. */
+/** What the transports of a process share. */
+export interface TransportDeps {
+  readonly batch: WriteBatch
+  readonly maxBufferedBytes: number
+}
+
+/** Collects the transports that were sent something in this tick and flushes each once, so that a burst is one write a socket. */
+export class WriteBatch {
+  readonly #metrics: Metrics
+  #waiting: WebSocketTransport[] = []
+  #startedAt = 0
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics
+  }
+
+  add(transport: WebSocketTransport): void {
+    // All publications of one read from Redis arrive in one tick; nextTick runs right after them, before any other I/O.
+    if (this.#waiting.push(transport) > 1) return
+    this.#startedAt = performance.now()
+    process.nextTick(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    const waiting = this.#waiting
+    this.#waiting = []
+    const now = performance.now()
+    let bytes = 0
+    for (const transport of waiting) bytes += transport.flush(now)
+    this.#metrics.flushed(bytes, (performance.now() - this.#startedAt) / 1_000)
+  }
+}
+
+/** A transport over `ws`, in the only file that knows `ws`. Messages go to the raw socket as they are; `ws` reads, pings and closes. */
 export class WebSocketTransport implements Transport {
   sentAt = performance.now()
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #batch: WriteBatch
+  readonly #maxBufferedBytes: number
+  #listener: TransportListener | undefined = undefined
   #waiting: Buffer | Buffer[] | undefined = undefined
   #waitingBytes = 0
-  /** Bytes handed to the socket so far. */
+  /** Length of a snapshot that the client has not read yet. */
+  #snapshotBytes = 0
+  /** Bytes written to the socket so far. */
   #written = 0
-  /** While bytes wait: up to which count they were written when, oldest first, one mark a second. */
+  /** While bytes are buffered: how many had been written at which time, oldest first, one mark a second. */
   #marks: { through: number; readonly at: number }[] | undefined = undefined
   #drained: Promise<void> | undefined = undefined
   #onDrained: (() => void) | undefined = undefined
 
-  constructor(ws: WebSocket, socket: Socket, batch: WriteBatch) {
+  constructor(ws: WebSocket, socket: Socket, { batch, maxBufferedBytes }: TransportDeps) {
     this.#ws = ws
     this.#socket = socket
     this.#batch = batch
+    this.#maxBufferedBytes = maxBufferedBytes
   }
 
-  /** Must be called in the tick of the upgrade, or first messages are lost. */
+  /** Must be called in the tick of the upgrade, or the first messages are lost. */
   listen(listener: TransportListener): void {
     const ws = this.#ws
-    ws.on('message', (data) => listener.bytes(data as Buffer))
-    ws.on('pong', () => listener.alive())
-    ws.on('ping', () => listener.alive())
-    // A broken WebSocket frame: `ws` has sent the close frame that belongs to it, and `close` follows.
+    this.#listener = listener
+    ws.on('message', (data) => listener.onBytes(data as Buffer))
+    ws.on('pong', () => listener.onActivity())
+    ws.on('ping', () => listener.onActivity())
+    // A malformed WebSocket frame: `ws` has sent the close frame for it, and `close` follows.
     ws.on('error', ignore)
     ws.on('close', (code) => {
       this.#onDrained?.()
-      listener.gone(code)
+      listener.onClosed(code)
     })
   }
 
@@ -59,6 +99,18 @@ export class WebSocketTransport implements Transport {
 
   send(message: Buffer): void {
     if (this.#ws.readyState !== WebSocket.OPEN) return
+    this.#enqueue(message)
+    if (this.bufferedBytes > this.#maxBufferedBytes + this.#snapshotBytes) this.#listener?.onOverflow()
+  }
+
+  async sendSnapshot(message: Buffer): Promise<void> {
+    this.#snapshotBytes = message.length
+    this.send(message)
+    await this.drained()
+    this.#snapshotBytes = 0
+  }
+
+  #enqueue(message: Buffer): void {
     this.#waitingBytes += message.length
     if (this.#waiting === undefined) {
       this.#waiting = message
@@ -68,7 +120,7 @@ export class WebSocketTransport implements Transport {
     if (this.#waitingBytes > maxWaitingBytes) this.flush(performance.now())
   }
 
-  /** Writes what was sent in this tick; answers how many bytes. */
+  /** Writes what was sent in this tick, and returns its length in bytes. */
   flush(now: number): number {
     const waiting = this.#waiting
     if (waiting === undefined) return 0
@@ -84,11 +136,12 @@ export class WebSocketTransport implements Transport {
   }
 
   ping(): void {
-    // Not sent in the sense of `sentAt`: a page never sees a ping, and waits for its beat all the same.
+    // `sentAt` stays as it is: a page never sees a ping, and expects its heart-beat all the same.
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping()
   }
 
-  close(code: CloseCode, reason: string): void {
+  close(code: CloseCode, reason: string, last?: Buffer): void {
+    if (last !== undefined && this.#ws.readyState === WebSocket.OPEN) this.#enqueue(last)
     this.flush(performance.now())
     let text = reason.slice(0, maxReasonBytes)
     while (Buffer.byteLength(text) > maxReasonBytes) text = text.slice(0, -1)
@@ -105,7 +158,7 @@ export class WebSocketTransport implements Transport {
 
   drained(): Promise<void> {
     this.flush(performance.now())
-    // `drain` comes only after a write was told to wait; below that mark the bytes are few and the next write may follow.
+    // Node emits `drain` only after `write` returned false; below that mark few bytes are buffered, and the next write may follow.
     if (this.#ws.readyState !== WebSocket.OPEN || !this.#socket.writableNeedDrain) return Promise.resolve()
     this.#drained ??= new Promise((resolve) => {
       this.#onDrained = () => {

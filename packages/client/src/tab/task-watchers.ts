@@ -1,0 +1,102 @@
+import type { Link } from '../connection/link.ts'
+import type { ResumePoints } from '../connection/resume-points.ts'
+import type { TabMessage } from './tab-message.ts'
+import { taskPrefix } from './task-destination.ts'
+
+/** A session may hold 64 subscriptions (PROTOCOL.md §8). The rest is for the destinations that every session has. */
+const maxTasks = 50
+
+type Watch = { readonly tab: string; readonly taskId: string; readonly fresh: boolean }
+
+/** The tasks that tabs watch. Each tab knows its own; the leading tab knows those of all, and subscribes to each task once. */
+export class TaskWatchers {
+  readonly #tab: string
+  readonly #resumePoints: ResumePoints
+  readonly #link: Pick<Link, 'subscribe' | 'unsubscribe'>
+  readonly #own = new Set<string>()
+  /** In the leading tab: the ids of the tabs that watch each task, by task. */
+  readonly #tabs = new Map<string, Set<string>>()
+
+  constructor(tab: string, resumePoints: ResumePoints, link: Pick<Link, 'subscribe' | 'unsubscribe'>) {
+    this.#tab = tab
+    this.#resumePoints = resumePoints
+    this.#link = link
+  }
+
+  *destinations(): Iterable<string> {
+    for (const taskId of this.#tabs.keys()) yield taskPrefix + taskId
+  }
+
+  /** This tab watches the task. */
+  add(taskId: string): void {
+    this.#own.add(taskId)
+  }
+
+  remove(taskId: string): void {
+    this.#own.delete(taskId)
+  }
+
+  /** This tab leads from now on. The others post what they watch when they receive its state. */
+  lead(): void {
+    this.#tabs.clear()
+    for (const taskId of this.#own) this.#tabs.set(taskId, new Set([this.#tab]))
+  }
+
+  /** Another tab leads from now on: posts what this tab watches. A task with a resume point resumes there and needs no snapshot. */
+  follow(post: (message: TabMessage) => void): void {
+    for (const taskId of this.#own) {
+      const fresh = this.#resumePoints.lastMessageId(taskPrefix + taskId) === undefined
+      post({ type: 'watch', tab: this.#tab, taskId, fresh })
+    }
+  }
+
+  /** This tab stops. */
+  leave(post: (message: TabMessage) => void): void {
+    for (const taskId of this.#own) {
+      post({ type: 'unwatch', tab: this.#tab, taskId })
+      this.#resumePoints.forget(taskPrefix + taskId)
+    }
+    this.#tabs.clear()
+  }
+
+  /** In the leading tab: subscribes for another tab or for itself. */
+  watch({ tab, taskId, fresh }: Watch): void {
+    const tabs = this.#tabs.get(taskId)
+    if (tabs) {
+      tabs.add(tab)
+      if (fresh) this.resubscribe(taskPrefix + taskId)
+      return
+    }
+    const [oldest] = this.#tabs.keys()
+    if (this.#tabs.size >= maxTasks && oldest !== undefined) this.#drop(oldest)
+    this.#tabs.set(taskId, new Set([tab]))
+    if (fresh) this.#resumePoints.forget(taskPrefix + taskId)
+    this.#link.subscribe(taskPrefix + taskId, this.#resumePoints.lastMessageId(taskPrefix + taskId))
+  }
+
+  /** In the leading tab: unsubscribes when no other tab watches the task. */
+  unwatch({ tab, taskId }: Omit<Watch, 'fresh'>): void {
+    const tabs = this.#tabs.get(taskId)
+    if (tabs?.delete(tab) && tabs.size === 0) this.#drop(taskId)
+  }
+
+  /** In the leading tab: subscribes again, without a resume point, which brings a snapshot. */
+  resubscribe(destination: string): void {
+    if (!this.#tabs.has(destination.slice(taskPrefix.length))) return
+    this.#resumePoints.forget(destination)
+    this.#link.unsubscribe(destination)
+    this.#link.subscribe(destination)
+  }
+
+  /** Unsubscribes from a task that has finished: it has no further events. */
+  received(destination: string, message: unknown, leading: boolean): void {
+    if (leading && (message as { type?: unknown } | undefined)?.type === 'finished')
+      this.#drop(destination.slice(taskPrefix.length))
+  }
+
+  #drop(taskId: string): void {
+    if (!this.#tabs.delete(taskId)) return
+    this.#link.unsubscribe(taskPrefix + taskId)
+    this.#resumePoints.forget(taskPrefix + taskId)
+  }
+}

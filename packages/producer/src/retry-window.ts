@@ -1,0 +1,47 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+/** notify-api responded with a status that may pass, such as 429 or 503. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable'
+}
+
+const firstPauseMs = 50
+const maxPauseMs = 2_000
+/** Keeps `2 ** failures` finite; `maxPauseMs` is reached earlier. */
+const maxDoublings = 10
+/** Jitter: a pause takes at least this share of its length. */
+const minPauseFactor = 0.5
+
+/** Limits how long a failing call is retried. Pauses grow from 50 ms to 2 s, with jitter. */
+export class RetryWindow {
+  readonly #lengthMs: number
+  #deadline: number | undefined
+  #failures = 0
+
+  constructor(lengthMs: number) {
+    this.#lengthMs = lengthMs
+  }
+
+  /** Opens a new window, after progress was made. */
+  reset(): void {
+    this.#deadline = undefined
+    this.#failures = 0
+  }
+
+  /**
+   * Waits before the next attempt. The window opens with the first failure.
+   *
+   * @throws the error itself when a retry cannot help or the window has closed.
+   */
+  async waitAfter(error: unknown): Promise<void> {
+    this.#deadline ??= performance.now() + this.#lengthMs
+    if (!isTemporary(error) || performance.now() > this.#deadline) throw error
+    const pauseMs = Math.min(firstPauseMs * 2 ** Math.min(this.#failures++, maxDoublings), maxPauseMs)
+    await delay(pauseMs * (minPauseFactor + Math.random() * (1 - minPauseFactor)))
+  }
+}
+
+/** `fetch` rejects with TypeError when a connection fails, and with TimeoutError when its `AbortSignal.timeout` fires. */
+function isTemporary(error: unknown): boolean {
+  return error instanceof Unavailable || error instanceof TypeError || (error as Error).name === 'TimeoutError'
+}

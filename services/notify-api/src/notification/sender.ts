@@ -1,0 +1,126 @@
+import type { SendBroadcast, SendNotification, SentBroadcast, SentNotification, SentNotifications } from '@tidings/protocol'
+import type { Database } from '../database/database.ts'
+import { isDuplicate } from '../database/error.ts'
+import { failureOf, GroupCommit, type GroupLimits } from '../database/group-commit.ts'
+import type { Outbox } from '../outbox/outbox.ts'
+import type { Idempotency } from './idempotency.ts'
+import type { IdempotencyKey } from './idempotency-key.ts'
+import { allMembers, channelOf } from './published-body.ts'
+import { type GroupEntry, groupEntry, type NewNotification, type WriteGroupDeps, writeGroup } from './write-group.ts'
+
+export interface SenderDeps {
+  readonly outbox: Pick<Outbox, 'publish' | 'listening'>
+  readonly idempotency: Idempotency
+  readonly limits: GroupLimits
+  readonly onCommit: WriteGroupDeps['onCommit']
+}
+
+export interface Sent<Body> {
+  readonly response: Body
+  /** True when this is the response to an earlier request with the same idempotency key. */
+  readonly replayed: boolean
+}
+
+/** Returns the response to a request. `online` is empty when it is not known. */
+type ResponseBuilder<Body> = (notificationIds: readonly number[], online: readonly (boolean | null)[]) => Body
+
+/**
+ * Sends notifications: stores them with their outbox rows, once for each idempotency key. Concurrent requests share one transaction, and
+ * the commit of that transaction hands the rows to the outbox.
+ *
+ * Both calls throw DatabaseAway, Overload, Problem `still-running` or `key-reused`, or the database's refusal of these values.
+ */
+export class Sender {
+  readonly #outbox: SenderDeps['outbox']
+  readonly #idempotency: Idempotency
+  readonly #increment: number
+  readonly #group: GroupCommit<GroupEntry, number[]>
+
+  /** `database` must allow scripts. */
+  static async open(database: Database, deps: SenderDeps): Promise<Sender> {
+    const [row] = await database.transaction((connection) =>
+      connection.rows<{ step: number }>('SELECT @@auto_increment_increment AS step'),
+    )
+    return new Sender(database, row?.step ?? 1, deps)
+  }
+
+  private constructor(database: Database, increment: number, { outbox, idempotency, limits, onCommit }: SenderDeps) {
+    this.#outbox = outbox
+    this.#idempotency = idempotency
+    this.#increment = increment
+    const deps: WriteGroupDeps = { database, increment, outbox, onCommit }
+    this.#group = new GroupCommit({ commit: (group) => writeGroup(group, deps), failure: failureOf }, limits)
+  }
+
+  /** Requests that wait for their transaction to begin. */
+  get queued(): number {
+    return this.#group.queued
+  }
+
+  /** Sends one notification, or the same for each of several members. */
+  send(
+    { memberId, memberIds, ...content }: SendNotification,
+    key: IdempotencyKey | undefined,
+  ): Promise<Sent<SentNotification | SentNotifications>> {
+    const recipients = memberIds ?? [memberId as number]
+    return this.#sendOnce({ memberIds: recipients, ...content, key }, (notificationIds, online) => {
+      const notifications = recipients.map((recipient, index) => ({
+        notificationId: notificationIds[index] as number,
+        memberId: recipient,
+        online: online[index] ?? null,
+      }))
+      return memberIds ? { notifications } : (notifications[0] as SentNotification)
+    })
+  }
+
+  /** Sends one notification to all members. */
+  broadcast(content: SendBroadcast, key: IdempotencyKey | undefined): Promise<Sent<SentBroadcast>> {
+    return this.#sendOnce({ memberIds: [allMembers], ...content, key }, ([notificationId]) => ({
+      notificationId: notificationId as number,
+    }))
+  }
+
+  /** Resolves when every request has its outcome. */
+  close(): Promise<void> {
+    return this.#group.close()
+  }
+
+  async #sendOnce<Body>(notification: NewNotification, responseOf: ResponseBuilder<Body>): Promise<Sent<Body>> {
+    const { key, memberIds } = notification
+    if (!key) return { response: await this.#store(notification, responseOf), replayed: false }
+    this.#idempotency.begin(key)
+    try {
+      for (;;) {
+        const response = await this.#store(notification, responseOf).catch(undefinedIfKeyExists)
+        if (response !== undefined) {
+          await this.#idempotency.keep(key, response)
+          return { response, replayed: false }
+        }
+        const first = await this.#idempotency.firstResult(key)
+        if (!first) continue // the key has expired and is free again
+        if ('response' in first) return { response: first.response as Body, replayed: true }
+        const notificationIds = this.#idsFrom(first.firstNotificationId, memberIds.length)
+        return { response: responseOf(notificationIds, []), replayed: true }
+      }
+    } finally {
+      this.#idempotency.end(key)
+    }
+  }
+
+  async #store<Body>(notification: NewNotification, responseOf: ResponseBuilder<Body>): Promise<Body> {
+    const { memberIds } = notification
+    // Asked while the database commits.
+    const online = memberIds[0] === allMembers ? [] : this.#outbox.listening(memberIds.map(channelOf))
+    const notificationIds = await this.#group.submit(groupEntry(notification))
+    return responseOf(notificationIds, await online)
+  }
+
+  /** Returns the ids of `count` notifications that were stored together, from the first of them. */
+  #idsFrom(first: number, count: number): number[] {
+    return Array.from({ length: count }, (_, index) => first + index * this.#increment)
+  }
+}
+
+function undefinedIfKeyExists(error: unknown): undefined {
+  if (!isDuplicate(error)) throw error
+}

@@ -1,0 +1,43 @@
+import type { ClientCommand, CloseCode, Frame } from '@tidings/protocol'
+
+/** A frame, or a whole session, that is refused: the session sends ERROR with the reason, then closes with the code. */
+export interface Refusal {
+  readonly code: CloseCode
+  readonly reason: string
+  /** The frame at fault. The session takes the frame being handled when a handler leaves it out. */
+  readonly offender?: Offender
+}
+
+/** What ERROR names of the frame at fault. */
+export interface Offender {
+  readonly command: string
+  /** Its `receipt` header, which ERROR repeats as `receipt-id`. */
+  readonly receipt: string | undefined
+}
+
+/** A frame that was handled: headers of its RECEIPT, and what must happen after the RECEIPT is sent. */
+export interface Handled {
+  readonly receipt?: readonly (readonly [name: string, value: string])[]
+  readonly afterwards?: () => void
+}
+
+/** Result of handling one frame; undefined when there is nothing to add to a RECEIPT. */
+export type Outcome = Handled | Refusal | undefined
+
+/** Returns a refusal of the frame being handled. */
+export function refuse(code: CloseCode, reason: string): Refusal {
+  return { code, reason }
+}
+
+export function isRefusal(result: object | undefined): result is Refusal {
+  return result !== undefined && 'code' in result
+}
+
+export function offenderOf({ command, headers }: Frame): Offender {
+  return { command, receipt: headers.get('receipt') }
+}
+
+/** True for the two frames that open a session. They carry no `receipt` (STOMP 1.2, Receipts: "any client frame other than CONNECT"). */
+export function opensSession(command: ClientCommand): boolean {
+  return command === 'CONNECT' || command === 'STOMP'
+}

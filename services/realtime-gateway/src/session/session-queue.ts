@@ -1,0 +1,42 @@
+import type { ErrorMessage, SessionMessage, SessionQueue } from '@tidings/protocol'
+import type { Subscription, SubscriptionListener } from '../channel/subscription.ts'
+import type { Outlet } from '../socket/transport.ts'
+
+/** The gateway's own messages to one session. They reach the client only where it is subscribed to their queue. */
+export class SessionQueues implements SubscriptionListener {
+  readonly #subscriptions: ReadonlyMap<string, Subscription>
+  readonly #outlet: Outlet
+  /** Number of the last message, which is its `message-id`. */
+  #count = 0
+
+  /** `subscriptions`: those of the session, as they change. */
+  constructor(subscriptions: ReadonlyMap<string, Subscription>, outlet: Outlet) {
+    this.#subscriptions = subscriptions
+    this.#outlet = outlet
+  }
+
+  /** Sends a message on `/member/queue/session`. Returns false when the client is not subscribed to it. */
+  notify(message: SessionMessage): boolean {
+    return this.#send('session', message)
+  }
+
+  /** Sends a refused SEND on `/member/queue/error`. */
+  sendError(message: ErrorMessage): void {
+    this.#send('error', message)
+  }
+
+  onGap(destination: string): void {
+    this.notify({ type: 'gap', destination })
+  }
+
+  #send(queue: SessionQueue, message: SessionMessage | ErrorMessage): boolean {
+    let sent = false
+    for (const { target, head } of this.#subscriptions.values()) {
+      if (target.kind !== 'session' || target.queue !== queue) continue
+      this.#count++
+      this.#outlet.send(head.encode(String(this.#count), Buffer.from(JSON.stringify(message))))
+      sent = true
+    }
+    return sent
+  }
+}
