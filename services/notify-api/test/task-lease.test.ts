@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { createTask, listenToTask, newTaskId, readTask, upload } from './fixture/task.ts'
 
-/** Longer than a busy machine holds up a producer that is not silent. */
+/** Long enough that a busy machine does not delay the events of an active producer beyond it. */
 const leaseMs = 6_000
 const env = { TASK_LEASE_SECONDS: String(leaseMs / 1_000), PUBLISH_TIMEOUT_MS: '3000' }
 const redisDeadlineMs = 20_000
@@ -18,21 +18,21 @@ beforeAll(async () => {
   const start = () => stack.start(env, { onLine: (line) => lines.push(line) })
   ;[api, other] = await Promise.all([start(), start()])
 })
-// A test that fails while Redis stands still takes no other with it.
+// A test that fails while Redis is paused must not make the following ones fail.
 afterEach(() => stack.redis.resume())
 afterAll(() => stack.close())
 
 const event = (taskId: string, body: unknown, query = '') => api.post(`/task/${taskId}/event${query}`, body)
-const looks = () => lines.filter((line) => line.includes('sweep of tasks failed')).length
+const failedSweeps = () => lines.filter((line) => line.includes('sweep of tasks failed')).length
 const read = (taskId: string) => readTask(other, taskId)
 const interrupted = (taskId: string) =>
   waitFor(async () => (await read(taskId))['status'] === 'interrupted', { deadlineMs: leaseMs + 20_000, what: 'interrupted' })
 
-test('silent tasks are ended once each, with their text, though two instances look for them', async () => {
+test('each silent task is ended once, with its text, although two instances sweep', async () => {
   const announcements = await stack.listen('member:1:task')
   const ids = await Promise.all(Array.from({ length: 10 }, () => createTask(api, 1)))
   const channels = await Promise.all(ids.map((taskId) => listenToTask(stack, 1, taskId)))
-  // One never begins, one loses its upload, one says something now and then until it does not; the others say something once.
+  // The first task has no events, the upload of the second breaks off, and each of the others has one event.
   const broken = upload(api, ids[1] as string)
   broken.request.write('broken')
   await waitFor(async () => (await read(ids[1] as string))['text'] === 'broken', { what: 'the upload' })
@@ -56,14 +56,14 @@ test('silent tasks are ended once each, with their text, though two instances lo
   }
 })
 
-test('an open upload and an empty progress are life; nothing of it is published', { timeout: 120_000 }, async () => {
+test('an open upload and an empty progress renew the lease without a publication', { timeout: 120_000 }, async () => {
   const taskId = await createTask(api, 1)
   const touched = await createTask(api, 1)
   const channel = await listenToTask(stack, 1, touched)
   const { request, answer } = upload(api, taskId)
   request.write('thinking')
   const touching = setInterval(() => void event(touched, { type: 'progress' }), leaseMs / 8)
-  // Two that began later come to their ends, one after the other: both leases would have ended long ago.
+  // Two later tasks are interrupted, one after the other. By then the leases of the first two would have expired twice.
   await interrupted(await createTask(api, 1))
   await interrupted(await createTask(api, 1))
   expect(await read(taskId)).toMatchObject({ status: 'running', text: 'thinking' })
@@ -75,14 +75,14 @@ test('an open upload and an empty progress are life; nothing of it is published'
   await Promise.all([interrupted(taskId), interrupted(touched)])
 })
 
-test('a task whose history Redis has lost goes on when its producer sends the text again', async () => {
+test('a task whose history Redis has lost continues when its producer sends the whole text again', async () => {
   const taskId = newTaskId()
   await createTask(api, 1, { taskId })
   await event(taskId, { type: 'append', text: '처음부터 ' })
   await stack.redis.restart()
   const channel = await listenToTask(stack, 1, taskId)
-  const goOn = () => event(taskId, { type: 'append', text: '끝까지' })
-  const refused = await waitFor(async () => [await goOn()].find(({ status }) => status !== 503), {
+  const continueText = () => event(taskId, { type: 'append', text: '끝까지' })
+  const refused = await waitFor(async () => [await continueText()].find(({ status }) => status !== 503), {
     deadlineMs: redisDeadlineMs,
     what: 'Redis',
   })
@@ -94,40 +94,40 @@ test('a task whose history Redis has lost goes on when its producer sends the te
     again.request.end('처음부터 끝까지')
     return (await again.answer).status
   }
-  // The other instance may find Redis again later than the first.
+  // The other instance may reconnect to Redis later than the first.
   const sentAgain = await waitFor(async () => [await sendAgain()].find((status) => status !== 503), {
     deadlineMs: redisDeadlineMs,
-    what: 'Redis of the other',
+    what: 'Redis, in the other instance',
   })
   expect(sentAgain).toBe(202)
   expect((await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).status).toBe(200)
   expect(await read(taskId)).toMatchObject({ status: 'succeeded', text: '처음부터 끝까지' })
-  // A new epoch, which begins with the task's name: readers begin anew as well.
+  // A new epoch begins with `created`, so that clients start the task again too.
   expect(channel.publications[0]).toMatchObject({ position: expect.stringMatching(/-1$/), body: { type: 'created', taskId } })
 })
 
-test('a task whose history Redis has lost is ended by its lease', async () => {
+test('a task whose history Redis has lost is interrupted when its lease expires', async () => {
   const taskId = await createTask(api, 1)
   await event(taskId, { type: 'append', text: 'lost' })
   await stack.redis.restart()
   await interrupted(taskId)
 })
 
-test('while Redis is away the producer is asked to repeat, and nobody is ended', { timeout: 120_000 }, async () => {
+test('while Redis does not reply, events get 503 and no task is interrupted', { timeout: 120_000 }, async () => {
   const taskId = await createTask(api, 1)
   await event(taskId, { type: 'append', text: 'a' })
   stack.redis.pause()
-  const before = looks()
+  const before = failedSweeps()
   const away = await event(taskId, { type: 'append', text: 'b' }, '?offset=1')
   expect(away).toMatchObject({ status: 503, body: { type: 'https://tidings.dev/problem/unavailable' } })
   expect(away.headers.get('retry-after')).toBe('1')
-  // Its lease ends meanwhile, and nobody can tell whether it is silent.
-  await waitFor(() => looks() > before, { deadlineMs: leaseMs + 20_000, what: 'a look at the silent task' })
+  // The lease expires meanwhile, but without Redis it is unknown whether the producer is silent.
+  await waitFor(() => failedSweeps() > before, { deadlineMs: leaseMs + 20_000, what: 'a failed sweep of tasks' })
   expect((await api.post('/task', { memberId: 1, kind: 'chat' })).status).toBe(201)
   stack.redis.resume()
   await waitFor(async () => (await event(taskId, { type: 'append', text: 'b' }, '?offset=1')).status === 202, {
     deadlineMs: redisDeadlineMs,
-    what: 'the repetition',
+    what: 'the repeated event',
   })
   stack.redis.pause()
   expect((await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).status).toBe(503)

@@ -20,7 +20,7 @@ const finish = (taskId: string, body: unknown, at = api) => at.post(`/task/${tas
 const read = async (taskId: string) => (await api.member(1).get(`/task/${taskId}`)).body
 
 describe('a task', () => {
-  test('runs from created to finished, with a notification, told on its channel and to all devices', async () => {
+  test('is published from created to finished, on its channel and in the task queue, and sends its notification', async () => {
     const gateway = await stack.listen('member:1:task', 'member:1:notification')
     const taskId = newTaskId()
     const channel = await listenToTask(stack, 1, taskId)
@@ -46,7 +46,7 @@ describe('a task', () => {
 
     const end = { status: 'succeeded', result: { answer: 42 }, notify: { message: '답이 왔습니다', redirectPath: '/chat' } }
     expect(await finish(taskId, end)).toMatchObject({ status: 200, body: { taskId, status: 'succeeded' } })
-    // Its answer may be here before what it published.
+    // The response may arrive before the publications.
     await waitFor(() => channel.publications.length === 6, { what: 'the publications of the task' })
     expect(folded(channel)).toEqual({
       taskId,
@@ -86,7 +86,7 @@ describe('a task', () => {
     expect((await api.member(1).get('/notification')).body['items']).toMatchObject([{ message: '답이 왔습니다' }])
   })
 
-  test('made twice with the same id is one task; for another member or of another kind it is refused', async () => {
+  test('that is created twice with the same id is one task; another member or kind is refused', async () => {
     const taskId = newTaskId()
     const make = (more: object) => api.post('/task', { taskId, memberId: 2, kind: 'chat', ...more })
     expect((await Promise.all([make({}), make({}), make({})])).filter(({ status }) => status === 201)).toHaveLength(1)
@@ -95,7 +95,7 @@ describe('a task', () => {
     expect(await make({ kind: 'export' })).toMatchObject(refused)
   })
 
-  test('is finished once: the same again gets the same answer, another end and events 409 with the status', async () => {
+  test('is finished once: the same end gets 200 again, another end and events get 409 with the status', async () => {
     const taskId = await createTask(api, 1)
     const channel = await listenToTask(stack, 1, taskId)
     const end = { status: 'failed', error: '모델이 응답하지 않습니다', result: { a: 1, b: [2] } }
@@ -110,7 +110,7 @@ describe('a task', () => {
     expect(channel.publications.map(({ body }) => body['type'])).toEqual(['finished'])
   })
 
-  test('appends that race with the end are before it or refused, and what is stored is what was published', async () => {
+  test('that ends during appends stores exactly the text that was published: the other appends are refused', async () => {
     for (let round = 0; round < 10; round++) {
       const taskId = newTaskId()
       const channel = await listenToTask(stack, 1, taskId)
@@ -147,7 +147,7 @@ describe('text', () => {
     ['MAX_TASK_TEXT_BYTES', { type: 'append', text: '가'.repeat(4_000) }, 2],
     ['MAX_TASK_DATA_BYTES', { type: 'data', data: 'x'.repeat(900) }, 3],
     ['MAX_TASK_EVENTS', { type: 'progress', percent: 1 }, 49],
-  ])('past %s is refused, and the task can still be ended', async (limit, body, allowed) => {
+  ])('beyond %s is refused, and the task can still be finished', async (limit, body, allowed) => {
     const taskId = await createTask(api, 1)
     for (let sent = 1; sent < allowed; sent++) expect((await event(taskId, body)).status).toBe(202)
     expect(await event(taskId, body)).toMatchObject({
@@ -160,7 +160,7 @@ describe('text', () => {
 })
 
 describe('a cancel', () => {
-  test('ends the task for good and is told like any end; again it is no other', async () => {
+  test('ends the task and publishes the end once, even if it is repeated', async () => {
     const taskId = await createTask(api, 1)
     await event(taskId, { type: 'append', text: 'so far' })
     const channel = await listenToTask(stack, 1, taskId)
@@ -173,7 +173,7 @@ describe('a cancel', () => {
     expect(channel.publications.map(({ body }) => body)).toEqual([{ type: 'finished', status: 'cancelled' }])
   })
 
-  test('that comes before its task is remembered', async () => {
+  test('that arrives before the task is created cancels the task at its creation', async () => {
     const taskId = newTaskId()
     const channel = await listenToTask(stack, 1, taskId)
     for (const at of [api, other]) {
@@ -191,7 +191,7 @@ describe('a cancel', () => {
     expect((await api.post('/task', { taskId, memberId: 1, kind: 'chat' })).status).toBe(200)
   })
 
-  test('races with the creation and is never lost', async () => {
+  test('that races with the creation is never lost', async () => {
     for (let round = 0; round < 20; round++) {
       const taskId = newTaskId()
       const [, cancelled] = await Promise.all([
@@ -203,15 +203,15 @@ describe('a cancel', () => {
     }
   })
 
-  test('of another member is not found, and changes nothing', async () => {
+  test('by another member gets 404 and has no effect', async () => {
     const taskId = await createTask(api, 1)
     expect(await api.member(2).post(`/task/${taskId}/cancel`)).toMatchObject({ status: 404 })
     expect(await read(taskId)).toMatchObject({ status: 'queued' })
   })
 })
 
-describe('what is refused', () => {
-  test('an unknown task, and one of another member', async () => {
+describe('refuses', () => {
+  test('an unknown task and the task of another member', async () => {
     const taskId = await createTask(api, 1)
     const notFound = { status: 404, body: { errors: [{ in: 'path', pointer: '#/id' }] } }
     expect(await api.member(2).get(`/task/${taskId}`)).toMatchObject(notFound)
@@ -235,13 +235,13 @@ describe('what is refused', () => {
     expect(await event(taskId, body)).toMatchObject({ status: 400, body: { errors: [{ in: 'body', pointer }] } })
   })
 
-  test('more text than one event takes', async () => {
+  test('an append with more text than one event may have', async () => {
     const taskId = await createTask(api, 1)
     const body = { type: 'append', text: 'a'.repeat(maxAppendLength + 1) }
     expect(await event(taskId, body)).toMatchObject({ status: 400, body: { errors: [{ pointer: '#/text' }] } })
   })
 
-  test('a caller without scope, or without token', async () => {
+  test('a caller without the scope or without a token', async () => {
     const taskId = await createTask(api, 1)
     const headers = { authorization: `Bearer ${serviceToken({ scopes: ['notification:send'] })}` }
     expect(await call(`${api.url}/task/${taskId}`, { headers })).toMatchObject({ status: 403 })
@@ -252,7 +252,7 @@ describe('what is refused', () => {
   })
 })
 
-test('GET /task pages from the newest to the oldest with progress, and shows nothing of others', async () => {
+test('GET /task lists the tasks of the member only, newest first, in pages and with progress', async () => {
   const ids: string[] = []
   for (let index = 0; index < 5; index++) ids.unshift(await createTask(api, 41))
   await createTask(api, 42)

@@ -23,7 +23,7 @@ const textIs = (taskId: string, text: string) =>
 const cancelled = { status: 409, body: { type: 'https://tidings.dev/problem/task-over', taskStatus: 'cancelled' } }
 
 describe('text', () => {
-  test('arrives exactly, cut at every byte, rolled up into few publications', async () => {
+  test('sent byte by byte arrives unchanged, rolled up into few publications', async () => {
     const text = '서울의 밤 🌃 and “quotes” — é'.repeat(20)
     const bytes = Buffer.from(text)
     const taskId = newTaskId()
@@ -38,14 +38,14 @@ describe('text', () => {
     request.end()
     expect(await answer).toMatchObject({ status: 202, body: { textBytes: bytes.length, position: expect.any(String) } })
     const tookMs = performance.now() - begin
-    // The answer may be here before what was published.
+    // The response may arrive before the publications.
     await waitFor(() => folded(channel)?.text === text, { what: 'the text' })
-    // One append for each 40 ms, besides the first, the last, and the two publications with which a task begins and runs.
+    // One append per 40 ms, plus the first and the last one, `created`, and the progress that marks the task as running.
     expect(channel.publications.length).toBeLessThanOrEqual(tookMs / 40 + 4)
     expect((await read(taskId))['textBytes']).toBe(bytes.length)
   })
 
-  test('goes on after a broken upload from where it ends, and a stale upload cannot write any more', async () => {
+  test('continues at its end after a broken upload, and a stale upload can no longer append', async () => {
     const taskId = await createTask(api, 1)
     const first = upload(api, taskId)
     first.request.write('one ')
@@ -66,7 +66,7 @@ describe('text', () => {
     await textIs(taskId, 'one half a character: 가 and the rest')
   })
 
-  test('that is no UTF-8 is refused, and what came before it is there', async () => {
+  test('that is not UTF-8 is refused, and the text before it is kept', async () => {
     const taskId = await createTask(api, 1)
     const { request, answer } = upload(api, taskId)
     request.write('good ')
@@ -79,7 +79,7 @@ describe('text', () => {
     await textIs(taskId, 'good ')
   })
 
-  test('of 10 MB ends at the limit, which is named', async () => {
+  test('of 10 MB is refused at the limit, and the refusal names it', async () => {
     const taskId = await createTask(api, 1)
     const { request, answer } = upload(api, taskId)
     request.on('error', () => {})
@@ -93,7 +93,7 @@ describe('text', () => {
     expect(megabyte.startsWith(text)).toBe(true)
   })
 
-  test('is taken from Redis alone: a reader that stands still slows nobody', async () => {
+  test('is accepted as fast as Redis takes it: a subscriber that does not read has no effect', async () => {
     const taskId = newTaskId()
     const stuck = await stack.listen(`member:1:task.${taskId}`)
     await createTask(api, 1, { taskId })
@@ -107,7 +107,7 @@ describe('text', () => {
 describe('NDJSON', () => {
   const ndjson = { contentType: 'application/x-ndjson' }
 
-  test('carries events, text rolled up between the others', async () => {
+  test('appends its events in order, with text rolled up between the others', async () => {
     const taskId = newTaskId()
     const channel = await listenToTask(stack, 1, taskId)
     await createTask(api, 1, { taskId })
@@ -128,8 +128,8 @@ describe('NDJSON', () => {
   })
 
   test.each([
-    ['no JSON', '{"type":"append","text":"a"}\n{oops\n', { status: 400, body: { detail: 'Line 2 is not JSON.' } }],
-    ['no event', '{"type":"append"}\n', { status: 400, body: { errors: [{ in: 'body', pointer: '#/text' }] } }],
+    ['not JSON', '{"type":"append","text":"a"}\n{oops\n', { status: 400, body: { detail: 'Line 2 is not JSON.' } }],
+    ['not an event', '{"type":"append"}\n', { status: 400, body: { errors: [{ in: 'body', pointer: '#/text' }] } }],
     ['too long', `{"type":"data","data":"${'x'.repeat(70_000)}"}\n`, { status: 413, body: { type: /too-large/ } }],
   ])('with a line that is %s is refused', async (_case, lines, refusal) => {
     const { request, answer } = upload(api, await createTask(api, 1), ndjson)
@@ -142,7 +142,7 @@ describe('NDJSON', () => {
 })
 
 describe('a cancel', () => {
-  test.each(['this', 'another'])('made at %s instance reaches a silent producer', async (where) => {
+  test.each(['this', 'another'])('through %s instance ends the upload of a silent producer', async (where) => {
     const taskId = await createTask(api, 1)
     const { request, answer } = upload(api, taskId)
     request.write('thinking')
@@ -152,7 +152,7 @@ describe('a cancel', () => {
     request.destroy()
   })
 
-  test('ends fetch while it is still sending', async () => {
+  test('gives fetch its response while fetch is still sending', async () => {
     const taskId = await createTask(api, 1)
     let open = true
     const body = new ReadableStream<Uint8Array>({
@@ -177,7 +177,7 @@ describe('a cancel', () => {
     open = false
   })
 
-  test('ends Node http while it is still sending', async () => {
+  test('gives node:http its response while the request is still being sent', async () => {
     const taskId = await createTask(api, 1)
     const { request, answer } = upload(api, taskId)
     request.on('error', () => {})
@@ -189,7 +189,7 @@ describe('a cancel', () => {
     request.destroy()
   })
 
-  test('ends curl while it is still sending', async () => {
+  test('gives curl its response while curl is still sending', async () => {
     const taskId = await createTask(api, 1)
     const headers = [`authorization: Bearer ${serviceToken()}`, 'content-type: text/plain'].flatMap((header) => ['-H', header])
     const curl = spawn('curl', ['-sS', '-T', '-', '-X', 'POST', ...headers, `${api.url}/task/${taskId}/stream`])
@@ -197,7 +197,7 @@ describe('a cancel', () => {
     const sending = setInterval(() => curl.stdin.write('token '), 5)
     const output = textOf(curl.stdout)
     await waitFor(async () => Number((await read(taskId))['textBytes']) > 100, { what: 'some text' })
-    // Listened to before it is cancelled: curl may end before that is answered.
+    // Listen before the cancel: curl may exit before the response to it arrives.
     const exited = once(curl, 'exit')
     await other.member(1).post(`/task/${taskId}/cancel`)
     await exited
@@ -205,7 +205,7 @@ describe('a cancel', () => {
     expect(JSON.parse(await output)).toMatchObject(cancelled.body)
   })
 
-  test('is met at once by an upload that begins after it', async () => {
+  test('refuses an upload that begins after it', async () => {
     const taskId = await createTask(api, 1)
     await api.member(1).post(`/task/${taskId}/cancel`)
     const { answer } = upload(api, taskId)
@@ -213,13 +213,13 @@ describe('a cancel', () => {
   })
 })
 
-test.each(['application/json', 'text/plain; charset=euc-kr', 'text/html'])('%s is not taken', async (contentType) => {
+test.each(['application/json', 'text/plain; charset=euc-kr', 'text/html'])('content type %s is refused', async (contentType) => {
   const { request, answer } = upload(api, await createTask(api, 1), { contentType })
   request.end('{}')
   expect(await answer).toMatchObject({ status: 415, body: { errors: [{ pointer: '#/content-type' }] } })
 })
 
-test('an instance that stops asks the producer to go on elsewhere, with all it had received', async () => {
+test('a stopping instance appends all received text and ends the upload with 503, to be continued elsewhere', async () => {
   const stopping = await stack.start()
   const taskId = await createTask(stopping, 1)
   const { request, answer } = upload(stopping, taskId)
