@@ -22,7 +22,11 @@ export const EdgeConfig = z
   .transform((variables, context) => {
     const localLogin = variables.EDGE_LOGIN === 'local'
     if (localLogin && variables.NODE_ENV === 'production')
-      context.addIssue({ code: 'custom', path: ['EDGE_LOGIN'], message: 'lets anybody sign in as any member: not in production' })
+      context.addIssue({
+        code: 'custom',
+        path: ['EDGE_LOGIN'],
+        message: 'allows signing in as any member without a password: not in production',
+      })
     const secrets = { member: variables.MEMBER_JWT_SECRET, service: variables.SERVICE_JWT_SECRET }
     for (const [name, secret] of Object.entries(secrets)) {
       if (localLogin && secret === undefined)

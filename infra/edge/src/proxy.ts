@@ -19,7 +19,7 @@ export async function proxyApi(app: FastifyInstance, { notifyApiUrl }: { readonl
 function forward(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   return reply.from(originForm(request.raw.url ?? '/'), {
     rewriteRequestHeaders: (_, headers) => ({ ...headers, ...forwardedHeaders(request) }),
-    onError: (failed) => void failed.code(502).type(problemMediaType).send(problemOf(502, 'notify-api does not answer')),
+    onError: (failed) => void failed.code(502).type(problemMediaType).send(problemOf(502, 'notify-api does not reply')),
   })
 }
 

@@ -21,7 +21,7 @@ export async function serveSend(app: FastifyInstance, { notifyApiUrl }: DemoOpti
     return reply.from(all ? '/notification/broadcast' : '/notification/send', {
       body,
       rewriteRequestHeaders: (_, { cookie: _cookie, ...headers }) => ({ ...headers, authorization }),
-      onError: (failed) => void failed.code(502).type(problemMediaType).send(problemOf(502, 'notify-api does not answer')),
+      onError: (failed) => void failed.code(502).type(problemMediaType).send(problemOf(502, 'notify-api does not reply')),
     })
   })
 }
