@@ -7,7 +7,7 @@ const deadlineMs = 10_000
 
 /**
  * Sends the parts of one request as they are, in writes of their own. Resolves to the bytes of the response: all headers, and the body
- * as far as Content-Length says, or everything until the server closes the connection.
+ * up to Content-Length, or everything until the server closes the connection.
  */
 export async function exchange(port: number, ...parts: readonly string[]): Promise<string> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })

@@ -53,7 +53,7 @@ export async function refusalOf(response: Response): Promise<TaskRefused | undef
   return problem.type.endsWith('/task-over') ? new TaskOver(problem) : new TaskRefused(problem)
 }
 
-/** True when notify-api has another amount of text than the offset of the call assumed (PROTOCOL.md §4). */
+/** True when the text in notify-api does not end at the offset of the call (TASK.md, Text offsets). */
 export function isTextOffset({ type }: Problem): boolean {
   return type.endsWith('/text-offset')
 }

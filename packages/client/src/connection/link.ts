@@ -238,7 +238,7 @@ export class Link {
     this.#renewalTimer = setTimeout(() => void this.#renewAhead(), Math.min(remainingMs - leadMs, maxTimerMs))
   }
 
-  /** Renews the token while the live session goes on, then replaces the session. */
+  /** Renews the token while the live session stays open, then replaces the session. */
   async #renewAhead(): Promise<void> {
     const [generation, expiresAt] = [this.#generation, this.#expiresAt]
     if (!this.#live || this.#opening || this.#renewedExpiresAt === expiresAt) return

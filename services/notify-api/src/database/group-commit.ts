@@ -18,7 +18,7 @@ export interface GroupLimits {
   readonly maxWaitMs: number
 }
 
-/** What follows when a group has failed. */
+/** What to do after a group has failed. */
 export type Failure =
   /** The same group is committed again. */
   | 'retry'
@@ -99,7 +99,7 @@ export class GroupCommit<Command extends Weight, Outcome> {
     while (this.#queue.length > 0) {
       const group = this.#nextGroup()
       if (group.length > 0) await this.#commitGroup(group)
-      // Requests that arrive together are read in one turn of the event loop, and form one group.
+      // Wait for the rest of this turn: requests that arrive together are read in one turn, and form one group.
       if (this.#queue.length === 0) await endOfTurn()
     }
     // Synchronously with the last check of the queue: a command submitted from now on starts a new run.

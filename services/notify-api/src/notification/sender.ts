@@ -109,7 +109,7 @@ export class Sender {
 
   async #store<Body>(notification: NewNotification, responseOf: ResponseBuilder<Body>): Promise<Body> {
     const { memberIds } = notification
-    // Asked while the database commits.
+    // The query runs while the database commits.
     const online = memberIds[0] === allMembers ? [] : this.#outbox.listening(memberIds.map(channelOf))
     const notificationIds = await this.#group.submit(groupEntry(notification))
     return responseOf(notificationIds, await online)

@@ -35,7 +35,7 @@ export function groupEntry({ memberIds, message, redirectPath, data, key }: NewN
 }
 
 export interface WriteGroupDeps {
-  /** Must allow scripts. */
+  /** Must be opened with `scripts: true`, for `Connection.script`. */
   readonly database: Database
   /** Distance between consecutive ids of one INSERT: `auto_increment_increment` of the server. */
   readonly increment: number
@@ -83,8 +83,8 @@ interface GroupScript {
 }
 
 /**
- * Returns the group as one script for a connection with implicit transactions: notifications, idempotency keys, outbox rows. Outbox rows
- * refer to the ids made by the first INSERT: until a later statement generates an id, LAST_INSERT_ID() is the first of them, and the
+ * Returns the group as one script for a connection without autocommit: notifications, idempotency keys, outbox rows. Keys and outbox
+ * rows refer to the ids of the notifications. LAST_INSERT_ID() is the first of these ids, also while the outbox rows are inserted; the
  * others follow `increment` apart.
  */
 function groupScript(group: readonly GroupEntry[], increment: number): GroupScript {

@@ -85,7 +85,7 @@ export class Outbox {
     try {
       return await this.#publisher.listening(channels)
     } catch (error) {
-      // Otherwise the next request would wait as long: the publication that follows times out a little later than this query.
+      // Open it now: the publication of this request times out a little later than this query, and until then others would wait too.
       this.#openCircuit(error)
       return unknown
     }
@@ -127,7 +127,7 @@ export class Outbox {
   }
 
   async #publishBacklog({ oldestAgeMs }: OutboxBacklog, closing: AbortSignal): Promise<number> {
-    // Probe with PING: an attempt with publications would be repeated each second, and Redis would publish all of them once it resumes.
+    // Probe with PING: publications would be sent again each second, and Redis would execute all of them once it resumes.
     if (this.#circuitOpen && !(await this.#redisReplies())) return 0
     let published = 0
     try {

@@ -6,8 +6,8 @@ import { Cluster } from 'ioredis'
  *
  * `clock()` returns the time of Redis in ms.
  *
- * `writingSince(runId, key, keepSeconds)` returns the time in ms since which this Redis process writes, or 0 when no other process
- * wrote before it. `runId` is the `run_id` of the process, or nil to read it with INFO, which costs more than the rest of a script.
+ * `writingSince(runId, key, keepSeconds)` returns the time in ms at which this Redis process took over from another one, or 0 when no
+ * other process is known. `runId` is the `run_id` of the process, or nil to read it with INFO, which costs more than the rest of a script.
  * `key` records the `run_id` of the process that wrote last; it expires after `keepSeconds`, or never when that is 0.
  *
  * After a failover or a restart another process writes. It may lack publications that the previous one acknowledged, so that it would
@@ -101,7 +101,7 @@ export interface PublishCall {
   readonly seconds: string
   /** The `run_id` of this Redis process, when known. */
   readonly runId: string | undefined
-  /** Time for which the `run_id` key is kept; 0: for ever. */
+  /** Time for which the `run_id` key is kept; 0: forever. */
   readonly runIdSeconds: number
 }
 

@@ -9,9 +9,9 @@ export interface Publisher {
    * message may still be published.
    */
   publish(channel: string, body: string): Promise<void>
-  /** Resolves to whether gateways listen on each channel; null when Redis refuses the query. Rejects without a reply in time. */
+  /** Resolves to whether gateways listen on each channel; null when Redis refuses the query. Rejects when Redis does not reply in time. */
   listening(channels: readonly string[]): Promise<(boolean | null)[]>
-  /** Resolves to the round trip in seconds. Rejects without a reply in time. */
+  /** Resolves to the round trip in seconds. Rejects when Redis does not reply in time. */
   ping(): Promise<number>
   close(): void
 }
@@ -31,7 +31,7 @@ interface PendingQuery extends Pending<(boolean | null)[]> {
   readonly channels: readonly string[]
 }
 
-/** The commands of the connection that this file uses: the scripts below, and two of Redis. */
+/** The commands that this file uses: its two scripts, PUBLISH and SPUBLISH. */
 interface PublisherCommands {
   appendAndPublish(...keysAndArguments: (string | number)[]): Promise<null>
   listening(...keysAndArguments: (string | number)[]): Promise<number[]>
@@ -41,7 +41,7 @@ interface PublisherCommands {
 
 /** Most publications in one script, which blocks Redis for some 10 us each. */
 const maxPerScript = 100
-/** A connection with an unanswered command is closed after this many command timeouts without data. */
+/** A connection with a pending command is closed after receiving nothing for this many command timeouts. */
 const socketTimeoutFactor = 5
 
 export class RedisPublisher implements Publisher {
@@ -90,7 +90,7 @@ export class RedisPublisher implements Publisher {
 
   publish(channel: string, body: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      // In a microtask: the rows of one commit go together, before any response is sent, in one command, one write and one read.
+      // Flush in a microtask: the rows of one commit share one command, which is sent before any response.
       const length = this.#publications.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
       if (length === 1) queueMicrotask(() => this.#flush())
     })
@@ -98,7 +98,7 @@ export class RedisPublisher implements Publisher {
 
   listening(channels: readonly string[]): Promise<(boolean | null)[]> {
     return new Promise((resolve, reject) => {
-      // After I/O: one query for all requests that arrived together, sent after their INSERTs.
+      // Query after the I/O of this turn: requests that arrived together share one query, sent after their INSERTs.
       const length = this.#queries.push({ channels, resolve, reject })
       if (length === 1) setImmediate(() => void this.#query())
     })
@@ -132,7 +132,7 @@ export class RedisPublisher implements Publisher {
     for (const batch of scripts.values()) void this.#appendAndPublish(batch)
   }
 
-  /** Keeps one call of a channel in flight: a script reaches one node only, and a redirected call may be overtaken by the next. */
+  /** Keeps one call per channel in flight: a call may be redirected to another node, and the next one would then overtake it. */
   #publishSharded(publication: PendingPublication): void {
     const queue = this.#sharded.get(publication.channel)
     if (queue) queue.push(publication)
@@ -192,7 +192,7 @@ export class RedisPublisher implements Publisher {
       }
     } catch (error) {
       if (error instanceof Error && error.name === 'ReplyError') {
-        // Redis replies, so publications may succeed: a user without the PUBSUB permission only does without `online`.
+        // Redis replies, so publications may succeed: a Redis user without the PUBSUB permission loses only `online`.
         this.#queryFailure.failed(error)
         for (const { channels, resolve } of queries) resolve(channels.map(() => null))
       } else for (const { reject } of queries) reject(error)

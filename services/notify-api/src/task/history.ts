@@ -29,9 +29,9 @@ export interface TaskLimits {
   readonly leaseMs: number
 }
 
-/** Where the text of an event is appended. */
+/** Where the text of an event must be appended. */
 export interface AppendAt {
-  /** Byte offset at which the text must end now. Without it, text is appended wherever it ends. */
+  /** Byte offset at which the task's text must end before the append; undefined: anywhere. */
   readonly offset?: number | undefined
   /**
    * Text that already ends at `offset` plus its own length is accepted without being appended: the caller may be repeating an append
@@ -66,7 +66,7 @@ interface TaskScripts {
   taskSilence(...args: ScriptKeys): Promise<number | null>
 }
 
-/** The connection is replaced when Redis has sent nothing for this many command timeouts. */
+/** A connection with a pending command is replaced after receiving nothing for this many command timeouts. */
 const commandTimeoutsUntilReconnect = 5
 /** A lease is renewed in MySQL this many times before it would expire: each event does so once the last renewal is old enough. */
 const renewalsPerLease = 3
@@ -169,7 +169,7 @@ export class TaskHistory {
     await this.#mark(task, { status, closer: undefined })
   }
 
-  /** Returns the task as its publications leave it. */
+  /** Returns the state of the task after all of its publications. */
   async state(task: TaskIdentity): Promise<TaskState> {
     const publications = await orUnavailable(this.#redis.lrange(this.#keysOf(task)[0], 0, -1))
     const { memberId: _, ...name } = task

@@ -20,7 +20,7 @@ import { luaFunctions } from '../outbox/publish-script.ts'
 
 const { seconds } = historyLimits.taskEvents
 
-/** After this time an end that was begun and not stored counts as abandoned: events are accepted again. Longer than an end may take. */
+/** After this time an end that is not stored counts as abandoned, and events are accepted again. Longer than storing an end may take. */
 export const closeTimeoutMs = 15_000
 
 /** Functions of the scripts that publish. On a cluster every slot has its own `run_id` key, which expires with the history. */
@@ -62,7 +62,7 @@ export interface EventCall {
   readonly textBytes: number
   /** Bytes that the event adds to the data. */
   readonly dataBytes: number
-  /** Where the text must end, in bytes; undefined: anywhere. */
+  /** Byte offset at which the text must end before the append; undefined: anywhere. */
   readonly offset: number | undefined
   /** Text that already ends at `offset + textBytes` counts as appended. */
   readonly allowRepeat: boolean
@@ -196,7 +196,7 @@ return 'closing'
 /** Named arguments of {@link markScript}. */
 export interface MarkCall {
   readonly status: string
-  /** Only when this attempt closed the task last; undefined: in any case. */
+  /** The status is set only if this attempt was the last to close the task; undefined: always. */
   readonly closer: string | undefined
 }
 

@@ -11,7 +11,7 @@ import type { TaskWriter } from './writer.ts'
 export interface UploadRequest {
   readonly body: BodyReader
   readonly decoder: UploadDecoder
-  /** Byte offset at which the task's text must end when the upload begins. Without it, wherever it ends. */
+  /** Byte offset at which the task's text must end when the upload begins; undefined: anywhere. */
   readonly offset: number | undefined
 }
 
@@ -30,7 +30,7 @@ export class TaskUpload {
   readonly task: TaskIdentity
   /** `performance.now()` at which Redis last accepted an event of the body. */
   writtenAt = performance.now()
-  /** `performance.now()` at which Redis last accepted an event for this upload, so that the task was not over then. */
+  /** `performance.now()` at which Redis last accepted any event of this upload, also one of `keepAlive`: the task was running then. */
   aliveAt = this.writtenAt
   readonly #request: UploadRequest
   readonly #options: TaskUploadOptions
@@ -56,8 +56,8 @@ export class TaskUpload {
   }
 
   /**
-   * Resolves at the end of the body with the last accepted event. Rejects with the reason that ends the upload before; what had been
-   * received until then is appended.
+   * Resolves at the end of the body with the last accepted event. Rejects when the upload ends earlier, with the reason. Text received
+   * until then is appended, unless an append has failed.
    */
   async receive(): Promise<AcceptedTaskEvent> {
     const { body, decoder } = this.#request
@@ -70,7 +70,7 @@ export class TaskUpload {
       }
       for (const event of decoder.end()) await this.#add(event)
     } catch (error) {
-      // Received text is appended also when the body broke off. After a write that failed nothing is appended: it would leave a hole.
+      // Also append the text that was received before the body broke off. After a failed write append nothing: it would leave a hole.
       if (!this.#writing) await this.#flush()
       throw error
     }

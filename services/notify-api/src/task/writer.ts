@@ -7,7 +7,7 @@ import { noSuchTask, taskLimit, taskOver, textOffset } from './problem.ts'
 import { identityOf, isOpen, isTerminal, type TaskIdentity } from './row.ts'
 import type { TaskStore } from './store.ts'
 
-/** How long an event waits for an end that is being stored, until it is refused or accepted. */
+/** How long an event is retried while the end of its task is being stored. */
 const closingTimeoutMs = 2_000
 const closingRetryMs = 20
 const maxCachedIdentities = 10_000

@@ -26,7 +26,7 @@ export class Channel implements CursorSink {
     return this.#groups.size === 0 && this.joining === 0
   }
 
-  /** Position of the channel: a subscription that is added now gets what comes after it. */
+  /** Position of the channel: a subscription that is added now gets the publications after it. */
   get position(): Position {
     return this.cursor.position
   }

@@ -4,7 +4,7 @@ import type { Broker, History, HistoryPage, Receiver } from '../redis/broker.ts'
 
 /** Takes the publications of a cursor. */
 export interface CursorSink {
-  /** Takes the next publication. The one after a returned promise follows when the promise resolves, read from the history. */
+  /** Takes the next publication. A returned promise suspends delivery until it resolves; the following ones are read from the history. */
   deliver(publication: Publication): void | Promise<void>
   /** Publications were lost for good: the history no longer holds them. */
   gap(): void
@@ -93,8 +93,8 @@ export class Cursor implements Receiver {
   }
 
   /**
-   * Continues from `last`, the newest position of the channel, which was read after listening began. What arrived live since then is
-   * delivered, although `last` includes it.
+   * Continues from `last`, the newest position of the channel, which was read after listening began. Publications that arrived live
+   * since then are delivered, even those that `last` already includes.
    */
   startAt(last: Position): void {
     const early = this.#buffered ?? []
@@ -105,7 +105,7 @@ export class Cursor implements Receiver {
       if (first || this.#readAgain) void this.catchUp()
       else this.#resumeLive(last)
     }
-    // In the next turn: subscriptions that wait for this cursor join before the first delivery.
+    // Start in the next turn, so that subscriptions that wait for this cursor join before the first delivery.
     if (early.length > 0 || this.#readAgain) setImmediate(start)
     else start()
   }
@@ -116,7 +116,7 @@ export class Cursor implements Receiver {
     void this.catchUp()
   }
 
-  /** The cursor was live until `at`, Unix ms. If the channel had been silent so long that its history expired, it was empty then. */
+  /** Resets the position if the history of a silent channel had expired by `at` (Unix ms), until when the cursor was live. */
   expire(at: number): void {
     if (!this.#buffered && this.#hasExpired(at)) this.position = { epoch: at, offset: 0 }
   }
@@ -155,7 +155,7 @@ export class Cursor implements Receiver {
       }
       if (this.#sink.ended) return
       if (page.publications.length < pageLength && !this.#readAgain && !this.#readTooEarly()) break
-      // Publications with a position will be read; those without are nowhere but in the buffer.
+      // Publications with a position will be read again; those without one are only in the buffer.
       if (this.#readAgain) this.#buffered = (this.#buffered ?? []).filter(({ position }) => position === undefined)
       this.#readAgain = false
       page = await this.#read()
@@ -172,7 +172,7 @@ export class Cursor implements Receiver {
       if (this.#buffered) this.#keep(publication)
       else if (this.#isNext(this.position, publication)) this.#deliverLive(publication)
       else if (!this.#isRepeat(this.position, publication)) {
-        // The history was read after it arrived and does not hold it: it was numbered by a foreign publisher. Keep our own position.
+        // The history was read after it arrived and does not hold it: a foreign publisher chose its position, so keep ours.
         this.#deliverLive(last.offset === 0 ? publication : { ...publication, position: undefined })
       }
     }
@@ -194,7 +194,7 @@ export class Cursor implements Receiver {
   async #read(): Promise<HistoryPage> {
     this.#bufferedBeforeRead = this.#buffered?.length ?? 0
     const page = await this.#history.after(this.#channel, this.position, pageLength)
-    // In the next turn: nothing may be delivered between joining a channel and the RECEIPT that states its position.
+    // Continue in the next turn: nothing may be delivered before the RECEIPT of a SUBSCRIBE, which states its position.
     await nextTurn()
     return page
   }
@@ -205,7 +205,7 @@ export class Cursor implements Receiver {
     else this.#readAgain = true
   }
 
-  /** True when the buffer has a hole whose far side arrived after the last read began: the history may hold the rest by now. */
+  /** True when a hole in the buffer ends with a publication that arrived after the last read began: the history may fill it by now. */
   #readTooEarly(): boolean {
     let { position } = this
     for (const [index, publication] of (this.#buffered ?? []).entries()) {

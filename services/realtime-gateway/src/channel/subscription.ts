@@ -63,7 +63,7 @@ export class Subscription implements CursorSink {
   }
 
   /**
-   * Follows the channel from `position` with a cursor of its own, which is returned: because the subscription resumes there, or because
+   * Follows the channel from `position` with a cursor of its own, and returns it. Needed while the subscription resumes, and as long as
    * it waits for acknowledgements.
    */
   follow(channel: string, position: Position, history: History): Cursor {
@@ -76,11 +76,11 @@ export class Subscription implements CursorSink {
     const cursor = this.#cursor
     if (!cursor) return this.#outlet.send(message)
     cursor.receive(publication)
-    // Both stand at the same publication: from here on the shared encoding will do.
+    // The cursor has caught up with the channel: from here on the shared encoding is sent.
     if (this.ackMode === 'auto' && !cursor.catchingUp && cursor.position === publication.position) this.#cursor = undefined
   }
 
-  /** Sends the state at `position` as one message. A client that has it resumes there. */
+  /** Sends the state at `position` as one message, after which a client can resume. */
   snapshot(position: Position, body: string): void {
     void this.#outlet.sendSnapshot(this.head.encode(formatPosition(position), Buffer.from(body)))
   }
@@ -119,7 +119,7 @@ export class Subscription implements CursorSink {
     this.#onAcknowledged?.()
   }
 
-  /** At MAX_UNACKED_MESSAGES returns a promise, which resolves when enough are settled. */
+  /** Once MAX_UNACKED_MESSAGES are unsettled, returns a promise that resolves when enough of them are settled. */
   #awaitAck(messageId: string): void | Promise<void> {
     this.#unacked ??= new Set()
     this.#unacked.add(messageId)

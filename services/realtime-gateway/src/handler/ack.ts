@@ -5,7 +5,7 @@ import { refuse } from '../session/outcome.ts'
 import type { FrameHandler, Session } from '../session/session.ts'
 
 /**
- * ACK and NACK: both settle a message, which leaves the window of unacknowledged ones. A NACK causes no redelivery (STOMP 1.2, NACK,
+ * ACK and NACK: both settle a message, which then no longer counts as unacknowledged. A NACK causes no redelivery (STOMP 1.2, NACK,
  * leaves that to the server). A message that is not awaited, as after UNSUBSCRIBE, is ignored.
  */
 export const ack: FrameHandler = (session, { command, headers }) => {

@@ -81,7 +81,7 @@ async function open(
   return { receipt: [...(after ? [['recovered', 'true'] as const] : []), ['position', formatPosition(position)]] }
 }
 
-/** Live before history: what is published between the two is buffered, and seen twice rather than missed; positions drop the repeat. */
+/** Live before history: what is published between the two is buffered, and read twice rather than missed; positions drop the repeat. */
 async function resume(
   deps: SubscribeDeps,
   session: Session,
@@ -118,7 +118,7 @@ async function joinTask(
   const { channel, taskId } = subscription.target
   const cursor = subscription.follow(channel, position, hub.history)
   cursor.buffer()
-  // A snapshot may have megabytes: only one waits for the client, since this frame is handled before the next.
+  // A snapshot may have megabytes. Wait until earlier ones are sent, so that a session buffers one at most.
   await session.transport.drained()
   if (subscription.ended) return undefined
   const folded = await foldTask(hub.history, channel)

@@ -19,7 +19,7 @@ export function begin({ maxTransactions }: Limits): FrameHandler {
   }
 }
 
-/** COMMIT: handles the frames of the transaction in their order. A refused one refuses the session, and is the frame that ERROR names. */
+/** COMMIT: handles the frames of the transaction in their order. If one is refused, the session ends, and ERROR names that frame. */
 export function commit(handle: FrameHandler): FrameHandler {
   return async (session, frame) => {
     const transaction = close(session, frame)

@@ -105,7 +105,7 @@ export class RedisBroker implements Broker {
 
   #watch(): void {
     this.#subscriber.on(this.#cluster ? 'smessageBuffer' : 'messageBuffer', (channel: Buffer, payload: Buffer) => {
-      // Dropped until every channel is back: each then reads its history, which holds everything in order.
+      // Drop messages until every channel is subscribed again: each cursor then reads its history, which has them in order.
       if (this.#live) this.#channels.get(channel.toString('latin1'))?.receiver.receive(readPublication(payload))
     })
     this.#subscriber.on('ready', () => void this.#restore())
@@ -114,7 +114,7 @@ export class RedisBroker implements Broker {
       connection.on('error', (error: Error) => this.#failure.failed(error))
     }
     if (!this.#cluster) return
-    // The connection of one shard is lost and restored without the others; ioredis moves its channels.
+    // The connection to one shard may be lost and restored alone; ioredis subscribes its channels again, and reports only these events.
     for (const event of ['+node', '-node', 'node error']) this.#subscriber.on(event, () => this.#settle())
   }
 
@@ -128,7 +128,7 @@ export class RedisBroker implements Broker {
     if (this.#live && !this.#flushing) void this.#flush()
   }
 
-  /** Sends what changed in batches, and retries what fails. While the connection is away the changes gather. */
+  /** Sends what changed in batches, and retries what fails. While the connection is lost, changes accumulate. */
   async #flush(): Promise<void> {
     this.#flushing = true
     await this.#batchDelay.wait()
@@ -157,7 +157,7 @@ export class RedisBroker implements Broker {
     void this.#resolvePositions(channels)
   }
 
-  /** Live before position: what is published between the two arrives live. */
+  /** Subscribed first, position read second: what is published between the two arrives live. */
   async #resolvePositions(channels: readonly string[]): Promise<void> {
     const waiting = channels.flatMap((channel) => {
       const listening = this.#channels.get(channel)
@@ -165,7 +165,7 @@ export class RedisBroker implements Broker {
     })
     const positions = await this.history.last(waiting.map(({ channel }) => channel))
     waiting.forEach(({ channel, listening, resolve }, index) => {
-      // Unlistened and listened to again meanwhile: the newer call resolves itself.
+      // `unlisten` and `listen` were called meanwhile: the newer call is resolved by its own read.
       if (this.#channels.get(channel) !== listening || !listening.resolve) return
       listening.resolve = undefined
       resolve(positions[index] as Position)
@@ -182,7 +182,7 @@ export class RedisBroker implements Broker {
       await this.#subscriber[verb](...channels.slice(at, at + batchLength))
   }
 
-  /** Subscribes a new connection to every channel, then reports it, so that the cursors read what they missed. */
+  /** Subscribes a new connection to every channel, then notifies the listener, so that the cursors read what they missed. */
   async #restore(): Promise<void> {
     try {
       await this.#subscribe([...this.#channels.keys()])
@@ -199,7 +199,7 @@ export class RedisBroker implements Broker {
   #lose(): void {
     if (!this.#live) return
     this.#log.warn('redis connection lost')
-    // It may have been dead for as long before it was noticed.
+    // The connection may have been dead for up to `silenceMs` before the loss was detected.
     this.#lostAt = Date.now() - silenceMs
     this.#live = false
   }

@@ -8,13 +8,13 @@ export const sweepMs = 500
 
 /** A client that is silent for this many heart-beat periods is lost, and its session ends. */
 const silencePeriods = 3
-/** A client without heart-beats gets a ping after this many periods of silence, which leaves it one for the pong. */
+/** A client without heart-beats gets a ping after this many silent periods. It then has one period for the pong. */
 const pingAfterPeriods = 2
 /** Share of SESSION_MAX_AGE_SECONDS by which a session may live shorter or longer, so that clients do not reconnect all at once. */
 const ageJitter = 0.2
-/** A client whose session is rotated reconnects within this. */
+/** Longest delay after which a client whose session is rotated reconnects. */
 const rotationSpreadMs = 1_000
-/** A client learns this long before the end of its token that the token expires. */
+/** How long before its token expires a client is notified. */
 const expiryNoticeMs = 60_000
 
 const noBeats: HeartBeat = { sendMs: 0, expectMs: 0 }
@@ -30,13 +30,13 @@ export interface Verdict {
   readonly reconnectAfterMs?: number
   /** The gateway owes the client a heart-beat. */
   readonly beat?: boolean
-  /** The client sends no heart-beats, and must prove that it is there. */
+  /** The client sends no heart-beats, and must reply to a ping. */
   readonly ping?: boolean
-  /** The client does not know yet that its token expires soon. */
+  /** The token expires soon, and the client has not been notified yet. */
   readonly expiring?: boolean
 }
 
-/** The deadlines of one session. Times are ms of `performance.now()` unless they say otherwise. */
+/** The deadlines of one session. Times are ms of `performance.now()` unless stated otherwise. */
 export class SessionClock {
   readonly #limits: Limits
   /** Unix seconds. */
@@ -59,7 +59,7 @@ export class SessionClock {
     this.#rotateAt = this.#openedAt + limits.sessionMaxAgeMs * (1 - ageJitter + Math.random() * 2 * ageJitter)
   }
 
-  /** Time at which the client was last heard of. */
+  /** Time at which the client last sent anything. */
   get activeAt(): number {
     return this.#activeAt
   }
@@ -101,7 +101,7 @@ export class SessionClock {
 
   #due(now: number, sentAt: number, expiring: boolean): Verdict {
     const { sendMs, expectMs } = this.#heartBeat ?? noBeats
-    // One sweep early: the next one may be too late.
+    // Up to one sweep early, because the next sweep may be too late.
     const beat = sendMs > 0 && now - sentAt >= sendMs - sweepMs
     const quietSince = Math.max(this.#activeAt, this.#pingedAt)
     const ping = expectMs === 0 && now - quietSince >= this.#limits.heartBeatMs * pingAfterPeriods

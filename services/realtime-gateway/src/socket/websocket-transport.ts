@@ -6,7 +6,7 @@ import type { Transport, TransportListener } from './transport.ts'
 
 /** RFC 6455 §5.5: a close reason is at most 123 bytes. */
 const maxReasonBytes = 123
-/** More than this is written at once: gathering the messages of a tick pays off only while they are small. */
+/** Waiting messages longer than this are written immediately: collecting those of a tick pays off only while they are small. */
 const maxWaitingBytes = 65_536
 /** Resolution of `bufferedSince`. */
 const markEveryMs = 1_000
@@ -17,7 +17,7 @@ export interface TransportDeps {
   readonly maxBufferedBytes: number
 }
 
-/** Collects the transports that were sent something in this tick and flushes each once, so that a burst is one write a socket. */
+/** Collects the transports that were sent something in this tick and flushes each once, so that a burst is one write per socket. */
 export class WriteBatch {
   readonly #metrics: Metrics
   #waiting: WebSocketTransport[] = []
@@ -44,7 +44,7 @@ export class WriteBatch {
   }
 }
 
-/** A transport over `ws`, in the only file that knows `ws`. Messages go to the raw socket as they are; `ws` reads, pings and closes. */
+/** A transport over `ws`, in the only file that uses it. Messages are written to the raw socket; `ws` reads, pings and closes. */
 export class WebSocketTransport implements Transport {
   sentAt = performance.now()
   readonly #ws: WebSocket
@@ -58,7 +58,7 @@ export class WebSocketTransport implements Transport {
   #snapshotBytes = 0
   /** Bytes written to the socket so far. */
   #written = 0
-  /** While bytes are buffered: how many had been written at which time, oldest first, one mark a second. */
+  /** While bytes are buffered: `through` is what `#written` had reached by about `at`. Oldest first, one mark per second. */
   #marks: { through: number; readonly at: number }[] | undefined = undefined
   #drained: Promise<void> | undefined = undefined
   #onDrained: (() => void) | undefined = undefined
@@ -136,7 +136,7 @@ export class WebSocketTransport implements Transport {
   }
 
   ping(): void {
-    // `sentAt` stays as it is: a page never sees a ping, and expects its heart-beat all the same.
+    // `sentAt` is not updated: a page does not see pings, so it still needs the heart-beat.
     if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping()
   }
 
