@@ -102,7 +102,7 @@ test('logs no lost control messages when Redis restarts and its control channel 
     const restored = () => gateway.logs.filter((line) => line.includes('redis subscriptions are up')).length > 1
     await waitFor(restored, { what: 'the gateway to subscribe again', deadlineMs: 20_000 })
     await waitUntilReady(gateway)
-    expect(gateway.logs.filter((line) => line.includes('orders to the gateways were lost'))).toEqual([])
+    expect(gateway.logs.filter((line) => line.includes('control messages to the gateways were lost'))).toEqual([])
   } finally {
     await fresh.close()
   }

@@ -35,7 +35,7 @@ export function problemFrom(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof InvalidPart) return new Problem('invalid', error.message, { errors: error.errors })
   if (error instanceof Overload || isAway(error)) {
-    return unavailable('Not stored, or not known to be: repeat with the same Idempotency-Key.')
+    return unavailable('It is not known whether this was stored: repeat with the same Idempotency-Key.')
   }
   if (isRefusal(error)) return bodyProblem('refused', 'The database refuses these values.')
   const { code, statusCode = 500, message } = error as FastifyError

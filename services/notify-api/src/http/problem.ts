@@ -3,7 +3,11 @@
  * problem permanently; it is meant for comparison, not for retrieval.
  */
 export const problems = {
-  invalid: { status: 400, title: 'The request is not valid', when: '`errors` names each field and what is wrong with it' },
+  invalid: {
+    status: 400,
+    title: 'The request is not valid',
+    when: 'a field is missing, unknown or not valid: `errors` names each one and the reason',
+  },
   'not-utf-8': { status: 400, title: 'The text is not UTF-8', when: 'an upload has bytes that are not UTF-8' },
   malformed: {
     status: 400,
@@ -15,18 +19,26 @@ export const problems = {
     title: 'No valid token',
     when: 'the token is missing, expired or not valid; `detail` is the reason',
   },
-  'missing-scope': { status: 403, title: 'The token lacks a scope', when: '`detail` and WWW-Authenticate name the scope' },
+  'missing-scope': {
+    status: 403,
+    title: 'The token lacks a scope',
+    when: 'the token lacks the scope that `detail` and WWW-Authenticate name',
+  },
   'forbidden-origin': {
     status: 403,
     title: 'The Origin is not allowed',
     when: 'a member call that changes state comes from an Origin that is not allowed',
   },
   'not-found': { status: 404, title: 'Not found', when: 'there is no such call, or the member has no such notification or task' },
-  'method-not-allowed': { status: 405, title: 'Method not allowed', when: 'Allow names the methods of this path' },
+  'method-not-allowed': {
+    status: 405,
+    title: 'Method not allowed',
+    when: 'the path does not have this method: Allow names those that it has',
+  },
   'still-running': {
     status: 409,
     title: 'The first request is still running',
-    when: 'repeat with the same Idempotency-Key after Retry-After seconds',
+    when: 'the first request with this Idempotency-Key has not ended: repeat after Retry-After seconds',
   },
   'stream-idle': {
     status: 408,
@@ -36,32 +48,36 @@ export const problems = {
   'task-over': {
     status: 409,
     title: 'The task is over',
-    when: '`taskStatus` is how it ended; `cancelled` asks the producer to stop',
+    when: 'the task has ended with `taskStatus`; `cancelled` asks the producer to stop',
   },
   'task-exists': {
     status: 409,
     title: 'There is another task with this id',
-    when: 'its member or kind differs from those of the request',
+    when: 'the id belongs to a task of another member or another kind',
   },
   'text-offset': {
     status: 409,
     title: 'The text ends elsewhere',
-    when: 'continue with the text after `textBytes` bytes',
+    when: 'the text does not end at the offset: continue after `textBytes` bytes',
   },
-  'task-limit': { status: 413, title: 'The task is too large', when: '`limit` names the setting that would be exceeded' },
+  'task-limit': { status: 413, title: 'The task is too large', when: 'the call would exceed the setting that `limit` names' },
   'too-large': { status: 413, title: 'Too large', when: 'the body is over 64 KiB, or one send would store too many bytes' },
   'unsupported-media-type': {
     status: 415,
     title: 'Only application/json is accepted',
-    when: 'Content-Type is another, or is missing on a member call that changes state',
+    when: 'Content-Type is not accepted, or is missing on a member call that changes state',
   },
   'key-reused': {
     status: 422,
     title: 'The Idempotency-Key was used for another request',
-    when: 'use a new key for a new request',
+    when: 'the Idempotency-Key was used for another request: use a new key',
   },
   refused: { status: 422, title: 'The database refuses these values', when: 'a constraint of the database forbids the values' },
-  'rate-limited': { status: 429, title: 'Too many requests', when: 'repeat after Retry-After seconds' },
+  'rate-limited': {
+    status: 429,
+    title: 'Too many requests',
+    when: 'the caller has sent too many requests: repeat after Retry-After seconds',
+  },
   internal: { status: 500, title: 'Internal error', when: 'a defect of this service: it is logged under `requestId`' },
   unavailable: {
     status: 503,

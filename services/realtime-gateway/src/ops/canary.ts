@@ -59,7 +59,7 @@ export class Canary implements CursorSink {
     try {
       await this.#broker.publish(this.#channel, String(performance.now()))
     } catch {
-      // `alive` turns false when no canary comes back.
+      // `alive` becomes false when no canary is received.
     } finally {
       this.#sending = false
     }

@@ -4,7 +4,7 @@ import { parseJson } from '../backend/parse-json.ts'
 import type { CursorSink } from '../channel/cursor.ts'
 import type { Sessions } from '../session/sessions.ts'
 
-/** Executes the orders to all gateways on the channel `gateway:control` (PROTOCOL.md §3). */
+/** Executes the control messages to all gateways, from the channel `gateway:control` (PROTOCOL.md §3). */
 export class Control implements CursorSink {
   readonly ended = false
   readonly #sessions: Sessions
@@ -17,13 +17,13 @@ export class Control implements CursorSink {
 
   deliver({ body }: Publication): void {
     const order = ControlMessage.safeParse(parseJson(body))
-    if (!order.success) return this.#log.warn({ reason: order.error.message }, 'order not understood')
+    if (!order.success) return this.#log.warn({ reason: order.error.message }, 'control message is not valid')
     this.#log.info({ order: order.data }, 'order')
     this.#sessions.revoke(order.data.memberId)
     return undefined
   }
 
   gap(): void {
-    this.#log.error('orders to the gateways were lost while Redis was away')
+    this.#log.error('control messages to the gateways were lost while Redis was away')
   }
 }
