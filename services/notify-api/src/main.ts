@@ -56,7 +56,7 @@ await run(async (): Promise<RunningService> => {
   })
   const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, outboxStore, outbox, tasks } })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
-  // Connect first, so that the first responses can report `online`. Without Redis the service starts all the same.
+  // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
   await Promise.all([publisher.untilConnected(), tasks.untilConnected()])
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
 

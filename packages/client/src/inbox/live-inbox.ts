@@ -252,7 +252,7 @@ export class LiveInbox implements Inbox {
     for (const { memberId } of page.body.items) if (memberId !== undefined) this.#host.pageRead(memberId)
     this.#announcements.release([...(before.loaded ? newSince(before, page.body) : []), ...this.#newerThanFirst(page.body)])
     if (this.#readAgain) {
-      // More was lost while this was being read: go on holding arrivals, and keep `#completeUpTo`.
+      // More was lost while this was being read: continue to hold arrivals, and keep `#completeUpTo`.
       this.#announcements.hold()
       this.#readIn(gatherMs)
     } else this.#completeUpTo = undefined

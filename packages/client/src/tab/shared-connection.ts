@@ -23,7 +23,7 @@ import { TaskWatchers } from './task-watchers.ts'
 export interface SharedConnectionListener {
   /** A message arrived. Repeats are dropped before. */
   message(destination: string, body: unknown): void
-  /** Messages of this destination may be lost for good: read the state over HTTP. */
+  /** Messages of this destination may be lost: read the state over HTTP. */
   missed(destination: string): void
   /** The leading tab read the unread count. */
   counted(count: UnreadCount): void

@@ -27,7 +27,7 @@ const sessionSettings = [
 // A script begins its transaction implicitly and ends it with COMMIT: one statement less than with START TRANSACTION.
 const implicitTransactions = 'SET SESSION autocommit = 0'
 
-/** A pool of connections to MySQL or MariaDB. No call waits for ever: without a reply in time it rejects with DatabaseAway. */
+/** A pool of connections to MySQL or MariaDB. A call that gets no reply in time rejects with DatabaseAway. */
 export class Database {
   readonly #pool: Pool
   readonly #timeoutMs: number

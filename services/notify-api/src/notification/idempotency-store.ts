@@ -6,7 +6,7 @@ import type { IdempotencyKey } from './idempotency-key.ts'
 export interface FirstRequest {
   readonly requestHash: string
   readonly firstNotificationId: number | null
-  /** JSON text of its response; null until the response is stored, and for ever when storing it failed. */
+  /** JSON text of its response; null until the response is stored, and forever when storing it failed. */
   readonly response: string | null
   readonly ageMs: number
 }

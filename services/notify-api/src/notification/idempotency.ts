@@ -36,7 +36,7 @@ export class Idempotency {
     try {
       await this.#store.storeResponse(key, JSON.stringify(response))
     } catch (error) {
-      // The request has taken effect all the same. A repeat rebuilds the response.
+      // The request has still taken effect. A repeat rebuilds the response.
       this.#log.warn({ err: loggable(error) }, 'a response could not be stored for repeats')
     }
   }

@@ -39,7 +39,7 @@ interface PublisherCommands {
   spublish(channel: string, body: string): Promise<number>
 }
 
-/** Most publications in one script, which blocks Redis for some 10 us each. */
+/** Most publications in one script, which blocks Redis for about 10 μs each. */
 const maxPerScript = 100
 /** A connection with a pending command is closed after receiving nothing for this many command timeouts. */
 const socketTimeoutFactor = 5

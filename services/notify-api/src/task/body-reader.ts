@@ -42,7 +42,7 @@ export class BodyReader {
     }
   }
 
-  /** Makes the current read and all later ones reject with `reason`, whatever has been received. */
+  /** Makes the current read and all later ones reject with `reason`, even when bytes have been received. */
   stop(reason: Error): void {
     this.#stopReason ??= reason
     this.#wake?.()

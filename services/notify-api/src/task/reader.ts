@@ -39,7 +39,7 @@ export class TaskReader {
     }
   }
 
-  /** When Redis does not respond, the item has no progress, rather than the page failing. */
+  /** When Redis does not respond, the item has no progress, and the page does not fail. */
   async #item(row: TaskRow): Promise<TaskItem> {
     const item = itemOf(row)
     if (!isOpen(row)) return item

@@ -130,7 +130,7 @@ export class TaskStore {
     })
   }
 
-  /** Stores a cancel that comes before its task. Returns the row with this id, which is the task's when it was created meanwhile. */
+  /** Stores a cancel that arrives before its task. Returns the row with this id: that of the task if it was created meanwhile. */
   async cancelEarly(taskId: string, memberId: number): Promise<TaskRow> {
     try {
       await this.#database.run((connection) =>

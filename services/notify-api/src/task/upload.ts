@@ -24,7 +24,7 @@ export interface TaskUploadOptions {
 /**
  * Appends the body of one request to a task. Text is rolled up into one append per `rollUpMs`, and the first text of a burst is
  * appended at once. While an append is in flight the body is not read, so that Redis slows the producer down; clients that read the
- * task never do.
+ * task do not.
  */
 export class TaskUpload {
   readonly task: TaskIdentity

@@ -6,20 +6,20 @@ import type { Broker, History, HistoryPage, Receiver } from '../redis/broker.ts'
 export interface CursorSink {
   /** Takes the next publication. A returned promise suspends delivery until it resolves; the following ones are read from the history. */
   deliver(publication: Publication): void | Promise<void>
-  /** Publications were lost for good: the history no longer holds them. */
+  /** Publications were lost: the history no longer holds them. */
   gap(): void
   /** Publications that had not arrived live were read from the history. */
   repaired?(): void
-  /** True when the sink takes no more. */
+  /** True when the sink takes no further publications. */
   readonly ended: boolean
 }
 
 /** Publications in one read of the history. */
 const pageLength = 100
-/** Publications buffered while the history is read. What exceeds them is read from the history instead. */
+/** Publications buffered while the history is read. Further ones are read from the history instead. */
 const maxBuffered = 64
 
-/** Position of a cursor that does not know yet where its channel stands. */
+/** Position of a cursor before the position of its channel is known. */
 export const nowhere: Position = { epoch: 0, offset: 0 }
 
 /**
@@ -42,7 +42,7 @@ export const nowhere: Position = { epoch: 0, offset: 0 }
  * - awaiting start: what arrives is buffered until the position of the channel is known.
  */
 export class Cursor implements Receiver {
-  /** The last publication delivered, or where following began. */
+  /** Position of the last publication delivered, or the one at which the cursor began. */
   position: Position
   readonly #channel: string
   readonly #history: History
@@ -222,7 +222,7 @@ export class Cursor implements Receiver {
     return next.epoch !== position.epoch && next.offset === 1
   }
 
-  /** True when the history began anew: it was lost, with publications that may not have arrived, or it had expired. */
+  /** True for a new epoch: the history was lost, with publications that may not have arrived, or had expired. */
   #isNewHistory({ position: next }: Publication): boolean {
     return next !== undefined && next.epoch !== this.position.epoch && this.position.offset > 0
   }

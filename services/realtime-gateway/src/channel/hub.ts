@@ -49,7 +49,7 @@ export class Hub implements BrokerListener {
       this.#channels.set(name, channel)
     }
     this.#idle.delete(name)
-    // Counted before the wait, so that the channel does not become idle meanwhile.
+    // Count it before the wait, so that the channel does not become idle meanwhile.
     channel.joining++
     await channel.ready
     channel.joining--

@@ -12,7 +12,7 @@ const replayBufferBytes = 262_144
 /** Delivery that stopped at MAX_UNACKED_MESSAGES continues when this share of them, or fewer, is unsettled. */
 const unackedShareToContinue = 0.5
 
-/** Learns what a subscription cannot deliver. */
+/** Is notified of what a subscription cannot deliver. */
 export interface SubscriptionListener {
   /** Publications of the destination were lost. */
   onGap(destination: string): void

@@ -81,7 +81,7 @@ async function open(
   return { receipt: [...(after ? [['recovered', 'true'] as const] : []), ['position', formatPosition(position)]] }
 }
 
-/** Live before history: what is published between the two is buffered, and read twice rather than missed; positions drop the repeat. */
+/** Live before history: what is published between the two is received twice rather than missed; positions drop the repeat. */
 async function resume(
   deps: SubscribeDeps,
   session: Session,

@@ -36,10 +36,10 @@ export interface Broker {
   close(): Promise<void>
 }
 
-/** Learns when publications may have been missed. */
+/** Is notified when publications may have been missed. */
 export interface BrokerListener {
   /**
-   * The connection was lost, and is restored with all channels: whatever was published after `lostAt`, Unix ms, may not have arrived.
+   * The connection was lost, and is restored with all channels. Publications after `lostAt`, Unix ms, may not have arrived.
    */
   restored(lostAt: number): void
 }

@@ -114,7 +114,7 @@ export class RedisBroker implements Broker {
       connection.on('error', (error: Error) => this.#failure.failed(error))
     }
     if (!this.#cluster) return
-    // The connection to one shard may be lost and restored alone; ioredis subscribes its channels again, and reports only these events.
+    // The connection to one shard may be lost and restored alone; ioredis then subscribes its channels again.
     for (const event of ['+node', '-node', 'node error']) this.#subscriber.on(event, () => this.#settle())
   }
 

@@ -6,7 +6,7 @@ import { type Refusal, refuse } from './outcome.ts'
 /** Interval at which the one timer of the process checks its sessions. */
 export const sweepMs = 500
 
-/** A client that is silent for this many heart-beat periods is lost, and its session ends. */
+/** The session of a client that is silent for this many heart-beat periods ends. */
 const silencePeriods = 3
 /** A client without heart-beats gets a ping after this many silent periods. It then has one period for the pong. */
 const pingAfterPeriods = 2

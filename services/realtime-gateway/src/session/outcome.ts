@@ -4,11 +4,11 @@ import type { ClientCommand, CloseCode, Frame } from '@tidings/protocol'
 export interface Refusal {
   readonly code: CloseCode
   readonly reason: string
-  /** The frame at fault. The session takes the frame being handled when a handler leaves it out. */
+  /** The refused frame. Default: the frame being handled. */
   readonly offender?: Offender
 }
 
-/** What ERROR names of the frame at fault. */
+/** The fields of a refused frame that ERROR names. */
 export interface Offender {
   readonly command: string
   /** Its `receipt` header, which ERROR repeats as `receipt-id`. */

@@ -9,7 +9,7 @@ export class SessionQueues implements SubscriptionListener {
   /** Number of the last message, which is its `message-id`. */
   #count = 0
 
-  /** `subscriptions`: those of the session, as they change. */
+  /** `subscriptions`: the live map of the session. */
   constructor(subscriptions: ReadonlyMap<string, Subscription>, outlet: Outlet) {
     this.#subscriptions = subscriptions
     this.#outlet = outlet

@@ -5,9 +5,9 @@ import { sweepMs } from './clock.ts'
 import { refuse } from './outcome.ts'
 import { Session, type SessionDeps } from './session.ts'
 
-/** A drained client reconnects within this after its session closed. */
+/** Longest delay after which a drained client reconnects. */
 const reconnectSpreadMs = 1_000
-/** A sweep that is this late means that the process stood still, not that the clients were silent. */
+/** A sweep that is this late means that the process was suspended, not that the clients were silent. */
 const stallMs = 5_000
 /** A drain closes sessions in this many steps, which take at most `maxDrainStepMs` each. */
 const drainSteps = 20
@@ -99,7 +99,7 @@ export class Sessions implements Capacity {
     clearInterval(this.#timer)
   }
 
-  /** Counts the session to its member's; the oldest ends when there are too many. */
+  /** Adds the session to those of its member, and ends the oldest when there are too many. */
   #addToMember(session: Session): void {
     const { memberId } = session.principal
     const others = this.#byMember.get(memberId)
@@ -113,7 +113,7 @@ export class Sessions implements Capacity {
 
   #sweep(): void {
     const now = performance.now()
-    // After a standstill of the process, what the sockets hold is read before any client is judged silent or slow.
+    // After the process was suspended, skip one sweep: the sockets must be read before a client counts as silent or slow.
     const stalled = now - this.#sweptAt > stallMs
     this.#sweptAt = now
     if (stalled) return

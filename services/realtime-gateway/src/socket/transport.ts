@@ -9,7 +9,7 @@ export interface Outlet {
   send(message: Buffer): void
   /**
    * Sends a message that may be larger than MAX_BUFFERED_BYTES, and resolves when the client has caught up. The caller awaits `drained`
-   * before, so that no more than one snapshot waits.
+   * first, so that at most one snapshot is buffered.
    */
   sendSnapshot(message: Buffer): Promise<void>
   /** Resolves when little of what was sent waits in this process, or when the transport is closed. */

@@ -58,7 +58,7 @@ export class WebSocketTransport implements Transport {
   #snapshotBytes = 0
   /** Bytes written to the socket so far. */
   #written = 0
-  /** While bytes are buffered: `through` is what `#written` had reached by about `at`. Oldest first, one mark per second. */
+  /** Set while bytes are buffered, oldest first: the bytes up to `through` were written within `markEveryMs` from `at`. */
   #marks: { through: number; readonly at: number }[] | undefined = undefined
   #drained: Promise<void> | undefined = undefined
   #onDrained: (() => void) | undefined = undefined
