@@ -28,8 +28,8 @@ test('a service token has all scopes by default, or the given ones', () => {
 test('tokens can be made invalid: expired, with another secret, with other claims', () => {
   expect(() => verifyMember(memberToken(7, { expiresInSeconds: -1 }))).toThrow('expired')
   expect(() => verifyMember(memberToken(7, { secret: 'x'.repeat(32) }))).toThrow('signature')
-  expect(decode(memberToken(7, { claims: { sub: 'nobody', exp: undefined } }))).toEqual({
-    sub: 'nobody',
+  expect(decode(memberToken(7, { claims: { sub: 'not-a-member-id', exp: undefined } }))).toEqual({
+    sub: 'not-a-member-id',
     iat: expect.any(Number),
   })
 })

@@ -61,7 +61,7 @@ test("another caller's key and a key that differs in case are different keys", a
   const mine = await api.send({ ...hello, memberId: 41 }, withKey('whose'))
   const theirs = await api.send(
     { ...hello, memberId: 41 },
-    { ...withKey('whose'), authorization: `Bearer ${serviceToken({ claims: { sub: 'somebody-else' } })}` },
+    { ...withKey('whose'), authorization: `Bearer ${serviceToken({ claims: { sub: 'another-backend' } })}` },
   )
   const upper = await api.send({ ...hello, memberId: 41 }, withKey('WHOSE'))
   expect(new Set([mine, theirs, upper].map(({ body }) => body['notificationId'])).size).toBe(3)
