@@ -1,7 +1,7 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises'
 import { isAway, isTransient } from './error.ts'
 
-/** The share of a command in its group. */
+/** What a command adds to the size of its group. */
 export interface Weight {
   readonly rows: number
   readonly bytes: number
@@ -102,7 +102,7 @@ export class GroupCommit<Command extends Weight, Outcome> {
       // Wait for the rest of this turn: requests that arrive together are read in one turn, and form one group.
       if (this.#queue.length === 0) await endOfTurn()
     }
-    // Synchronously with the last check of the queue: a command submitted from now on starts a new run.
+    // No await since the last check of the queue: a command submitted from now on starts a new run.
     this.#running = false
   }
 

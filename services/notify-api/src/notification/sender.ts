@@ -28,7 +28,7 @@ type ResponseBuilder<Body> = (notificationIds: readonly number[], online: readon
  * Sends notifications: stores them with their outbox rows, once for each idempotency key. Concurrent requests share one transaction, and
  * the commit of that transaction hands the rows to the outbox.
  *
- * Both calls throw DatabaseAway, Overload, Problem `still-running` or `key-reused`, or the database's refusal of these values.
+ * Both calls reject with DatabaseAway, Overload, Problem `still-running` or `key-reused`, or the database's refusal of these values.
  */
 export class Sender {
   readonly #outbox: SenderDeps['outbox']
@@ -36,7 +36,7 @@ export class Sender {
   readonly #increment: number
   readonly #group: GroupCommit<GroupEntry, number[]>
 
-  /** `database` must allow scripts. */
+  /** `database` must be opened with `scripts: true`. */
   static async open(database: Database, deps: SenderDeps): Promise<Sender> {
     const [row] = await database.transaction((connection) =>
       connection.rows<{ step: number }>('SELECT @@auto_increment_increment AS step'),

@@ -29,7 +29,7 @@ const sweepRows = 200
 
 /**
  * Publishes committed rows: immediately, by the instance that committed them, and by a sweep for the rows that a crash or an outage of
- * Redis has left. A row is deleted only after Redis has confirmed its publication, so each is published at least once.
+ * Redis left unpublished. A row is deleted only after Redis has confirmed its publication, so each is published at least once.
  *
  * When Redis fails, the circuit opens: rows are deferred to the sweep without an attempt. The sweep closes the circuit once the backlog
  * is published, so that no row overtakes a deferred one.
@@ -91,7 +91,7 @@ export class Outbox {
     }
   }
 
-  /** Resolves when no publication is on its way. Rows not published by then are left to the next sweep of any instance. */
+  /** Resolves when no publication is in flight. Rows not published by then are left to the next sweep of any instance. */
   async close(): Promise<void> {
     await this.#sweeps.close()
     await Promise.all(this.#publishing)
@@ -165,7 +165,7 @@ export class Outbox {
       for (const outboxId of outboxIds) this.#deferred.delete(outboxId)
     }
     if (closing.aborted) return published
-    // Synchronously with the last check of #deferred: no row can have been deferred in between.
+    // No await since the last check of #deferred: no row can have been deferred in between.
     this.#circuitOpen = false
     this.#log.info({ published }, 'redis replies again and the backlog is published')
     return published
@@ -179,7 +179,7 @@ export class Outbox {
     const outcomes = await Promise.allSettled(attempts)
     const failure = outcomes.find((outcome) => outcome.status === 'rejected')
     if (!failure) return
-    // Every row stays in the outbox. The published ones are noted, so that the next sweep only deletes them.
+    // Every row stays in the outbox. The published ones are added to #published, so that the next sweep only deletes them.
     for (const [index, { outboxId }] of rows.entries()) if (outcomes[index]?.status === 'fulfilled') this.#published.add(outboxId)
     throw new RedisSilent('redis did not reply for all rows', { cause: failure.reason })
   }

@@ -11,8 +11,8 @@ import { Cluster } from 'ioredis'
  * `key` records the `run_id` of the process that wrote last; it expires after `keepSeconds`, or never when that is 0.
  *
  * After a failover or a restart another process writes. It may lack publications that the previous one acknowledged, so that it would
- * use their positions a second time: histories that began before this time must not be continued. Where INFO is forbidden, all
- * processes look alike.
+ * use their positions a second time: histories that began before this time must not be continued. Where INFO is forbidden, a
+ * change of the process is not detected.
  */
 export const luaFunctions = `
 local function clock()

@@ -68,7 +68,7 @@ interface TaskScripts {
 
 /** A connection with a pending command is replaced after receiving nothing for this many command timeouts. */
 const commandTimeoutsUntilReconnect = 5
-/** A lease is renewed in MySQL this many times before it would expire: each event does so once the last renewal is old enough. */
+/** An event renews the lease in MySQL when the last renewal is older than the lease divided by this. */
 const renewalsPerLease = 3
 
 /**

@@ -43,8 +43,8 @@ export interface OpenTasks extends Tasks {
 }
 
 /**
- * Long-running work (TASK.md). While a task runs, its text and data are in the history of its channel in Redis, and MySQL
- * has a row with its lease. Its end is stored in MySQL with all text and data, and published after that.
+ * Long-running work (TASK.md). While a task runs, its text and data are in the history of its channel in Redis, and MySQL has a row with
+ * its lease. Its end is stored in MySQL with all text and data, and published after that.
  */
 export function openTasks(options: TasksOptions): OpenTasks {
   const { database, outbox, redisUrl, publishTimeoutMs, limits, idleMs, rollUpMs, log, onEnd } = options

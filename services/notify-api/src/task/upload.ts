@@ -23,8 +23,8 @@ export interface TaskUploadOptions {
 
 /**
  * Appends the body of one request to a task. Text is rolled up into one append per `rollUpMs`, and the first text of a burst is
- * appended at once. While an append is in flight the body is not read, so that Redis slows the producer down; clients that read the
- * task do not.
+ * appended at once. While an append is in flight the body is not read: a slow Redis slows the producer down, a slow reader of the task
+ * does not.
  */
 export class TaskUpload {
   readonly task: TaskIdentity

@@ -30,7 +30,7 @@ export class TaskWriter {
   /**
    * Appends an event, text at the given offset.
    *
-   * @throws Problem `not-found`, `task-over`, `text-offset`, `task-limit`, or `unavailable`: then it may have been appended.
+   * @throws Problem `not-found`, `task-over`, `text-offset`, `task-limit`, or `unavailable`, after which it may have been appended.
    */
   async writeById(taskId: string, event: TaskProducerEvent, at?: AppendAt): Promise<AcceptedTaskEvent> {
     return this.write(this.#identities.get(taskId) ?? (await this.identify(taskId)), event, at)
@@ -90,7 +90,7 @@ export class TaskWriter {
     else await delay(closingRetryMs)
   }
 
-  /** Not awaited by the event: Redis has recorded it, and MySQL's lease matters only when Redis has lost the task. */
+  /** The event does not wait for this: Redis has recorded it, and the lease in MySQL matters only when Redis has lost the task. */
   #renewInDatabase(taskId: string): void {
     const renewal = this.#store
       .renew(taskId)

@@ -20,7 +20,7 @@ export const ack: FrameHandler = (session, { command, headers }) => {
   const messageId = headers.get('message-id')
   if (messageId === undefined) return refuse(Close.badFrame, `${command} needs a message-id header`)
   const subscriptionId = headers.get('subscription')
-  // STOMP 1.1, ACK: both are required; in 1.0 the message id is enough.
+  // STOMP 1.1, ACK: both headers are required; in 1.0 the message-id is enough.
   if (subscriptionId === undefined && session.version === '1.1') {
     return refuse(Close.badFrame, `${command} needs a subscription header`)
   }

@@ -174,7 +174,7 @@ export class RedisBroker implements Broker {
 
   async #send(verb: 'subscribe' | 'unsubscribe', channels: readonly string[]): Promise<void> {
     if (this.#cluster) {
-      // One call takes one slot, and each channel has its own.
+      // The channels of one SSUBSCRIBE must share a slot, so each channel gets a call of its own.
       await Promise.all(channels.map((channel) => this.#subscriber[`s${verb}`](channel)))
       return
     }
@@ -204,6 +204,7 @@ export class RedisBroker implements Broker {
     this.#live = false
   }
 
+  /** Reports restored connections once the topology has not changed for `settleMs`. */
   #settle(): void {
     clearTimeout(this.#settling)
     this.#settling = setTimeout(() => this.#listener?.restored(Date.now() - settleMs - silenceMs), settleMs)

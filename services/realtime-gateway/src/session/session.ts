@@ -111,7 +111,7 @@ export class Session implements TransportListener, FrameSink {
     this.#end(code, 'closed by the peer')
   }
 
-  /** Takes a cost from the budget; without budget the session ends. */
+  /** Takes a cost from the budget. When the budget is spent, the session ends. */
   #spend(cost: number): boolean {
     if (this.#budget.spend(cost, this.clock.activeAt)) return true
     const { maxFramesPerSecond } = this.#deps.limits
