@@ -16,10 +16,10 @@ export class Control implements CursorSink {
   }
 
   deliver({ body }: Publication): void {
-    const order = ControlMessage.safeParse(parseJson(body))
-    if (!order.success) return this.#log.warn({ reason: order.error.message }, 'control message is not valid')
-    this.#log.info({ order: order.data }, 'order')
-    this.#sessions.revoke(order.data.memberId)
+    const message = ControlMessage.safeParse(parseJson(body))
+    if (!message.success) return this.#log.warn({ reason: message.error.message }, 'control message is not valid')
+    this.#log.info({ message: message.data }, 'control message')
+    this.#sessions.revoke(message.data.memberId)
     return undefined
   }
 
