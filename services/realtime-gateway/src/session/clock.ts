@@ -59,7 +59,7 @@ export class SessionClock {
     this.#rotateAt = this.#openedAt + limits.sessionMaxAgeMs * (1 - ageJitter + Math.random() * 2 * ageJitter)
   }
 
-  /** Time at which the client last sent anything. */
+  /** Time of the client's last activity. Resumed reading counts as activity. */
   get activeAt(): number {
     return this.#activeAt
   }
