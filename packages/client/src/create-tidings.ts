@@ -53,9 +53,9 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
       else handlers[destination]?.(body)
     },
-    missed(destination) {
-      if (destination === taskAnnouncementDestination) tasks.missed()
-      else if (handlers[destination]) inbox.missed()
+    missed(destination, spreadMs) {
+      if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
+      else if (handlers[destination]) inbox.missed(spreadMs)
     },
     counted: (count) => inbox.counted(count),
     memberChanged() {

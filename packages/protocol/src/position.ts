@@ -1,6 +1,6 @@
 /**
- * Position of a publication in its channel (PROTOCOL.md §3). `epoch` is the Unix time in ms at which the history of the channel
- * began. `offset` counts 1, 2, 3… within the epoch, without holes; 0 is the place before the first publication.
+ * Position of a publication in its channel (PROTOCOL.md §3). `epoch` names one history of the channel. `offset` counts 1, 2, 3…
+ * within the epoch, without holes; 0 is the place before the first publication.
  */
 export interface Position {
   readonly epoch: number
@@ -22,6 +22,14 @@ export function parsePosition(text: string): Position | undefined {
 /** Returns `<epoch>-<offset>`. */
 export function formatPosition(position: Position): string {
   return `${position.epoch}-${position.offset}`
+}
+
+/** An epoch is the ms at which its history began, times this, plus the tag of the run of Redis that gave it. */
+const tags = 100
+
+/** Returns the position of a channel that was empty at `ms` (Unix time), in the run of Redis that gave the position `sameRun`. */
+export function emptyAt(ms: number, sameRun: Position): Position {
+  return { epoch: ms * tags + (sameRun.epoch % tags), offset: 0 }
 }
 
 /** Returns whether `next` is the next offset of the same epoch, so that no publication is between the two. */

@@ -108,7 +108,7 @@ test('sends recovered:false, and no gap besides, when the history is gone or has
   const last = await publish('1')
   await stack.publisher.redis.del(`{member:${memberId}:notification}:history`)
   const resumed = await resumeAfter(session, last)
-  expect(resumed).toEqual({ recovered: 'false', position: expect.stringMatching(/^\d{13}-0$/) })
+  expect(resumed).toEqual({ recovered: 'false', position: expect.stringMatching(/^\d{15}-0$/) })
   await expectNothingElse(session)
   sendFrame(session, 'UNSUBSCRIBE', { id: 'again' })
   // The UNSUBSCRIBE has been handled before the publication arrives, which comes over another connection.

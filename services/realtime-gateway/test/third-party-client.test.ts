@@ -108,7 +108,7 @@ test('@stomp/stompjs 7 connects with a cookie, subscribes with receipts, acknowl
     { ack: 'client-individual', receipt: 'subscribed' },
   )
   await waitFor(() => receipts.length, { what: 'the RECEIPT', deadlineMs: 20_000 })
-  expect(receipts[0]).toMatchObject({ position: expect.stringMatching(/^\d{13}-0$/) })
+  expect(receipts[0]).toMatchObject({ position: expect.stringMatching(/^\d{15}-0$/) })
   const acked = new Promise<void>((resolve) => client.watchForReceipt('acked', () => resolve()))
   await stack.publisher.publish('member:1:notification', '{"message":"새로운 알림"}')
   await acked

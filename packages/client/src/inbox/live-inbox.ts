@@ -133,14 +133,14 @@ export class LiveInbox implements Inbox {
   }
 
   /** Messages may have been lost: reads what they would have brought. */
-  missed(): void {
+  missed(spreadMs = 0): void {
     if (!this.#started) return
     if (this.#model.loaded) {
       this.#announcements.hold()
       this.#completeUpTo ??= newestId(this.#model)
     }
     if (this.#reading) this.#readAgain = true
-    else this.#readIn(gatherMs)
+    else this.#readIn(gatherMs + Math.random() * spreadMs)
   }
 
   arrived(message: NotificationMessage | BroadcastMessage, broadcast: boolean): void {

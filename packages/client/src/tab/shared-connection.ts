@@ -23,14 +23,16 @@ import { TaskWatchers } from './task-watchers.ts'
 export interface SharedConnectionListener {
   /** A message arrived. Repeats are dropped before. */
   message(destination: string, body: unknown): void
-  /** Messages of this destination may be lost: read the state over HTTP. */
-  missed(destination: string): void
+  /** Messages of this destination may be lost for good: read the state over HTTP, at a random time within `spreadMs`. */
+  missed(destination: string, spreadMs: number): void
   /** The leading tab read the unread count. */
   counted(count: UnreadCount): void
   /** Another member has signed in: discard all state. */
   memberChanged(): void
 }
 
+/** After a restart of Redis all devices get a `gap` at once: they read the state within this time (PROTOCOL.md §5, Gap). */
+const gapSpreadMs = 5_000
 /** How long the leading tab has to renew the cookie for another tab. */
 const renewalTimeoutMs = 30_000
 
@@ -254,7 +256,7 @@ export class SharedConnection {
       const before = this.#resumePoints.lastMessageId(destination)
       if (!this.#resumePoints.advance(destination, lastMessageId) || before === undefined) continue
       // The other tabs received messages while this one was stopped. A task needs no read: watching it brings a snapshot.
-      if (!destination.startsWith(taskPrefix)) this.#listener.missed(destination)
+      if (!destination.startsWith(taskPrefix)) this.#listener.missed(destination, 0)
     }
     const known = this.#leader === tab
     this.#leader = tab
@@ -288,7 +290,9 @@ export class SharedConnection {
       return
     }
     if (position) this.#resumePoints.advance(destination, position)
-    if (outcome !== 'recovered' && commonDestinations.includes(destination)) this.#listener.missed(destination)
+    // Without a position it is a gap in a running subscription.
+    const spreadMs = position === undefined ? gapSpreadMs : 0
+    if (outcome !== 'recovered' && commonDestinations.includes(destination)) this.#listener.missed(destination, spreadMs)
   }
 
   /** Called when events of a task are missing. */

@@ -71,9 +71,13 @@ export class LiveTasks implements Store<TasksState> {
     this.#cell.set({ items: next.slice(0, maxListed) })
   }
 
-  /** Announcements may have been lost: reads the list again. */
-  missed(): void {
-    if (this.#listed) void this.#list()
+  /** Announcements may have been lost: reads the list again, at a random time within `spreadMs`. */
+  missed(spreadMs = 0): void {
+    if (!this.#listed) return
+    this.#outdated = true
+    clearTimeout(this.#timer)
+    if (spreadMs === 0) void this.#list()
+    else this.#timer = setTimeout(() => void this.#list(), Math.random() * spreadMs)
   }
 
   /** The connection is established: reads the list if that failed before, for instance with 401. */

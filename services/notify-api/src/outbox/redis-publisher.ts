@@ -1,6 +1,15 @@
-import { connectRedis, isCluster, type Log, opened, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
+import {
+  connectRedis,
+  isCluster,
+  type Log,
+  opened,
+  type RedisConnection,
+  RepeatedFailure,
+  runIdOf,
+  runKey,
+} from '@tidings/chassis'
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
-import { listeningScript, type PublishCall, publishScript, runIdKey, runIdOf } from './publish-script.ts'
+import { listeningScript, type PublishCall, publishScript } from './publish-script.ts'
 
 /** Publishes messages to the gateways. */
 export interface Publisher {
@@ -153,9 +162,9 @@ export class RedisPublisher implements Publisher {
       maxLength,
       seconds: String(seconds),
       runId: this.#runId(),
-      runIdSeconds: this.#cluster ? seconds : 0,
+      runSeconds: this.#cluster ? seconds : 0,
     }
-    const keys = [...batch.map(({ channel }) => historyKey(channel)), runIdKey(this.#cluster, first?.channel ?? '')]
+    const keys = [...batch.map(({ channel }) => historyKey(channel)), runKey(this.#cluster, first?.channel ?? '')]
     const bodies = batch.map(({ body }) => body)
     return this.#settle(batch, () => this.#commands.appendAndPublish(keys.length, ...keys, JSON.stringify(call), ...bodies))
   }

@@ -1,4 +1,13 @@
-import { connectRedis, isCluster, type Log, opened, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
+import {
+  connectRedis,
+  isCluster,
+  type Log,
+  opened,
+  type RedisConnection,
+  RepeatedFailure,
+  runIdOf,
+  runKey,
+} from '@tidings/chassis'
 import {
   historyKey,
   nextTaskState,
@@ -8,7 +17,6 @@ import {
   type TaskStatus,
 } from '@tidings/protocol'
 import { unavailable } from '../http/problem.ts'
-import { runIdKey, runIdOf } from '../outbox/publish-script.ts'
 import { type TaskIdentity, taskChannel } from './row.ts'
 import {
   type CloseCall,
@@ -203,7 +211,7 @@ export class TaskHistory {
   /** All keys hash to the slot of the channel on a cluster. */
   #keysOf(task: TaskIdentity): ScriptKeys {
     const channel = taskChannel(task)
-    return [historyKey(channel), `{${channel}}:task`, runIdKey(this.#cluster, channel)]
+    return [historyKey(channel), `{${channel}}:task`, runKey(this.#cluster, channel)]
   }
 }
 

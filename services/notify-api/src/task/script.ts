@@ -1,10 +1,10 @@
+import { runFunctions } from '@tidings/chassis'
 import { historyLimits } from '@tidings/protocol'
-import { luaFunctions } from '../outbox/publish-script.ts'
 
 /**
  * Lua scripts that keep a running task consistent in Redis, each of them atomic.
  *
- * KEYS of each: the history of the task's channel, the task's hash, the `run_id` key (publish-script.ts). ARGV[1] is JSON of the
+ * KEYS of each: the history of the task's channel, the task's hash, the record of the run of Redis. ARGV[1] is JSON of the
  * script's named arguments: a field that is undefined is absent from it, and nil in Lua. A body is an argument of its own.
  *
  * The hash holds what the checks need, so that no event has to read the history:
@@ -23,11 +23,11 @@ const { seconds } = historyLimits.taskEvents
 /** After this time an end that is not stored counts as abandoned, and events are accepted again. Longer than storing an end may take. */
 export const closeTimeoutMs = 15_000
 
-/** Functions of the scripts that publish. On a cluster every slot has its own `run_id` key, which expires with the history. */
-const publishing = (cluster: boolean) => `${luaFunctions}
-local historyKey, taskKey, runIdKey = KEYS[1], KEYS[2], KEYS[3]
+/** Functions of the scripts that publish. On a Cluster every channel has its own record of the run, which expires with the history. */
+const publishing = (cluster: boolean) => `${runFunctions}
+local historyKey, taskKey, runKey = KEYS[1], KEYS[2], KEYS[3]
 local call = cjson.decode(ARGV[1])
-local now = clock()
+openRun(call.runId, runKey, ${cluster ? seconds : 0})
 
 -- Returns epoch and offset of the last publication, or nil.
 local function lastPosition()
@@ -35,10 +35,10 @@ local function lastPosition()
   if type(last) == 'string' then return string.match(last, '^(%d+)-(%d+)\\n') end
 end
 
--- A history that another Redis process began counts as lost: positions in it could be used twice.
-local function deleteForeignHistory()
-  local since, epoch = writingSince(call.runId, runIdKey, ${cluster ? seconds : 0}), lastPosition()
-  if epoch and tonumber(epoch) < since then redis.call('DEL', historyKey, taskKey) end
+-- A history that an earlier run of Redis began counts as lost: positions in it could be used twice.
+local function deleteEarlierHistory()
+  local epoch = lastPosition()
+  if epoch and not ofRun(epoch) then redis.call('DEL', historyKey, taskKey) end
 end
 
 local function append(epoch, offset, body)
@@ -87,7 +87,7 @@ export interface EventCall {
  * {'limit', name of the setting, bytes of text}.
  */
 export const eventScript = (cluster: boolean) => `${publishing(cluster)}
-deleteForeignHistory()
+deleteEarlierHistory()
 local task = redis.call('HMGET', taskKey, 'status', 'text', 'data', 'leased', 'lost', 'closed')
 local status, lost = task[1], task[5]
 if not status then return {'unknown'} end
@@ -148,7 +148,7 @@ export interface OpenCall {
  * ARGV[2]: body of the first event. Returns the task's status.
  */
 export const openScript = (cluster: boolean) => `${publishing(cluster)}
-deleteForeignHistory()
+deleteEarlierHistory()
 local status = redis.call('HGET', taskKey, 'status')
 if status and lastPosition() then return status end
 status = call.status
@@ -163,7 +163,7 @@ if lastPosition() then
   end
 else
   redis.call('DEL', historyKey)
-  append(string.format('%.0f', now), 1, ARGV[2])
+  append(newEpoch(), 1, ARGV[2])
   lost = status == 'running'
 end
 redis.call('DEL', taskKey)
@@ -183,13 +183,13 @@ export interface CloseCall {
  * Refuses events from now on. ARGV[1]: {@link CloseCall}. Returns 'closing', the status with which the task ended before, or nil when
  * Redis does not have the task.
  */
-export const closeScript = `${luaFunctions}
+export const closeScript = `${runFunctions}
 local historyKey, taskKey = KEYS[1], KEYS[2]
 local call = cjson.decode(ARGV[1])
 local status = redis.call('HGET', taskKey, 'status')
 if not status or redis.call('EXISTS', historyKey) == 0 then return false end
 if status ~= 'queued' and status ~= 'running' and status ~= 'closing' then return status end
-redis.call('HSET', taskKey, 'status', 'closing', 'closer', call.closer, 'closed', string.format('%.0f', clock()))
+redis.call('HSET', taskKey, 'status', 'closing', 'closer', call.closer, 'closed', string.format('%.0f', now))
 return 'closing'
 `
 
@@ -212,8 +212,8 @@ return 1
 `
 
 /** Returns the ms since the producer's last event, or nil when Redis does not have the task. */
-export const silenceScript = `${luaFunctions}
+export const silenceScript = `${runFunctions}
 local seen = redis.call('HGET', KEYS[2], 'seen')
 if not seen then return false end
-return clock() - seen
+return now - seen
 `

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { follows, historyLimitOf, type Position, type Publication } from '@tidings/protocol'
+import { emptyAt, follows, historyLimitOf, type Position, type Publication } from '@tidings/protocol'
 import type { Broker, History, HistoryPage, Receiver } from '../redis/broker.ts'
 
 /** Takes the publications of a cursor. */
@@ -118,7 +118,7 @@ export class Cursor implements Receiver {
 
   /** Resets the position if the history of a silent channel had expired by `at` (Unix ms), until when the cursor was live. */
   expire(at: number): void {
-    if (!this.#buffered && this.#hasExpired(at)) this.position = { epoch: at, offset: 0 }
+    if (!this.#buffered && this.#hasExpired(at)) this.position = emptyAt(at, this.position)
   }
 
   /** Buffers publications until `catchUp`. */

@@ -1,5 +1,15 @@
+import { runFunctions } from '@tidings/chassis'
+
+/** Names the run of Redis to a script. A field that is undefined is absent from the JSON, and nil in Lua. */
+export interface RunCall {
+  /** The `run_id` of this Redis process, when known. */
+  readonly runId: string | undefined
+  /** How long the record of the run is kept; 0: for ever. */
+  readonly runSeconds: number
+}
+
 /** Argument of `historyScript`, as JSON. */
-export interface HistoryCall {
+export interface HistoryCall extends RunCall {
   /** The position to read after. The epoch is text: the script compares it with the text of the history. */
   readonly epoch: string
   readonly offset: number
@@ -11,24 +21,30 @@ export interface HistoryCall {
 
 /**
  * Reads what follows a position, atomically (PROTOCOL.md §3). The list holds publications as they were published, without holes, so
- * that the newest one gives the position of each. A key that holds something else counts as an empty history, as it does to the
- * publisher.
+ * that the newest one gives the position of each. A key that holds something else, or what an earlier run of Redis left, counts as an
+ * empty history, as it does to the publisher.
  *
- * KEYS[1] is the history, ARGV[1] a `HistoryCall`. Returns {newest position, whole (1 or 0), publications…}; of an empty channel the
- * newest position is `<now ms>-0`.
+ * KEYS[1] is the history, KEYS[2] the record of the run, ARGV[1] a `HistoryCall`. Returns {newest position, whole (1 or 0),
+ * publications…}; of an empty channel the newest position is `<new epoch>-0`.
  *
  * With offset 0 ("the channel was empty then") `whole` means that the history begins at 1 after that time, and that none can have
- * begun and expired in between.
+ * begun and been lost in between: the position is of this run of Redis, no history can have expired since, and no key was evicted.
  */
-export const historyScript = `
+export const historyScript = `${runFunctions}
 local call = cjson.decode(ARGV[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local recent = call.offset == 0 and now - tonumber(call.epoch) < call.lifetimeSeconds * 1000
+openRun(call.runId, KEYS[2], call.runSeconds)
+
+local function evicts()
+  local info = redis.pcall('INFO', 'stats')
+  return type(info) == 'string' and string.match(info, 'evicted_keys:([1-9])') ~= nil
+end
+
+local begun = math.floor(tonumber(call.epoch) / 100)
+local wasEmpty = call.offset == 0 and ofRun(call.epoch) and now - begun < call.lifetimeSeconds * 1000 and not evicts()
 local newest = redis.pcall('LINDEX', KEYS[1], -1)
 local lastEpoch, lastOffset
 if type(newest) == 'string' then lastEpoch, lastOffset = string.match(newest, '^(%d+)-(%d+)\\n') end
-if not lastEpoch then return { string.format('%.0f-0', now), recent and 1 or 0 } end
+if not lastEpoch or not ofRun(lastEpoch) then return { newEpoch() .. '-0', wasEmpty and 1 or 0 } end
 local last = tonumber(lastOffset)
 local first = last - redis.call('LLEN', KEYS[1]) + 1
 local whole, from
@@ -36,7 +52,7 @@ if lastEpoch == call.epoch then
   whole = call.offset + 1 >= first and call.offset <= last
   from = math.max(call.offset + 1, first)
 else
-  whole = recent and tonumber(call.epoch) <= tonumber(lastEpoch) and first == 1
+  whole = wasEmpty and tonumber(call.epoch) <= tonumber(lastEpoch) and first == 1
   from = first
 end
 local reply = { lastEpoch .. '-' .. lastOffset, whole and 1 or 0 }
@@ -47,14 +63,20 @@ end
 return reply
 `
 
-/** KEYS are histories. Returns the newest position of each, as `historyScript` does, in one string separated by spaces. */
-export const lastScript = `
-local time = redis.call('TIME')
-local empty = string.format('%.0f-0', time[1] * 1000 + math.floor(time[2] / 1000))
+/**
+ * KEYS are histories, then the record of the run; ARGV[1] is a `RunCall`. Returns the newest position of each history, as
+ * `historyScript` does, in one string separated by spaces.
+ */
+export const lastScript = `${runFunctions}
+local call = cjson.decode(ARGV[1])
+openRun(call.runId, KEYS[#KEYS], call.runSeconds)
+local empty = newEpoch() .. '-0'
 local reply = {}
-for index = 1, #KEYS do
+for index = 1, #KEYS - 1 do
   local newest = redis.pcall('LINDEX', KEYS[index], -1)
-  reply[index] = type(newest) == 'string' and string.match(newest, '^(%d+-%d+)\\n') or empty
+  local epoch, offset
+  if type(newest) == 'string' then epoch, offset = string.match(newest, '^(%d+)-(%d+)\\n') end
+  reply[index] = epoch and ofRun(epoch) and epoch .. '-' .. offset or empty
 end
 return table.concat(reply, ' ')
 `

@@ -64,8 +64,8 @@ export class RedisBroker implements Broker {
       socketTimeout: silenceMs,
       enableAutoPipelining: true,
       scripts: {
-        historyAfter: { numberOfKeys: 1, lua: historyScript, readOnly: true },
-        historyLast: { lua: lastScript, readOnly: true },
+        historyAfter: { numberOfKeys: 2, lua: historyScript },
+        historyLast: { lua: lastScript },
       },
     })
     this.history = new RedisHistory(this.#commands, this.#cluster, log)

@@ -1,0 +1,133 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { memberToken, openRawSession, type RawSession, type ServerFrame } from '@tidings/local'
+
+export const notificationQueue = '/member/queue/notification'
+export const broadcastTopic = '/topic/all'
+const readQueue = '/member/queue/read'
+const sessionQueue = '/member/queue/session'
+const destinations = [notificationQueue, broadcastTopic, readQueue] as const
+
+/** One publication as the device received it. */
+export interface Arrival {
+  readonly destination: string
+  readonly text: string
+  readonly notificationId: number
+  readonly memberId: number | undefined
+  readonly at: number
+}
+
+const reconnectMs = 50
+const silenceMs = 600_000
+
+/**
+ * A browser of one member with a plain STOMP client: reconnects, resumes each destination after its last message, and notes each
+ * publication and each time it is told that publications were lost.
+ */
+export class Device {
+  readonly memberId: number
+  readonly arrivals: Arrival[] = []
+  /** When the device was told of a loss (`gap`, or `recovered:false`), by destination, in ms of `performance.now()`. */
+  readonly told = new Map<string, number>()
+  timesTold = 0
+  /** Positions of one epoch that did not come one after the other. */
+  holes = 0
+  readonly #gatewayUrls: () => readonly string[]
+  readonly #positions = new Map<string, string>()
+  #session: RawSession | undefined
+  #stopped = false
+  #away = false
+  #attempt: number
+
+  /** `gatewayUrls`: tried in turn, beginning with the one at `first`. */
+  constructor(memberId: number, first: number, gatewayUrls: () => readonly string[]) {
+    this.memberId = memberId
+    this.#attempt = first
+    this.#gatewayUrls = gatewayUrls
+    void this.#run()
+  }
+
+  /** True once every destination is subscribed. */
+  get subscribed(): boolean {
+    return this.#session !== undefined && destinations.every((destination) => this.#positions.has(destination))
+  }
+
+  /** Drops the connection and stays away until `comeBack`. */
+  leave(): void {
+    this.#away = true
+    this.#session?.socket.terminate()
+  }
+
+  comeBack(): void {
+    this.#away = false
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#session?.socket.terminate()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      if (!this.#away) await this.#connection().catch(() => {}) // refused or lost: try the next gateway
+      this.#session = undefined
+      await delay(reconnectMs)
+    }
+  }
+
+  async #connection(): Promise<void> {
+    const urls = this.#gatewayUrls()
+    const session = await openRawSession(urls[this.#attempt++ % urls.length] as string, { token: memberToken(this.memberId) })
+    if ('status' in session) return
+    if (this.#away || this.#stopped) return session.socket.terminate()
+    this.#session = session
+    try {
+      session.sends('CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\n\n\0')
+      await session.nextFrame()
+      session.sends(`SUBSCRIBE\nid:${sessionQueue}\ndestination:${sessionQueue}\n\n\0`)
+      for (const destination of destinations) {
+        const position = this.#positions.get(destination)
+        const resume = position === undefined ? '' : `last-message-id:${position}\n`
+        session.sends(`SUBSCRIBE\nid:${destination}\ndestination:${destination}\nreceipt:${destination}\n${resume}\n\0`)
+      }
+      while (!this.#stopped) this.#receive(await session.nextFrame(silenceMs))
+    } finally {
+      session.socket.terminate()
+    }
+  }
+
+  #receive({ command, headers, body }: ServerFrame): void {
+    if (command === 'RECEIPT') {
+      const destination = headers.get('receipt-id') ?? ''
+      this.#positions.set(destination, headers.get('position') ?? '')
+      if (headers.get('recovered') === 'false') this.#tell(destination)
+      return
+    }
+    if (command !== 'MESSAGE') throw new Error(`${command} ${body}`)
+    const destination = headers.get('subscription') ?? ''
+    if (destination === sessionQueue) {
+      const message = JSON.parse(body) as { type: string; destination?: string }
+      if (message.type === 'gap') this.#tell(message.destination ?? '')
+      return
+    }
+    this.#advance(destination, headers.get('message-id') ?? '')
+    if (destination === readQueue) return
+    const { message, notificationId, memberId } = JSON.parse(body) as {
+      message: string
+      notificationId: number
+      memberId?: number
+    }
+    this.arrivals.push({ destination, text: message, notificationId, memberId, at: performance.now() })
+  }
+
+  #advance(destination: string, position: string): void {
+    const [epoch, offset] = position.split('-')
+    const [lastEpoch, lastOffset] = (this.#positions.get(destination) ?? '').split('-')
+    if (epoch === lastEpoch && Number(offset) !== Number(lastOffset) + 1) this.holes++
+    this.#positions.set(destination, position)
+  }
+
+  #tell(destination: string): void {
+    this.timesTold++
+    this.told.set(destination, performance.now())
+  }
+}

@@ -1,0 +1,78 @@
+import { Cluster } from 'ioredis'
+import type { RedisConnection } from './redis.ts'
+
+/**
+ * Lua functions that scripts of both services share, to give and to check positions (PROTOCOL.md §3).
+ *
+ * A *run* is the life of one Redis process as the server that gives positions. After a restart or a failover another process gives
+ * them, and it may lack what the previous one acknowledged: nothing that an earlier run gave may be continued or trusted. The clocks of
+ * two servers are never compared. Instead each epoch carries a tag of its run: `<ms> * 100 + <tag>`, where `ms` is the clock of Redis.
+ *
+ * - `now`, the clock in ms.
+ * - `openRun(runId, key, keepSeconds)` must be called first. Reads the run that is recorded in `key`, or records a new one if the
+ *   process is another one than recorded. `runId` is the `run_id` of the process, or nil to read it with INFO, which costs more than
+ *   the rest of a script. The record expires `keepSeconds` after the last call; 0: never.
+ * - `ofRun(epoch)`: true if the current run gave this epoch.
+ * - `newEpoch()`: the epoch of a history that begins now, as text.
+ *
+ * The tag of a recorded predecessor is never used again by its successor. Where the record is lost with all data, the tag is random, and
+ * the times before the first record of the run and after `now` are excluded as well. Where INFO is forbidden, all processes look alike.
+ */
+export const runFunctions = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local since, tag
+
+local function openRun(runId, key, keepSeconds)
+  if not runId then
+    local info = redis.pcall('INFO', 'server')
+    runId = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+  end
+  local record = redis.pcall('GET', key)
+  local recorded
+  if type(record) == 'string' then recorded, since, tag = string.match(record, '^(%w*) (%d+) (%d+)$') end
+  since, tag = tonumber(since), tonumber(tag)
+  if recorded ~= runId then
+    since = now
+    if recorded then tag = (tag + 1) % 100 else tag = time[2] % 100 end
+    redis.pcall('SET', key, string.format('%s %.0f %.0f', runId, since, tag))
+  end
+  if keepSeconds > 0 then redis.pcall('EXPIRE', key, keepSeconds) end
+end
+
+local function ofRun(epoch)
+  local number = tonumber(epoch)
+  local begun = math.floor(number / 100)
+  return number % 100 == tag and begun >= since and begun <= math.max(now, since)
+end
+
+local function newEpoch()
+  return string.format('%.0f', math.max(now, since) * 100 + tag)
+end
+`
+
+/**
+ * Returns a function that returns the `run_id` of the server at the other end of a connection, for `openRun`. A connection does not
+ * outlive that server process. The result is undefined while the `run_id` is not known, and always on a Cluster, where a redirect may
+ * lead a command to another node.
+ */
+export function runIdOf(redis: RedisConnection): () => string | undefined {
+  let runId: string | undefined
+  if (!(redis instanceof Cluster)) {
+    redis.on('ready', () => {
+      redis.info('server').then(
+        (info) => (runId = /^run_id:(\w+)/m.exec(info)?.[1]),
+        () => {}, // stays unknown
+      )
+    })
+    redis.on('close', () => {
+      runId = undefined
+    })
+  }
+  return () => runId
+}
+
+/** Returns the key that records the run: one for a whole server, one in the slot of each channel on a Cluster. */
+export function runKey(cluster: boolean, channel: string): string {
+  return cluster ? `{${channel}}:run` : 'tidings:run'
+}
