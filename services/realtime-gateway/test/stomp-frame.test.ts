@@ -92,7 +92,22 @@ describe('CONNECT', () => {
   test('refuses a CONNECT without a common version', async () => {
     const session = await openWithoutConnect()
     sendFrame(session, 'CONNECT', { 'accept-version': '1.3,2.0' })
-    await expectRefused(session, 4400, 'supported versions are 1.2, 1.1, 1.0')
+    const error = await session.nextFrame()
+    // STOMP 1.2, Protocol Negotiation.
+    expect([...error.headers]).toEqual([
+      ['version', '1.0,1.1,1.2'],
+      ['content-type', 'text/plain'],
+      ['message', 'supported protocol versions are 1.0,1.1,1.2'],
+      ['content-length', expect.stringMatching(/^\d+$/)],
+    ])
+    expect(error.body).toBe('CONNECT was refused: supported protocol versions are 1.0,1.1,1.2\n')
+    expect((await session.closed()).code).toBe(4400)
+  })
+
+  test.each(['', ' ', ',', '1', '1.20', '1.2;1.1'])('sends the supported versions for accept-version:%j', async (accepted) => {
+    const session = await openWithoutConnect()
+    sendFrame(session, 'STOMP', { 'accept-version': accepted })
+    expect((await session.nextFrame()).headers.get('version')).toBe('1.0,1.1,1.2')
   })
 
   test.each(['10', '-1,0', 'a,b', '1,2,3', ''])('refuses heart-beat:%s', async (heartBeat) => {

@@ -4,6 +4,8 @@ import type { ClientCommand, CloseCode, Frame } from '@tidings/protocol'
 export interface Refusal {
   readonly code: CloseCode
   readonly reason: string
+  /** Headers that ERROR has in addition, first. */
+  readonly headers?: readonly (readonly [name: string, value: string])[]
   /** The frame at fault. The session takes the frame being handled when a handler leaves it out. */
   readonly offender?: Offender
 }
