@@ -112,15 +112,22 @@ async function medianHeartBeatMs(session: RawSession): Promise<number> {
   return periods.toSorted((a, b) => a - b)[Math.floor(periods.length / 2)] ?? 0
 }
 
-test.concurrent('sends heart-beats at the agreed period, and closes a client with 4408 after it stops sending its own', {
-  timeout: 90_000,
-}, async () => {
+test.concurrent('sends heart-beats at the agreed period', { timeout: 60_000 }, async () => {
   const session = await openSession(shortHeartBeat, { memberId: 10, heartBeat: '2000,2000' })
   const timer = setInterval(() => session.sends('\n'), 1_000)
   expect(await medianHeartBeatMs(session)).toBeLessThan(2_600)
   clearInterval(timer)
-  // The client sends nothing more, and is closed after three periods.
-  await expectError(session, 4408, 'silent for 3 heart-beat periods of 2000 ms')
+})
+
+test.concurrent('pings a client that is late with its heart-beats, and keeps it open while it responds to the pings', {
+  timeout: 90_000,
+}, async () => {
+  const session = await openSession(shortHeartBeat, { memberId: 19, heartBeat: '2000,2000' })
+  let pings = 0
+  session.socket.on('ping', () => pings++)
+  // Each ping comes after two silent periods: the third proves that three silent periods in a row did not end the session.
+  await waitFor(() => pings >= 3, { what: 'three pings', deadlineMs: 40_000 })
+  await expectNothingElse(session)
 })
 
 test.concurrent('sends pings instead of heart-beats to a silent client that wants none, and no pings to a client that sends', {
@@ -145,15 +152,18 @@ test.concurrent('sends heart-beats to a client that wants them and sends none it
   expect(await medianHeartBeatMs(session)).toBeLessThan(2_600)
 })
 
-test.concurrent('closes a client with 4408 that responds to no ping', async () => {
-  const session = await openSession(shortHeartBeat, { memberId: 13, heartBeat: '0,0' })
+test.concurrent.each([
+  { agreed: 'no heart-beats', heartBeat: '0,0', memberId: 13 },
+  { agreed: 'heart-beats', heartBeat: '2000,2000', memberId: 20 },
+])('closes a client with 4408 that responds to no ping, where $agreed were agreed', async ({ heartBeat, memberId: silent }) => {
+  const session = await openSession(shortHeartBeat, { memberId: silent, heartBeat })
   session.socket.pause()
-  await waitFor(async () => JSON.parse((await fetchOps(shortHeartBeat, '/session?memberId=13')).text).sessions.length === 0, {
-    what: 'the silent session to end',
-    deadlineMs: 20_000,
-  })
+  await waitFor(
+    async () => JSON.parse((await fetchOps(shortHeartBeat, `/session?memberId=${silent}`)).text).sessions.length === 0,
+    { what: 'the silent session to end', deadlineMs: 20_000 },
+  )
   session.socket.resume()
-  expect((await session.closed()).code).toBe(4408)
+  await expectError(session, 4408, 'silent for 3 heart-beat periods of 2000 ms')
 })
 
 /** Returns the close code and the Unix time in ms of the "session closed" log line of a member, or undefined before it. */

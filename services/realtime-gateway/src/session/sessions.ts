@@ -1,9 +1,9 @@
 import { Close } from '@tidings/protocol'
 import type { Capacity, Peer } from '../socket/handshake.ts'
 import type { Transport } from '../socket/transport.ts'
-import { sweepMs } from './clock.ts'
 import { refuse } from './outcome.ts'
 import { Session, type SessionDeps } from './session.ts'
+import { sweepMs } from './sweep-interval.ts'
 
 /** A drained client reconnects within this after its session closed. */
 const reconnectSpreadMs = 1_000
