@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net'
-import { memberToken, openRawSession, type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
+import { memberToken, openRawSession, type RawSession, type RefusedUpgrade, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   expectNothingElse,
@@ -88,6 +88,34 @@ test('closes the oldest session of a member with 4409 at more than MAX_SESSIONS_
     sessions: { sessionId: string }[]
   }
   expect([remaining.length, remaining.some(({ sessionId }) => sessionId === oldest?.sessionId)]).toEqual([3, false])
+})
+
+test('refuses the third displacement of a member within a minute with 429, and leaves the open sessions alone', async () => {
+  memberId++
+  const sessions: RawSession[] = []
+  for (let opened = 0; opened < 5; opened++) sessions.push(await openSession(gateway, { memberId }))
+  // The fourth displaces the first, and the fifth the second.
+  for (const session of sessions.slice(0, 2)) await expectError(session, 4409, 'more than 3 sessions')
+  const refusedBefore = await readMetric(gateway, 'refused_upgrades_total{status="429"}')
+  for (let refused = 0; refused < 4; refused++) {
+    const refusal = (await openRawSession(gateway.url, { token: memberToken(memberId) })) as RefusedUpgrade
+    expect([refusal.status, refusal.headers['content-type']]).toEqual([429, 'application/problem+json; charset=utf-8'])
+    expect(JSON.parse(refusal.body)).toEqual({
+      type: 'about:blank',
+      title: 'Too Many Requests',
+      status: 429,
+      detail: 'too many sessions of this member were displaced within a minute (MAX_SESSIONS_PER_MEMBER)',
+    })
+    expect(refusal.headers['retry-after']).toMatch(/^\d+$/)
+    expect(Number(refusal.headers['retry-after'])).toBeGreaterThan(30)
+    expect(Number(refusal.headers['retry-after'])).toBeLessThanOrEqual(60)
+  }
+  expect(await readMetric(gateway, 'refused_upgrades_total{status="429"}')).toBe(refusedBefore + 4)
+  for (const session of sessions.slice(2)) await expectNothingElse(session)
+  // The others are not affected, and neither is the member once there is room.
+  await expectNothingElse(await openSession(gateway, { memberId: ++memberId }))
+  await sessions[4]?.leaves()
+  await waitFor(() => openSession(gateway, { memberId: memberId - 1 }), { what: 'the next session', deadlineMs: 20_000 })
 })
 
 test('counts sockets that have not sent CONNECT towards MAX_SESSIONS_PER_MEMBER', async () => {
