@@ -1,5 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net'
-import { memberToken, openRawSession, type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
+import { memberToken, openRawSession, type RawSession, type RefusedUpgrade, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   expectNothingElse,
@@ -90,6 +90,34 @@ test('closes the oldest session of a member with 4409 at more than MAX_SESSIONS_
   expect([remaining.length, remaining.some(({ sessionId }) => sessionId === oldest?.sessionId)]).toEqual([3, false])
 })
 
+test('refuses the third displacement of a member within a minute with 429, and leaves the open sessions alone', async () => {
+  memberId++
+  const sessions: RawSession[] = []
+  for (let opened = 0; opened < 5; opened++) sessions.push(await openSession(gateway, { memberId }))
+  // The fourth displaces the first, and the fifth the second.
+  for (const session of sessions.slice(0, 2)) await expectError(session, 4409, 'more than 3 sessions')
+  const refusedBefore = await readMetric(gateway, 'refused_upgrades_total{status="429"}')
+  for (let refused = 0; refused < 4; refused++) {
+    const refusal = (await openRawSession(gateway.url, { token: memberToken(memberId) })) as RefusedUpgrade
+    expect([refusal.status, refusal.headers['content-type']]).toEqual([429, 'application/problem+json; charset=utf-8'])
+    expect(JSON.parse(refusal.body)).toEqual({
+      type: 'about:blank',
+      title: 'Too Many Requests',
+      status: 429,
+      detail: 'too many sessions of this member were displaced within a minute (MAX_SESSIONS_PER_MEMBER)',
+    })
+    expect(refusal.headers['retry-after']).toMatch(/^\d+$/)
+    expect(Number(refusal.headers['retry-after'])).toBeGreaterThan(30)
+    expect(Number(refusal.headers['retry-after'])).toBeLessThanOrEqual(60)
+  }
+  expect(await readMetric(gateway, 'refused_upgrades_total{status="429"}')).toBe(refusedBefore + 4)
+  for (const session of sessions.slice(2)) await expectNothingElse(session)
+  // The others are not affected, and neither is the member once there is room.
+  await expectNothingElse(await openSession(gateway, { memberId: ++memberId }))
+  await sessions[4]?.leaves()
+  await waitFor(() => openSession(gateway, { memberId: memberId - 1 }), { what: 'the next session', deadlineMs: 20_000 })
+})
+
 test('counts sockets that have not sent CONNECT towards MAX_SESSIONS_PER_MEMBER', async () => {
   memberId++
   const silent = await Promise.all([1, 2, 3].map(() => openRawSession(gateway.url, { token: memberToken(memberId) })))
@@ -112,15 +140,22 @@ async function medianHeartBeatMs(session: RawSession): Promise<number> {
   return periods.toSorted((a, b) => a - b)[Math.floor(periods.length / 2)] ?? 0
 }
 
-test.concurrent('sends heart-beats at the agreed period, and closes a client with 4408 after it stops sending its own', {
-  timeout: 90_000,
-}, async () => {
+test.concurrent('sends heart-beats at the agreed period', { timeout: 60_000 }, async () => {
   const session = await openSession(shortHeartBeat, { memberId: 10, heartBeat: '2000,2000' })
   const timer = setInterval(() => session.sends('\n'), 1_000)
   expect(await medianHeartBeatMs(session)).toBeLessThan(2_600)
   clearInterval(timer)
-  // The client sends nothing more, and is closed after three periods.
-  await expectError(session, 4408, 'silent for 3 heart-beat periods of 2000 ms')
+})
+
+test.concurrent('pings a client that is late with its heart-beats, and keeps it open while it responds to the pings', {
+  timeout: 90_000,
+}, async () => {
+  const session = await openSession(shortHeartBeat, { memberId: 19, heartBeat: '2000,2000' })
+  let pings = 0
+  session.socket.on('ping', () => pings++)
+  // Each ping comes after two silent periods: the third proves that three silent periods in a row did not end the session.
+  await waitFor(() => pings >= 3, { what: 'three pings', deadlineMs: 40_000 })
+  await expectNothingElse(session)
 })
 
 test.concurrent('sends pings instead of heart-beats to a silent client that wants none, and no pings to a client that sends', {
@@ -145,15 +180,18 @@ test.concurrent('sends heart-beats to a client that wants them and sends none it
   expect(await medianHeartBeatMs(session)).toBeLessThan(2_600)
 })
 
-test.concurrent('closes a client with 4408 that responds to no ping', async () => {
-  const session = await openSession(shortHeartBeat, { memberId: 13, heartBeat: '0,0' })
+test.concurrent.each([
+  { agreed: 'no heart-beats', heartBeat: '0,0', memberId: 13 },
+  { agreed: 'heart-beats', heartBeat: '2000,2000', memberId: 20 },
+])('closes a client with 4408 that responds to no ping, where $agreed were agreed', async ({ heartBeat, memberId: silent }) => {
+  const session = await openSession(shortHeartBeat, { memberId: silent, heartBeat })
   session.socket.pause()
-  await waitFor(async () => JSON.parse((await fetchOps(shortHeartBeat, '/session?memberId=13')).text).sessions.length === 0, {
-    what: 'the silent session to end',
-    deadlineMs: 20_000,
-  })
+  await waitFor(
+    async () => JSON.parse((await fetchOps(shortHeartBeat, `/session?memberId=${silent}`)).text).sessions.length === 0,
+    { what: 'the silent session to end', deadlineMs: 20_000 },
+  )
   session.socket.resume()
-  expect((await session.closed()).code).toBe(4408)
+  await expectError(session, 4408, 'silent for 3 heart-beat periods of 2000 ms')
 })
 
 /** Returns the close code and the Unix time in ms of the "session closed" log line of a member, or undefined before it. */

@@ -1,6 +1,15 @@
-import { type ServiceProcess, waitFor } from '@tidings/local'
+import { type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { fetchOps, type GatewayStack, openSession, startGatewayStack, subscribe, waitUntilReady } from './fixture/gateway.ts'
+import {
+  fetchOps,
+  type GatewayStack,
+  nextMessage,
+  openSession,
+  readMetric,
+  startGatewayStack,
+  subscribe,
+  waitUntilReady,
+} from './fixture/gateway.ts'
 
 let stack: GatewayStack
 let gateway: ServiceProcess
@@ -58,6 +67,58 @@ test('/metrics contains every metric of the gateway and the event loop lag', asy
     expect(text).toContain(`\n# HELP tidings_gateway_${name} `.trimStart())
   }
   expect(text).toMatch(/^nodejs_eventloop_lag_seconds /m)
+})
+
+test('a subscription, a publication and a resume move the metrics of delivery', async () => {
+  const fresh = await stack.startGateway()
+  const read = async () => ({
+    sessions: await readMetric(fresh, 'sessions'),
+    subscriptions: await readMetric(fresh, 'subscriptions'),
+    channels: await readMetric(fresh, 'channels'),
+    publications: await readMetric(fresh, 'publications_total'),
+    deliveries: await readMetric(fresh, 'deliveries_total'),
+    ticks: await readMetric(fresh, 'publish_to_socket_seconds_count'),
+    lost: await readMetric(fresh, 'resumes_total{recovered="false"}'),
+    resumed: await readMetric(fresh, 'resumes_total{recovered="true"}'),
+  })
+  const sessions = [await openSession(fresh, { memberId: 4 }), await openSession(fresh, { memberId: 4 })]
+  for (const session of sessions) await subscribe(session, '0', '/member/queue/notification')
+  const opened = { sessions: 2, subscriptions: 2, channels: 1, publications: 0, deliveries: 0, ticks: 0, lost: 0, resumed: 0 }
+  expect(await read()).toEqual(opened)
+
+  const bytesBefore = await readMetric(fresh, 'sent_bytes_total')
+  const position = await stack.publisher.publish('member:4:notification', 'x'.repeat(1_000))
+  for (const session of sessions) await nextMessage(session)
+  const delivered = { ...opened, publications: 1, deliveries: 2, ticks: 1 }
+  expect(await read()).toEqual(delivered)
+  expect(await readMetric(fresh, 'sent_bytes_total')).toBeGreaterThan(bytesBefore + 2_000)
+
+  const [session] = sessions as [RawSession]
+  await subscribe(session, '1', '/member/queue/notification', { 'last-message-id': '1-1' })
+  await nextMessage(session)
+  await subscribe(session, '2', '/member/queue/notification', { 'last-message-id': position })
+  expect(await read()).toEqual({ ...delivered, subscriptions: 4, lost: 1, resumed: 1 })
+
+  for (const each of sessions) await each.leaves()
+  await waitFor(
+    async () => {
+      const { sessions: open, subscriptions, channels } = await read()
+      return open + subscriptions + channels === 0
+    },
+    { what: 'sessions, subscriptions and channels to be released', deadlineMs: 30_000 },
+  )
+})
+
+test('redis_lag_seconds changes with every canary', async () => {
+  const values = new Set<number>()
+  await waitFor(
+    async () => {
+      values.add(await readMetric(gateway, 'redis_lag_seconds'))
+      return values.size >= 3
+    },
+    { what: 'three canaries', deadlineMs: 20_000 },
+  )
+  for (const value of values) expect(value).toBeGreaterThan(0)
 })
 
 test('counts all close codes chosen by clients under the label "other"', async () => {

@@ -141,20 +141,27 @@ test('logs one line for a session that ends, without the token and the messages'
   for (const secret of ['confidential', token, token.split('.')[2] ?? '']) expect(lines.join('\n')).not.toContain(secret)
 })
 
-test('closes no session for silence during a stall of the gateway itself', { timeout: 60_000 }, async () => {
-  const gateway = await stack.startGateway({ HEART_BEAT_MS: '2000' })
-  const session = await openSession(gateway, { memberId: 11 })
-  const beats = setInterval(() => session.sends('\n'), 500)
-  gateway.pause()
-  const stoppedAt = performance.now()
-  await waitFor(() => performance.now() - stoppedAt > 8_000, {
-    what: 'more than three heart-beat periods to pass',
-    deadlineMs: 20_000,
-  })
-  gateway.resume()
-  await expectNothingElse(session)
-  const resumedAt = performance.now()
-  await waitFor(() => performance.now() - resumedAt > 1_500, { what: 'some sweeps to pass', deadlineMs: 20_000 })
-  await expectNothingElse(session)
-  clearInterval(beats)
-})
+test.each([
+  { heartBeatMs: 2_000, stallMs: 8_000 },
+  { heartBeatMs: 1_000, stallMs: 4_200 },
+])(
+  'closes no session for silence during a stall of the gateway itself: $stallMs ms',
+  { timeout: 60_000 },
+  async ({ heartBeatMs, stallMs }) => {
+    const gateway = await stack.startGateway({ HEART_BEAT_MS: String(heartBeatMs) })
+    const session = await openSession(gateway, { memberId: 11 })
+    const beats = setInterval(() => session.sends('\n'), 500)
+    gateway.pause()
+    const stoppedAt = performance.now()
+    await waitFor(() => performance.now() - stoppedAt > stallMs, {
+      what: 'more than three heart-beat periods to pass',
+      deadlineMs: 20_000,
+    })
+    gateway.resume()
+    await expectNothingElse(session)
+    const resumedAt = performance.now()
+    await waitFor(() => performance.now() - resumedAt > 1_500, { what: 'some sweeps to pass', deadlineMs: 20_000 })
+    await expectNothingElse(session)
+    clearInterval(beats)
+  },
+)

@@ -92,7 +92,22 @@ describe('CONNECT', () => {
   test('refuses a CONNECT without a common version', async () => {
     const session = await openWithoutConnect()
     sendFrame(session, 'CONNECT', { 'accept-version': '1.3,2.0' })
-    await expectRefused(session, 4400, 'supported versions are 1.2, 1.1, 1.0')
+    const error = await session.nextFrame()
+    // STOMP 1.2, Protocol Negotiation.
+    expect([...error.headers]).toEqual([
+      ['version', '1.0,1.1,1.2'],
+      ['content-type', 'text/plain'],
+      ['message', 'supported protocol versions are 1.0,1.1,1.2'],
+      ['content-length', expect.stringMatching(/^\d+$/)],
+    ])
+    expect(error.body).toBe('CONNECT was refused: supported protocol versions are 1.0,1.1,1.2\n')
+    expect((await session.closed()).code).toBe(4400)
+  })
+
+  test.each(['', ' ', ',', '1', '1.20', '1.2;1.1'])('sends the supported versions for accept-version:%j', async (accepted) => {
+    const session = await openWithoutConnect()
+    sendFrame(session, 'STOMP', { 'accept-version': accepted })
+    expect((await session.nextFrame()).headers.get('version')).toBe('1.0,1.1,1.2')
   })
 
   test.each(['10', '-1,0', 'a,b', '1,2,3', ''])('refuses heart-beat:%s', async (heartBeat) => {
@@ -299,11 +314,140 @@ describe('1.0', () => {
     expect((await nextMessage(withEmptyId)).headers.get('subscription')).toBe('')
   })
 
+  /** Subscribes to the notifications three times: without id, with an empty id, and with the destination as id. */
+  async function subscribeThrice(ack = 'auto') {
+    const opened = await openSessionOfNewMember('1.0')
+    for (const id of [{}, { id: '' }, { id: destination }]) {
+      sendFrame(opened.session, 'SUBSCRIBE', { ...id, destination, ack, receipt: 'r' })
+      expect((await opened.session.nextFrame()).command).toBe('RECEIPT')
+    }
+    return opened
+  }
+
+  /** Publishes, and returns the `subscription` headers of the next `count` messages. */
+  async function subscriptionHeaders(opened: Awaited<ReturnType<typeof subscribeThrice>>, count: number) {
+    await opened.publish('1')
+    const headers: (string | undefined)[] = []
+    while (headers.length < count) headers.push((await nextMessage(opened.session)).headers.get('subscription'))
+    await expectNothingElse(opened.session)
+    return headers
+  }
+
+  const destination = '/member/queue/notification'
+
+  test('keeps subscriptions apart: without id, with an empty id, and with the destination as id', async () => {
+    const opened = await subscribeThrice()
+    expect(await subscriptionHeaders(opened, 3)).toEqual([undefined, '', destination])
+    sendFrame(opened.session, 'SUBSCRIBE', { id: '', destination: '/topic/all', receipt: 'r' })
+    await expectRefused(opened.session, 4400, 'there is a subscription with id  already', 'r')
+  })
+
+  test('refuses a second SUBSCRIBE without id to the same destination', async () => {
+    const { session } = await openSessionOfNewMember('1.0')
+    for (const receipt of ['1', '2']) sendFrame(session, 'SUBSCRIBE', { destination, receipt })
+    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('1')
+    await expectRefused(session, 4400, `there is a subscription to ${destination} without id already`, '2')
+  })
+
+  test.each([
+    ['without id', { destination }, ['', destination]],
+    ['with an empty id', { id: '' }, [undefined, destination]],
+    ['with the destination as id', { id: destination }, [undefined, '']],
+    ['with an empty id and a destination', { id: '', destination }, [undefined, destination]],
+  ])('ends exactly the subscription that an UNSUBSCRIBE names: %s', async (_, headers, remaining) => {
+    const opened = await subscribeThrice()
+    sendFrame(opened.session, 'UNSUBSCRIBE', { ...headers, receipt: 'unsubscribed' })
+    expect((await opened.session.nextFrame()).headers.get('receipt-id')).toBe('unsubscribed')
+    expect(await subscriptionHeaders(opened, 2)).toEqual(remaining)
+  })
+
+  test('refuses an UNSUBSCRIBE with an unknown id, although it names the destination of another subscription', async () => {
+    const { session } = await openSessionOfNewMember('1.0')
+    await subscribe(session, 'a', destination)
+    sendFrame(session, 'UNSUBSCRIBE', { id: 'b', destination, receipt: 'r' })
+    await expectRefused(session, 4400, 'there is no subscription with id b', 'r')
+  })
+
+  test('settles the message of the subscription that an ACK names, or of the first that awaits it', async () => {
+    const { session, memberId, publish } = await subscribeThrice('client')
+    const position = await publish('1')
+    for (let received = 0; received < 3; received++) await nextMessage(session)
+    const unacked = async () => {
+      const response = await fetch(`http://127.0.0.1:${gateway.opsPort}/session?memberId=${memberId}`)
+      const { sessions } = (await response.json()) as {
+        sessions: { subscriptions: { id?: string; unackedMessages: number }[] }[]
+      }
+      return sessions[0]?.subscriptions.map(({ id, unackedMessages }) => [id, unackedMessages])
+    }
+    expect(await unacked()).toEqual([
+      [undefined, 1],
+      ['', 1],
+      [destination, 1],
+    ])
+    sendFrame(session, 'ACK', { subscription: destination, 'message-id': position })
+    sendFrame(session, 'ACK', { subscription: '', 'message-id': position })
+    await expectNothingElse(session)
+    expect(await unacked()).toEqual([
+      [undefined, 1],
+      ['', 0],
+      [destination, 0],
+    ])
+    sendFrame(session, 'ACK', { 'message-id': position })
+    await expectNothingElse(session)
+    expect((await unacked())?.[0]).toEqual([undefined, 0])
+  })
+
   test('refuses NACK as an unknown command', async () => {
     const { session } = await openSessionOfNewMember('1.0')
     sendFrame(session, 'NACK', { 'message-id': 'x' })
     await expectRefused(session, 4400, 'unknown command "NACK"')
   })
+})
+
+/** The longest `id` that the gateway accepts: MAX_HEADER_BYTES, less what ACK adds to it. */
+const maxIdBytes = 4_096 - 52
+
+describe.each([
+  [
+    '1.1',
+    ['', '@', 'a@b', '1-1@a', '/member/queue/notification', ' x ', 'a\rb', 'x'.repeat(maxIdBytes), '한'.repeat(maxIdBytes / 4)],
+  ],
+  [
+    '1.2',
+    ['', '@', 'a@b', '1-1@a', '/member/queue/notification', ' x ', '\\r', 'x'.repeat(maxIdBytes), '한'.repeat(maxIdBytes / 4)],
+  ],
+  ['1.2', [':'.repeat(maxIdBytes / 2)]],
+])('%s: a subscription whose id is', (version, ids) => {
+  test.each(ids)('%j receives its messages, settles them and ends', async (id) => {
+    const { session, memberId, publish } = await openSessionOfNewMember(version)
+    sendFrame(session, 'SUBSCRIBE', { id, destination: '/member/queue/notification', ack: 'client-individual', receipt: 'r' })
+    expect((await session.nextFrame()).command).toBe('RECEIPT')
+    const position = await publish('1')
+    await nextMessage(session)
+    // The headers as they were sent, since a client copies them into ACK in the same encoding.
+    const lines = session.received.at(-1)?.split('\n') ?? []
+    const header = (name: string) => lines.find((line) => line.startsWith(`${name}:`))?.slice(name.length + 1) ?? ''
+    const ackHeaders =
+      version === '1.2' ? { id: header('ack') } : { subscription: header('subscription'), 'message-id': position }
+    sendFrame(session, 'ACK', { ...ackHeaders, receipt: 'acked' })
+    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('acked')
+    const response = await fetch(`http://127.0.0.1:${gateway.opsPort}/session?memberId=${memberId}`)
+    expect(await response.json()).toMatchObject({ sessions: [{ subscriptions: [{ unackedMessages: 0 }] }] })
+    sendFrame(session, 'UNSUBSCRIBE', { id, receipt: 'unsubscribed' })
+    expect((await session.nextFrame()).headers.get('receipt-id')).toBe('unsubscribed')
+  })
+})
+
+test.each([
+  ['1.0', 'x'.repeat(maxIdBytes + 1)],
+  ['1.1', 'x'.repeat(maxIdBytes + 1)],
+  ['1.2', 'x'.repeat(maxIdBytes + 1)],
+  ['1.2', '한'.repeat(maxIdBytes / 3 + 1)],
+  ['1.2', ':'.repeat(maxIdBytes / 2 + 1)],
+])('%s: refuses an id that does not fit into the ACK of its messages', async (version, id) => {
+  const { session } = await openSessionOfNewMember(version)
+  sendFrame(session, 'SUBSCRIBE', { id, destination: '/topic/all', receipt: 'r' })
+  await expectRefused(session, 4400, `id is longer than ${maxIdBytes} bytes`, 'r')
 })
 
 test.each(['1.1', '1.2'])('%s: settles a message at NACK, and does not send it again', async (version) => {

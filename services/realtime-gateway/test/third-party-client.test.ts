@@ -46,9 +46,9 @@ afterAll(() => stack.close())
 
 const destination = '/member/queue/notification'
 
-function openSocket(memberId: number, protocols: string[]): WebSocket {
+function openSocket(memberId: number, protocols: string[], { url } = gateway): WebSocket {
   const headers = { cookie: `access_token=${memberToken(memberId)}`, origin: localOrigin }
-  return new WebSocket(`${gateway.url.replace('http', 'ws')}/ws`, protocols, { headers })
+  return new WebSocket(`${url.replace('http', 'ws')}/ws`, protocols, { headers })
 }
 
 async function sessionsOf(memberId: number) {
@@ -230,4 +230,26 @@ test('@stomp/rx-stomp connects, subscribes, acknowledges, and disconnects', asyn
   await acked
   await client.deactivate()
   await waitFor(async () => (await sessionsOf(4)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })
+})
+
+test('a stock client too many does not displace the others again and again', async () => {
+  const crowded = await stack.startGateway({ MAX_SESSIONS_PER_MEMBER: '3' })
+  const closes: number[] = []
+  const clients = Array.from({ length: 4 }, () => {
+    const client = new Client({
+      webSocketFactory: () => openSocket(9, ['v12.stomp'], crowded),
+      reconnectDelay: 100,
+      heartbeatIncoming: 0,
+      heartbeatOutgoing: 0,
+      onWebSocketClose: ({ code }) => closes.push(code),
+      onWebSocketError: () => {},
+    })
+    client.activate()
+    return client
+  })
+  const refused = () => closes.filter((code) => code === 1006).length
+  await waitFor(() => refused() >= 30, { what: '30 refused upgrades', deadlineMs: 40_000 })
+  expect(closes.filter((code) => code === 4409)).toHaveLength(2)
+  expect(clients.filter((client) => client.connected)).toHaveLength(3)
+  await Promise.all(clients.map((client) => client.deactivate()))
 })

@@ -37,6 +37,12 @@ export class MessageHead {
   }
 }
 
+/** Longest `message-id`: a position (two numbers of 15 digits) and the suffix of a publication without one. */
+const maxMessageIdLength = 15 + 1 + 15 + 1 + 16
+
+/** Length of the line in which a client of STOMP 1.2 sends the `ack` of a message back, without the id of the subscription. */
+export const ackLineLength = 'id:'.length + maxMessageIdLength + '@'.length
+
 /** Returns the message and the subscription that an `ack` header names; undefined when the gateway did not make the header. */
 export function parseAckId(ackId: string): { messageId: string; subscriptionId: string } | undefined {
   const separator = ackId.indexOf('@')

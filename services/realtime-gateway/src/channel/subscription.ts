@@ -12,6 +12,11 @@ const replayBufferBytes = 262_144
 /** Delivery that stopped at MAX_UNACKED_MESSAGES continues when this share of them, or fewer, is unsettled. */
 const unackedShareToContinue = 0.5
 
+/** Returns the key of a STOMP 1.0 subscription without id. No id equals it: an id of STOMP 1.0 cannot contain a line feed. */
+export function keyWithoutId(destination: string): string {
+  return `\n${destination}`
+}
+
 /** Is notified of what a subscription cannot deliver. */
 export interface SubscriptionListener {
   /** Publications of the destination were lost. */
@@ -19,8 +24,8 @@ export interface SubscriptionListener {
 }
 
 export interface SubscriptionOptions {
-  /** The client's id, unique in the session. */
-  readonly id: string
+  /** The client's id, unique in the session; undefined in STOMP 1.0 without one. */
+  readonly id: string | undefined
   readonly destination: string
   readonly target: Destination
   readonly ackMode: AckMode
@@ -32,7 +37,7 @@ export interface SubscriptionOptions {
 
 /** The subscription of a session to one destination. Delivers each publication once and in order, and stops when `ended`. */
 export class Subscription implements CursorSink {
-  readonly id: string
+  readonly id: string | undefined
   readonly destination: string
   readonly target: Destination
   readonly ackMode: AckMode
@@ -56,6 +61,11 @@ export class Subscription implements CursorSink {
     this.#outlet = outlet
     this.#listener = listener
     this.#maxUnackedMessages = maxUnackedMessages
+  }
+
+  /** Name of the subscription in its session. */
+  get key(): string {
+    return this.id ?? keyWithoutId(this.destination)
   }
 
   get unackedMessages(): number {

@@ -4,6 +4,8 @@ import type { Limits } from '../config.ts'
 import { refuse } from '../session/outcome.ts'
 import type { FrameHandler } from '../session/session.ts'
 
+/** Lowest first, as in the examples of STOMP 1.2, Protocol Negotiation. */
+const supportedVersions = stompVersions.toReversed().join(',')
 const server = `tidings/${productVersion}`
 
 /** CONNECT or STOMP → CONNECTED (PROTOCOL.md §5). The handshake has established the member: login and passcode are not used. */
@@ -11,7 +13,12 @@ export function connect({ heartBeatMs }: Limits): FrameHandler {
   return (session, frame) => {
     if (session.version !== undefined) return refuse(Close.badFrame, 'already connected')
     const version = negotiateVersion(frame.headers.get('accept-version'))
-    if (!version) return refuse(Close.badFrame, `supported versions are ${stompVersions.join(', ')}`)
+    if (!version) {
+      return {
+        ...refuse(Close.badFrame, `supported protocol versions are ${supportedVersions}`),
+        headers: [['version', supportedVersions]],
+      }
+    }
     // STOMP 1.0 has no heart-beats.
     const ours = version === '1.0' ? 0 : heartBeatMs
     const header = version === '1.0' ? undefined : frame.headers.get('heart-beat')

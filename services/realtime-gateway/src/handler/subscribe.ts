@@ -1,6 +1,7 @@
 import {
   Close,
   type Destination,
+  escapeHeader,
   formatPosition,
   type Frame,
   type Position,
@@ -10,8 +11,8 @@ import {
 } from '@tidings/protocol'
 import { foldTask, type StoredTask } from '../backend/task-snapshot.ts'
 import type { Hub } from '../channel/hub.ts'
-import { MessageHead } from '../channel/message-head.ts'
-import { type AckMode, ackModes, Subscription } from '../channel/subscription.ts'
+import { ackLineLength, MessageHead } from '../channel/message-head.ts'
+import { type AckMode, ackModes, keyWithoutId, Subscription } from '../channel/subscription.ts'
 import type { Limits } from '../config.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import { type Handled, type Refusal, refuse } from '../session/outcome.ts'
@@ -32,7 +33,7 @@ export function subscribe(deps: SubscribeDeps): FrameHandler {
   return (session, frame) => {
     const subscription = subscriptionOf(session, frame, deps.limits)
     if (!(subscription instanceof Subscription)) return subscription
-    session.subscriptions.set(subscription.id, subscription)
+    session.subscriptions.set(subscription.key, subscription)
     return isChannel(subscription) ? open(deps, session, subscription, frame) : undefined
   }
 }
@@ -41,12 +42,18 @@ function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): S
   const { version = '1.0', transport: outlet, queues: listener } = session
   const destination = headers.get('destination')
   if (destination === undefined) return refuse(Close.badFrame, 'SUBSCRIBE needs a destination header')
-  const subscriptionId = headers.get('id')
+  const id = headers.get('id')
   // STOMP 1.1 and 1.2, SUBSCRIBE: "the frame MUST include an id header"; in 1.0 the destination takes its place.
-  if (subscriptionId === undefined && version !== '1.0') return refuse(Close.badFrame, 'SUBSCRIBE needs an id header')
-  const id = subscriptionId ?? destination
-  if (session.subscriptions.has(id)) return refuse(Close.badFrame, `there is a subscription with id ${id} already`)
-  const { maxSubscriptionsPerSession, maxUnackedMessages } = limits
+  if (id === undefined && version !== '1.0') return refuse(Close.badFrame, 'SUBSCRIBE needs an id header')
+  if (session.subscriptions.has(id ?? keyWithoutId(destination))) {
+    const name = id === undefined ? `to ${destination} without id` : `with id ${id}`
+    return refuse(Close.badFrame, `there is a subscription ${name} already`)
+  }
+  const { maxSubscriptionsPerSession, maxUnackedMessages, maxHeaderBytes } = limits
+  const maxIdBytes = maxHeaderBytes - ackLineLength
+  if (id !== undefined && Buffer.byteLength(escapeHeader(id, version)) > maxIdBytes) {
+    return refuse(Close.badFrame, `id is longer than ${maxIdBytes} bytes (MAX_HEADER_BYTES, less what ACK adds to it)`)
+  }
   if (session.subscriptions.size >= maxSubscriptionsPerSession) {
     return refuse(Close.badFrame, `more than ${maxSubscriptionsPerSession} subscriptions (MAX_SUBSCRIPTIONS_PER_SESSION)`)
   }
@@ -54,7 +61,7 @@ function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): S
   if (!isAckMode(ackMode)) return refuse(Close.badFrame, `ack must be one of ${ackModes.join(', ')}`)
   const target = resolveDestination(destination, session.principal.memberId)
   if (!target) return refuse(Close.forbidden, `no such destination: ${destination}; allowed are ${subscribable}`)
-  const head = new MessageHead(destination, subscriptionId, version)
+  const head = new MessageHead(destination, id, version)
   return new Subscription({ id, destination, target, ackMode, head, outlet, listener, maxUnackedMessages })
 }
 

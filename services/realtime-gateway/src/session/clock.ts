@@ -2,13 +2,14 @@ import { Close, type HeartBeat } from '@tidings/protocol'
 import type { Limits } from '../config.ts'
 import type { Transport } from '../socket/transport.ts'
 import { type Refusal, refuse } from './outcome.ts'
-
-/** Interval at which the one timer of the process checks its sessions. */
-export const sweepMs = 500
+import { sweepMs } from './sweep-interval.ts'
 
 /** The session of a client that is silent for this many heart-beat periods ends. */
 const silencePeriods = 3
-/** A client without heart-beats gets a ping after this many silent periods. It then has one period for the pong. */
+/**
+ * A client gets a ping after this many silent periods. It then has one period for the pong. This holds with heart-beats, too: a browser
+ * runs the timers of a hidden tab once a minute, but responds to pings at once.
+ */
 const pingAfterPeriods = 2
 /** Share of SESSION_MAX_AGE_SECONDS by which a session may live shorter or longer, so that clients do not reconnect all at once. */
 const ageJitter = 0.2
@@ -30,7 +31,7 @@ export interface Verdict {
   readonly reconnectAfterMs?: number
   /** The gateway owes the client a heart-beat. */
   readonly beat?: boolean
-  /** The client sends no heart-beats, and must reply to a ping. */
+  /** The client is silent, and must reply to a ping. */
   readonly ping?: boolean
   /** The token expires soon, and the client has not been notified yet. */
   readonly expiring?: boolean
@@ -90,8 +91,7 @@ export class SessionClock {
     }
     if (now - (transport.bufferedSince ?? now) > maxBufferedMs) return { refusal: tooSlow }
     if (now > this.#rotateAt) return { reconnectAfterMs: Math.round(Math.random() * rotationSpreadMs) }
-    const silenceMs = this.#expectMs * silencePeriods
-    if (reading && now - this.#activeAt > silenceMs) {
+    if (reading && this.#silent(now)) {
       return { refusal: refuse(Close.timeout, `silent for ${silencePeriods} heart-beat periods of ${this.#expectMs} ms`) }
     }
     const expiresInMs = this.#expiresAt * 1_000 - Date.now()
@@ -99,12 +99,18 @@ export class SessionClock {
     return this.#due(now, transport.sentAt, expiresInMs <= expiryNoticeMs && !this.#expiryNotified)
   }
 
+  /** Silence counts only once a ping was sent and had its time: after a standstill of the process the client gets that chance, too. */
+  #silent(now: number): boolean {
+    const pinged = this.#pingedAt > this.#activeAt
+    return pinged && now - this.#pingedAt > this.#expectMs * (silencePeriods - pingAfterPeriods)
+  }
+
   #due(now: number, sentAt: number, expiring: boolean): Verdict {
-    const { sendMs, expectMs } = this.#heartBeat ?? noBeats
+    const { sendMs } = this.#heartBeat ?? noBeats
     // Up to one sweep early, because the next sweep may be too late.
     const beat = sendMs > 0 && now - sentAt >= sendMs - sweepMs
     const quietSince = Math.max(this.#activeAt, this.#pingedAt)
-    const ping = expectMs === 0 && now - quietSince >= this.#limits.heartBeatMs * pingAfterPeriods
+    const ping = now - quietSince >= this.#expectMs * pingAfterPeriods
     if (ping) this.#pingedAt = now
     return beat || ping || expiring ? { beat, ping, expiring } : nothingDue
   }

@@ -5,11 +5,8 @@ import type { Refusal } from './outcome.ts'
 const maxReasonLength = 300
 
 /** Returns the ERROR of a refusal as a WebSocket message (STOMP 1.2, ERROR). Never throws. */
-export function errorMessage({ reason, offender }: Refusal, version: StompVersion | undefined): Buffer {
-  const headers: [string, string][] = [
-    ['content-type', 'text/plain'],
-    ['message', printable(reason)],
-  ]
+export function errorMessage({ reason, headers: additional = [], offender }: Refusal, version: StompVersion | undefined): Buffer {
+  const headers = [...additional, ['content-type', 'text/plain'] as const, ['message', printable(reason)] as const]
   const body = offender ? `${offender.command} was refused: ${reason}\n` : `${reason}\n`
   if (offender?.receipt !== undefined) {
     try {

@@ -4,6 +4,8 @@ import type { ClientCommand, CloseCode, Frame } from '@tidings/protocol'
 export interface Refusal {
   readonly code: CloseCode
   readonly reason: string
+  /** Headers that ERROR has in addition, first. */
+  readonly headers?: readonly (readonly [name: string, value: string])[]
   /** The refused frame. Default: the frame being handled. */
   readonly offender?: Offender
 }

@@ -55,7 +55,7 @@ export class Session implements TransportListener, FrameSink {
   readonly transport: Transport
   readonly clock: SessionClock
   readonly queues: SessionQueues
-  /** By the client's id; in STOMP 1.0 without id, by destination. */
+  /** By `key`: the client's id, or in STOMP 1.0 without id a key of the destination. */
   readonly subscriptions = new Map<string, Subscription>()
   /** Open transactions by the client's id. */
   transactions: Map<string, Transaction> | undefined = undefined
@@ -172,7 +172,7 @@ export class Session implements TransportListener, FrameSink {
 
   /** Ends a subscription: its id may be used again. */
   unsubscribe(subscription: Subscription): void {
-    this.subscriptions.delete(subscription.id)
+    this.subscriptions.delete(subscription.key)
     subscription.end()
     const { target } = subscription
     if (target.kind === 'channel') this.#deps.hub.unsubscribe(target.channel, subscription)

@@ -1,9 +1,10 @@
 import { Close } from '@tidings/protocol'
 import type { Capacity, Peer } from '../socket/handshake.ts'
 import type { Transport } from '../socket/transport.ts'
-import { sweepMs } from './clock.ts'
+import { Displacements } from './displacements.ts'
 import { refuse } from './outcome.ts'
 import { Session, type SessionDeps } from './session.ts'
+import { sweepMs } from './sweep-interval.ts'
 
 /** Longest delay after which a drained client reconnects. */
 const reconnectSpreadMs = 1_000
@@ -19,6 +20,7 @@ export class Sessions implements Capacity {
   readonly #all = new Set<Session>()
   /** Sessions by member, oldest first, from the upgrade on: a revoke also ends those that have not sent CONNECT yet. */
   readonly #byMember = new Map<number, Session[]>()
+  readonly #displacements = new Displacements()
   readonly #timer: NodeJS.Timeout
   #sweptAt = performance.now()
   /** Set while draining: the sessions to close, in this order. */
@@ -40,6 +42,11 @@ export class Sessions implements Capacity {
 
   get full(): boolean {
     return this.#all.size >= this.#deps.limits.maxSessions
+  }
+
+  retryAfterMs(memberId: number): number {
+    if (this.of(memberId).length < this.#deps.limits.maxSessionsPerMember) return 0
+    return this.#displacements.retryAfterMs(memberId, performance.now())
   }
 
   get subscriptions(): number {
@@ -107,6 +114,7 @@ export class Sessions implements Capacity {
     if (!others) this.#byMember.set(memberId, [session])
     else if (others.push(session) > most) {
       const reason = `more than ${most} sessions of this member (MAX_SESSIONS_PER_MEMBER): the oldest ends`
+      this.#displacements.record(memberId, performance.now())
       others[0]?.refuse(refuse(Close.displaced, reason))
     }
   }
@@ -119,5 +127,6 @@ export class Sessions implements Capacity {
     if (stalled) return
     for (const session of this.#all) session.sweep(now)
     this.#deps.hub.sweep(now)
+    this.#displacements.sweep(now)
   }
 }

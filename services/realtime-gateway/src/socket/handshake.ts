@@ -14,6 +14,8 @@ import type { Metrics } from '../ops/metrics.ts'
 export interface Capacity {
   readonly draining: boolean
   readonly full: boolean
+  /** Returns after how many ms another session of the member is accepted; 0 means at once. */
+  retryAfterMs(memberId: number): number
 }
 
 export interface HandshakeDeps {
@@ -35,11 +37,13 @@ const drainingRetrySeconds = '1'
 /** `Retry-After` of a gateway that is full. */
 const fullRetrySeconds = '5'
 
+const tooMany = 'too many sessions of this member were displaced within a minute (MAX_SESSIONS_PER_MEMBER)'
+
 /** Name of the request decorator that carries the peer from the handshake to the upgraded connection. */
 export const peerDecorator = 'peer'
 
 /**
- * Returns the steps before an upgrade (PROTOCOL.md §2): capacity, Origin, member. Each may refuse with an HTTP response that states the
+ * Returns the steps before an upgrade (PROTOCOL.md §2): capacity, Origin, member, displacements. Each may refuse with an HTTP response that states the
  * reason. A refused upgrade never becomes an open socket.
  */
 export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics }: HandshakeDeps): preValidationHookHandler {
@@ -57,6 +61,8 @@ export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics
     const token = request.server.parseCookie(cookie)[memberCookie]
     const admit = (member: MemberVerdict) => {
       if (member.refused !== undefined) return refuse(reply, 401, `cookie ${memberCookie}: ${member.refused}`)
+      const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
+      if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
       request.setDecorator<Peer>(peerDecorator, {
         principal: member.principal,
         credentials: { token: copyOf(token as string), origin: origin as string },
