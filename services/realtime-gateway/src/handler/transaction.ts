@@ -85,5 +85,5 @@ function withoutTransaction(frame: Frame<ClientCommand>): Frame<ClientCommand> {
   const headers = new Map(frame.headers)
   headers.delete('transaction')
   // A body may share the memory of a whole read: only its own bytes are kept.
-  return { ...frame, headers, body: frame.body.slice() }
+  return { ...frame, headers, body: new Uint8Array(frame.body) }
 }
