@@ -277,3 +277,35 @@ test('GET /task pages from the newest to the oldest with progress, and shows not
     finishedAt: null,
   })
 })
+
+describe('an unpaired surrogate', () => {
+  const half = String.raw`"\ud800"`
+  test.each([
+    ['event', `{"type":"data","data":{"x":${half}}}`, '#/data/x'],
+    ['event', `{"type":"data","data":${half}}`, '#/data'],
+    ['event', `{"type":"data","data":[0,{"a":[${half}]}]}`, '#/data/1/a/0'],
+    ['event', `{"type":"data","data":{"a/b":{${half}:1}}}`, '#/data/a~1b/%EF%BF%BD'],
+    ['event', `{"type":"progress","stage":${half}}`, '#/stage'],
+    ['event', `{"type":"append","text":${half}}`, '#/text'],
+    ['event', `{"type":"progress",${half}:1}`, '#/%EF%BF%BD'],
+    ['finish', `{"status":"succeeded","result":{"x":["\\udc00"]}}`, '#/result/x/0'],
+    ['finish', `{"status":"failed","error":${half}}`, '#/error'],
+    ['finish', `{"status":"failed","notify":{"message":${half},"redirectPath":"/"}}`, '#/notify/message'],
+  ])('in the body of %s %s is refused, and its field named', async (route, body, pointer) => {
+    const taskId = await createTask(api, 1)
+    expect(await api.post(`/task/${taskId}/${route}`, body)).toMatchObject({
+      status: 400,
+      body: { errors: [{ in: 'body', pointer }] },
+    })
+    expect((await finish(taskId, { status: 'succeeded' })).status).toBe(200)
+  })
+
+  test('in a title is refused; a pair is text like any other', async () => {
+    const refused = await api.post('/task', `{"memberId":1,"kind":"chat","title":${half}}`)
+    expect(refused).toMatchObject({ status: 400, body: { errors: [{ pointer: '#/title' }] } })
+    const taskId = await createTask(api, 1)
+    expect((await event(taskId, { type: 'data', data: { '🌃': '🌃' } })).status).toBe(202)
+    expect((await finish(taskId, { status: 'succeeded', result: '🌃' })).status).toBe(200)
+    expect(await read(taskId)).toMatchObject({ data: [{ '🌃': '🌃' }], result: '🌃' })
+  })
+})
