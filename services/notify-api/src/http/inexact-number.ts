@@ -51,8 +51,11 @@ function isKept(token: string): boolean {
 function decimal(token: string): { digits: string; exponent: number } {
   const { integer = '', fraction = '', exponent = '0' } = numberParts.exec(token)?.groups ?? {}
   const all = `${integer}${fraction}`
-  const digits = all.replace(/0+$/, '').replace(/^0+/, '')
-  if (digits === '') return { digits, exponent: 0 }
-  const trailingZeros = all.length - all.replace(/0+$/, '').length
-  return { digits, exponent: Number(exponent) - fraction.length + trailingZeros }
+  // Loops: a regular expression takes quadratic time for a number with many zeros.
+  let end = all.length
+  while (all[end - 1] === '0') end--
+  let start = 0
+  while (start < end && all[start] === '0') start++
+  if (start === end) return { digits: '', exponent: 0 }
+  return { digits: all.slice(start, end), exponent: Number(exponent) - fraction.length + all.length - end }
 }
