@@ -15,6 +15,9 @@ export const maxRedirectPathLength = 2_048
 /** Largest number of `memberIds` in one call. */
 export const maxMembersPerSend = 1_000
 
+const unpairedSurrogate = /\p{Surrogate}/u
+const noUnpairedSurrogate = 'must not contain an unpaired surrogate'
+
 /**
  * Returns the schema of a non-empty text without unpaired surrogates. UTF-8 cannot encode an unpaired surrogate: the receiver
  * would get another character, with another length in bytes.
@@ -24,7 +27,7 @@ export function wholeText(maxLength: number): z.ZodString {
     .string()
     .min(1)
     .max(maxLength)
-    .refine((text) => !/\p{Surrogate}/u.test(text), 'must not contain an unpaired surrogate')
+    .refine((text) => !unpairedSurrogate.test(text), noUnpairedSurrogate)
 }
 
 const Message = wholeText(maxMessageLength)
@@ -45,9 +48,15 @@ export const RedirectPath = z
 export const maxDataDepth = 16
 
 /** Application data of a notification: a JSON object. */
-const Data = z
-  .record(z.string(), z.unknown())
-  .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
+const Data = z.record(z.string(), z.unknown()).superRefine(checkData)
+
+/** Adds an issue for what cannot be stored of a value parsed from JSON: too deep nesting, or a text that UTF-8 cannot encode. */
+export function checkData(data: unknown, context: z.core.$RefinementCtx): void {
+  const add = (message: string, path: PropertyKey[]) => context.addIssue({ code: 'custom', message, path })
+  if (!isShallow(data, maxDataDepth)) return add(`must not be nested deeper than ${maxDataDepth} levels`, [])
+  const path = pathOfUnpairedSurrogate(data)
+  if (path) add(noUnpairedSurrogate, path)
+}
 
 /**
  * Returns whether a value parsed from JSON is nested at most `levels` deep. It stops at that depth. Check it before any other
@@ -56,6 +65,18 @@ const Data = z
 export function isShallow(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true
   return levels > 0 && Object.values(value).every((inner) => isShallow(inner, levels - 1))
+}
+
+/** Returns the path of the first text or key with an unpaired surrogate. */
+function pathOfUnpairedSurrogate(value: unknown): PropertyKey[] | undefined {
+  if (typeof value === 'string') return unpairedSurrogate.test(value) ? [] : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  for (const [key, inner] of Object.entries(value)) {
+    if (unpairedSurrogate.test(key)) return [key]
+    const path = pathOfUnpairedSurrogate(inner)
+    if (path) return [key, ...path]
+  }
+  return undefined
 }
 
 /** A notification for one member, on `/member/queue/notification`. */

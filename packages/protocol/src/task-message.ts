@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isShallow, maxDataDepth, maxMessageLength, MemberId, RedirectPath, wholeText } from './message.ts'
+import { checkData, maxMessageLength, MemberId, RedirectPath, wholeText } from './message.ts'
 
 // Schemas of tasks (TASK.md). Text is counted in bytes of UTF-8, because producers in all languages can count those.
 
@@ -39,11 +39,11 @@ const Title = wholeText(maxTaskTitleLength)
 const Percent = z.number().min(0).max(100)
 const Stage = wholeText(maxTaskStageLength)
 const Text = wholeText(maxAppendLength)
-/** Any JSON value. The value was parsed from JSON, so only its depth is checked. */
+/** Any JSON value. */
 const Data = z
   .unknown()
   .refine((data): boolean => data !== undefined, 'is missing')
-  .refine((data) => isShallow(data, maxDataDepth), `must not be nested deeper than ${maxDataDepth} levels`)
+  .superRefine(checkData)
 const TaskError = wholeText(maxMessageLength)
 
 /** Request of `POST /task`. */

@@ -247,3 +247,27 @@ describe('a refusal names the error and its place', () => {
     expect(broken).toMatchObject({ status: 400, body: { errors: [{ in: 'path' }] } })
   })
 })
+
+test.each([
+  [String.raw`{"a":["\ud800"]}`, '#/data/a/0'],
+  [String.raw`{"a":{"\udfff":1}}`, '#/data/a/%EF%BF%BD'],
+])('data with an unpaired surrogate is refused, and its field named: %s', async (data, pointer) => {
+  for (const [path, member] of [
+    ['send', '"memberId":1,'],
+    ['broadcast', ''],
+  ]) {
+    const refused = await api.post(`/notification/${path}`, `{${member}"message":"m","redirectPath":"/","data":${data}}`)
+    expect(refused).toMatchObject({ status: 400, body: { errors: [{ in: 'body', pointer }] } })
+  }
+})
+
+test('data with a number that JavaScript would change is refused, and its field named', async () => {
+  const data = '{"name":"1234567890123456789","order":{"id":1234567890123456789}}'
+  for (const [path, member] of [
+    ['send', '"memberId":1,'],
+    ['broadcast', ''],
+  ]) {
+    const refused = await api.post(`/notification/${path}`, `{${member}"message":"m","redirectPath":"/","data":${data}}`)
+    expect(refused).toMatchObject({ status: 400, body: { errors: [{ in: 'body', pointer: '#/data/order/id' }] } })
+  }
+})

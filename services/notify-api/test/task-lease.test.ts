@@ -1,4 +1,6 @@
 import { waitFor } from '@tidings/local'
+import { historyKey } from '@tidings/protocol'
+import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { createTask, listenToTask, newTaskId, readTask, upload } from './fixture/task.ts'
@@ -138,3 +140,41 @@ test('while Redis does not reply, events get 503 and no task is interrupted', { 
   })
   expect(await read(taskId)).toMatchObject({ status: 'succeeded', text: 'ab' })
 })
+
+/** An event that is in Redis as the last of its task, whatever it says. */
+const putIntoRedis = async (taskId: string, body: string) => {
+  const redis = new Redis(stack.redis.url)
+  const key = historyKey(`member:1:task.${taskId}`)
+  const last = (await redis.lindex(key, -1)) ?? ''
+  const [epoch, offset] = last.slice(0, last.indexOf('\n')).split('-')
+  await redis.rpush(key, `${epoch}-${Number(offset) + 1}\n${body}`)
+  redis.disconnect()
+}
+
+test.each([
+  ['the database refuses', '{"type":"data","data":{"x":"\\ud800"}}', '"sqlState":'],
+  ['is not JSON', '{oops', 'SyntaxError'],
+])(
+  'a silent task with an event that %s ends without its text, and holds up no other',
+  { timeout: 90_000 },
+  async (_case, body, logged) => {
+    const poisoned = await createTask(api, 1)
+    const good = await Promise.all(Array.from({ length: 5 }, () => createTask(api, 1)))
+    await Promise.all([poisoned, ...good].map((taskId) => event(taskId, { type: 'append', text: taskId })))
+    await putIntoRedis(poisoned, body)
+    const channel = await listenToTask(stack, 1, poisoned)
+    // Claimed together, the poisoned one first.
+    await stack.rows("UPDATE task SET lease_until = '2020-01-01' WHERE task_id = ?", [poisoned])
+    await stack.rows("UPDATE task SET lease_until = '2020-01-02' WHERE task_id IN (?)", [good])
+    await Promise.all(good.map(interrupted))
+    const ended = async () => {
+      const [row] = await stack.rows<{ status: string }>('SELECT status FROM task WHERE task_id = ?', [poisoned])
+      return row?.status === 'interrupted'
+    }
+    await waitFor(ended, { deadlineMs: 60_000, what: 'the end of the poisoned task' })
+    expect(await read(good[0] as string)).toMatchObject({ text: good[0] })
+    expect(await read(poisoned)).toMatchObject({ status: 'interrupted', text: '', data: [] })
+    await waitFor(() => channel.publications.some((one) => one.body['type'] === 'finished'), { what: 'its end on its channel' })
+    expect(lines.some((line) => line.includes(poisoned) && line.includes(logged))).toBe(true)
+  },
+)

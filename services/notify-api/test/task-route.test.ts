@@ -277,3 +277,60 @@ test('GET /task lists the tasks of the member only, newest first, in pages and w
     finishedAt: null,
   })
 })
+
+describe('an unpaired surrogate', () => {
+  const half = String.raw`"\ud800"`
+  test.each([
+    ['event', `{"type":"data","data":{"x":${half}}}`, '#/data/x'],
+    ['event', `{"type":"data","data":${half}}`, '#/data'],
+    ['event', `{"type":"data","data":[0,{"a":[${half}]}]}`, '#/data/1/a/0'],
+    ['event', `{"type":"data","data":{"a/b":{${half}:1}}}`, '#/data/a~1b/%EF%BF%BD'],
+    ['event', `{"type":"progress","stage":${half}}`, '#/stage'],
+    ['event', `{"type":"append","text":${half}}`, '#/text'],
+    ['event', `{"type":"progress",${half}:1}`, '#/%EF%BF%BD'],
+    ['finish', `{"status":"succeeded","result":{"x":["\\udc00"]}}`, '#/result/x/0'],
+    ['finish', `{"status":"failed","error":${half}}`, '#/error'],
+    ['finish', `{"status":"failed","notify":{"message":${half},"redirectPath":"/"}}`, '#/notify/message'],
+  ])('in the body of %s %s is refused, and its field named', async (route, body, pointer) => {
+    const taskId = await createTask(api, 1)
+    expect(await api.post(`/task/${taskId}/${route}`, body)).toMatchObject({
+      status: 400,
+      body: { errors: [{ in: 'body', pointer }] },
+    })
+    expect((await finish(taskId, { status: 'succeeded' })).status).toBe(200)
+  })
+
+  test('in a title is refused; a pair is text like any other', async () => {
+    const refused = await api.post('/task', `{"memberId":1,"kind":"chat","title":${half}}`)
+    expect(refused).toMatchObject({ status: 400, body: { errors: [{ pointer: '#/title' }] } })
+    const taskId = await createTask(api, 1)
+    expect((await event(taskId, { type: 'data', data: { '🌃': '🌃' } })).status).toBe(202)
+    expect((await finish(taskId, { status: 'succeeded', result: '🌃' })).status).toBe(200)
+    expect(await read(taskId)).toMatchObject({ data: [{ '🌃': '🌃' }], result: '🌃' })
+  })
+})
+
+describe('a number in data or result', () => {
+  test.each([
+    ['event', '{"type":"data","data":{"orderId":1234567890123456789}}', '#/data/orderId'],
+    ['event', '{"type":"data","data":9007199254740993}', '#/data'],
+    ['event', '{"type":"data","data":[{"a\\"b":"1,2"},-1e400]}', '#/data/1'],
+    ['event', '{"type":"data","data":[[1],[2,{"a":[],"b":1e-400}]]}', '#/data/1/1/b'],
+    ['event', '{"type":"data","data":{"price":1.2345678901234567891}}', '#/data/price'],
+    ['finish', '{"status":"succeeded","result":{ "x" : 1234567890123456789 }}', '#/result/x'],
+  ])('of %s %s is refused when JavaScript would change it', async (route, body, pointer) => {
+    const refused = await api.post(`/task/${await createTask(api, 1)}/${route}`, body)
+    expect(refused).toMatchObject({ status: 400, body: { errors: [{ in: 'body', pointer }] } })
+  })
+
+  test('is accepted when it keeps its value', async () => {
+    const taskId = await createTask(api, 1)
+    const data =
+      '[9007199254740991,-0,1.10,1e3,100000000000000000000,0.10000000000000001,1.7976931348623157e308,5e-324,0e999,"1234567890123456789"]'
+    expect((await event(taskId, `{"type":"data","data":${data}}`)).status).toBe(202)
+    expect((await finish(taskId, { status: 'succeeded' })).status).toBe(200)
+    expect(await read(taskId)).toMatchObject({
+      data: [[9_007_199_254_740_991, 0, 1.1, 1_000, 1e20, 0.1, Number.MAX_VALUE, Number.MIN_VALUE, 0, '1234567890123456789']],
+    })
+  })
+})

@@ -141,6 +141,22 @@ describe('NDJSON', () => {
   })
 })
 
+test.each([
+  ['text/plain', Buffer.from('hello \xff more', 'latin1'), 'hello ', 'not-utf-8'],
+  [
+    'application/x-ndjson',
+    Buffer.from('{"type":"append","text":"one"}\n{"type":"append","text":"two"}\nnot json\n'),
+    'onetwo',
+    'malformed',
+  ],
+])('%s in one write: what came before the fault is appended', async (contentType, bytes, text, problem) => {
+  const taskId = await createTask(api, 1)
+  const { request, answer } = upload(api, taskId, { contentType })
+  request.end(bytes)
+  expect(await answer).toMatchObject({ status: 400, body: { type: `https://tidings.dev/problem/${problem}` } })
+  expect(await read(taskId)).toMatchObject({ text })
+})
+
 describe('a cancel', () => {
   test.each(['this', 'another'])('through %s instance ends the upload of a silent producer', async (where) => {
     const taskId = await createTask(api, 1)

@@ -47,3 +47,9 @@ export function isRefusal(error: unknown): boolean {
   const { errno, sqlState = '' } = error as ServerError
   return errno === checkViolated || /^(?:22|23|45)/.test(sqlState)
 }
+
+/** Returns what identifies an error of the database in a log line. Its message quotes values, and its name is often that of another error. */
+export function databaseCodes(error: unknown): { readonly errno: number | undefined; readonly sqlState: string | undefined } {
+  const { errno, sqlState } = error as ServerError
+  return { errno, sqlState }
+}

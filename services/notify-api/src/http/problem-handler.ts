@@ -1,7 +1,7 @@
 import { type Log, loggable, problemMediaType } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import { isAway, isRefusal } from '../database/error.ts'
+import { databaseCodes, isAway, isRefusal } from '../database/error.ts'
 import { Overload } from '../database/group-commit.ts'
 import { type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
 
@@ -11,6 +11,7 @@ export function problemHandler(log: Log) {
     const problem = problemFrom(error)
     const line = { requestId: request.id, call: request.routeOptions.url, problem: problem.problem }
     if (problem.status >= 500) log.error({ ...line, err: loggable(error) }, 'request failed')
+    else if (problem.problem === 'refused') log.warn({ ...line, ...databaseCodes(error) }, 'the database refused a request')
     else log.debug({ ...line, detail: problem.message }, 'request refused')
     sendProblem(reply, problem)
   }
@@ -77,7 +78,12 @@ function fieldErrors(part: FieldError['in'], issue: z.core.$ZodIssue): FieldErro
   return [{ in: part, pointer: pointerOf(issue.path), detail: issue.message }]
 }
 
+/** Replaces unpaired surrogates, which no URI can contain. */
+function wellFormed(text: string): string {
+  return text.replaceAll(/\p{Surrogate}/gu, '\ufffd')
+}
+
 function pointerOf(path: readonly PropertyKey[]): string {
-  const tokens = path.map((key) => encodeURIComponent(String(key).replaceAll('~', '~0').replaceAll('/', '~1')))
+  const tokens = path.map((key) => encodeURIComponent(wellFormed(String(key)).replaceAll('~', '~0').replaceAll('/', '~1')))
   return ['#', ...tokens].join('/')
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import type { z } from 'zod'
+import { refuseInexactNumber } from './inexact-number.ts'
 import type { FieldError } from './problem.ts'
 import { InvalidPart } from './problem-handler.ts'
 
@@ -16,7 +17,7 @@ export function acceptJsonOnly(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') done(null, undefined)
-    else void parseJson(request, body, done)
+    else void parseJson(request, body, (error, value) => done(error ?? refuseInexactNumber(body) ?? null, value))
   })
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { type Log, loggable } from '@tidings/chassis'
 import type { TaskState, TaskStatus } from '@tidings/protocol'
-import { unavailable } from '../http/problem.ts'
+import { Problem, unavailable } from '../http/problem.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { TaskHistory } from './history.ts'
 import { noSuchTask, taskOver } from './problem.ts'
@@ -63,11 +63,31 @@ export class TaskEnding {
 
   /** Ends a task unless it is over already. Resolves to whether this was its end. */
   async endFirst(row: TaskRow, end: TaskEnd): Promise<boolean> {
-    const { store, outbox, onEnd } = this.#options
     const task = identityOf(row)
     const closer = randomUUID()
     const state = await this.#close(task, row.status, closer)
-    if (!state) return false
+    return state ? this.#store(task, state, end, closer) : false
+  }
+
+  /** Like {@link endFirst}, for a task whose text and data cannot be read or stored: they are lost. */
+  async endWithoutContent(row: TaskRow, end: TaskEnd): Promise<boolean> {
+    const { history, log } = this.#options
+    const task = identityOf(row)
+    const { memberId: _, ...name } = task
+    const closer = randomUUID()
+    try {
+      await history.close(task, closer)
+    } catch (error) {
+      // Stored all the same: what Redis has of this task may be unusable. While Redis does not respond, nothing is lost yet.
+      if (error instanceof Problem) throw error
+      log.warn({ err: loggable(error), taskId: task.taskId }, 'the channel of a task could not be closed')
+    }
+    return this.#store(task, { ...name, status: row.status, text: '', data: [] }, end, closer)
+  }
+
+  /** Stores and publishes the end of a task that is closed. Resolves to whether this was its end. */
+  async #store(task: TaskIdentity, state: TaskState, end: TaskEnd, closer: string): Promise<boolean> {
+    const { store, outbox, onEnd } = this.#options
     const rows = await store.end(task, state, end).catch((error: unknown) => this.#recover(task, closer, error))
     if (!rows) return false
     onEnd(end.status)
