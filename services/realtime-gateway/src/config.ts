@@ -22,6 +22,7 @@ const Variables = z.object({
   MAX_TRANSACTION_FRAMES: positive(32),
   MAX_BUFFERED_BYTES: positive(1_048_576),
   MAX_BUFFERED_MS: positive(10_000),
+  MAX_REPLAY_BYTES: positive(262_144),
   CONNECT_TIMEOUT_MS: positive(10_000),
   HEART_BEAT_MS: positive(10_000),
 })
@@ -51,6 +52,7 @@ const Config = Variables.transform((variables, context) => ({
     maxTransactionFrames: variables.MAX_TRANSACTION_FRAMES,
     maxBufferedBytes: variables.MAX_BUFFERED_BYTES,
     maxBufferedMs: variables.MAX_BUFFERED_MS,
+    maxReplayBytes: variables.MAX_REPLAY_BYTES,
     connectTimeoutMs: variables.CONNECT_TIMEOUT_MS,
     heartBeatMs: variables.HEART_BEAT_MS,
   },
