@@ -19,6 +19,8 @@ const minHeaderBytes = 256
 const minFramesPerSecond = 10
 /** More than a transport gathers in one tick, so that a client that reads everything is not taken for a slow one. */
 const minBufferedBytes = 131_072
+/** With less unread than this a replay that keeps a fast client busy would pause. */
+const minReplayBytes = 16_384
 /** Resolution of the age of buffered bytes. */
 const minBufferedMs = 1_000
 /** The sweep finds a deadline up to one interval late, and sends a heart-beat up to one early. */
@@ -47,6 +49,7 @@ const Variables = z.object({
   MAX_TRANSACTION_FRAMES: positive(32).check(...within(1, 10_000)),
   MAX_BUFFERED_BYTES: positive(1_048_576).check(...within(minBufferedBytes, 1_073_741_824)),
   MAX_BUFFERED_MS: positive(10_000).check(...within(minBufferedMs, maxTimerMs)),
+  MAX_REPLAY_BYTES: positive(262_144).check(...within(minReplayBytes, 1_073_741_824)),
   CONNECT_TIMEOUT_MS: positive(10_000).check(...within(minPeriodMs, maxTimerMs)),
   HEART_BEAT_MS: positive(10_000).check(...within(minPeriodMs, maxHeartBeatMs)),
 })
@@ -76,6 +79,7 @@ const Config = Variables.transform((variables, context) => ({
     maxTransactionFrames: variables.MAX_TRANSACTION_FRAMES,
     maxBufferedBytes: variables.MAX_BUFFERED_BYTES,
     maxBufferedMs: variables.MAX_BUFFERED_MS,
+    maxReplayBytes: variables.MAX_REPLAY_BYTES,
     connectTimeoutMs: variables.CONNECT_TIMEOUT_MS,
     heartBeatMs: variables.HEART_BEAT_MS,
   },

@@ -2,7 +2,7 @@ import { buildOps, listen, openLog, openTokenVerifier, originMatcher, run } from
 import { controlChannel } from '@tidings/protocol'
 import { buildApp } from './app.ts'
 import { forwardTo } from './backend/publish-forward.ts'
-import { storedTaskOf } from './backend/task-snapshot.ts'
+import { storedTaskOf, TaskSnapshots } from './backend/task-snapshot.ts'
 import { Hub } from './channel/hub.ts'
 import { configFrom } from './config.ts'
 import { frameHandler } from './handler/table.ts'
@@ -27,7 +27,8 @@ await run(async () => {
   broker.open(hub)
   const forward = forwardTo(config.notifyApiUrl, memberCookie)
   const storedTask = storedTaskOf(config.notifyApiUrl, memberCookie)
-  const handle = frameHandler({ hub, limits, metrics, forward, storedTask })
+  const snapshots = new TaskSnapshots(hub.history)
+  const handle = frameHandler({ hub, limits, metrics, forward, snapshots, storedTask })
   const sessions = new Sessions({ handle, hub, limits, metrics, log })
   const canary = new Canary(broker, metrics)
   const app = await buildApp({

@@ -21,6 +21,7 @@ const bounds: Readonly<Record<string, readonly [least: number, most: number]>> =
   MAX_TRANSACTIONS: [1, 1_000],
   MAX_TRANSACTION_FRAMES: [1, 10_000],
   MAX_BUFFERED_BYTES: [131_072, 1_073_741_824],
+  MAX_REPLAY_BYTES: [16_384, 1_073_741_824],
   MAX_BUFFERED_MS: [1_000, 2_147_483_647],
   CONNECT_TIMEOUT_MS: [1_000, 2_147_483_647],
   HEART_BEAT_MS: [1_000, 999_999_999],

@@ -168,7 +168,7 @@ test('reads a long history page by page', async () => {
   const { cursor, history, seen, untilLive } = startCursor('1-0')
   const all = Array.from({ length: 150 }, (_, index) => `1-${index + 1}`)
   void cursor.catchUp()
-  ;(await history.nextRead('1-0'))({ publications: publications(...all.slice(0, 100)) })
+  ;(await history.nextRead('1-0'))({ publications: publications(...all.slice(0, 100)), last: { epoch: 1, offset: 150 } })
   ;(await history.nextRead('1-100'))({ publications: publications(...all.slice(100)) })
   await untilLive()
   expect(seen).toEqual(all)

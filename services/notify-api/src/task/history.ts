@@ -8,14 +8,7 @@ import {
   runIdOf,
   runKey,
 } from '@tidings/chassis'
-import {
-  historyKey,
-  nextTaskState,
-  type TaskEvent,
-  type TaskProducerEvent,
-  type TaskState,
-  type TaskStatus,
-} from '@tidings/protocol'
+import { historyKey, type TaskEvent, TaskFold, type TaskProducerEvent, type TaskState, type TaskStatus } from '@tidings/protocol'
 import { unavailable } from '../http/problem.ts'
 import { type TaskIdentity, taskChannel } from './row.ts'
 import {
@@ -182,10 +175,11 @@ export class TaskHistory {
     const publications = await orUnavailable(this.#redis.lrange(this.#keysOf(task)[0], 0, -1))
     const { memberId: _, ...name } = task
     const queued: TaskState = { ...name, status: 'queued', text: '', data: [] }
-    return publications.reduce((state, publication) => {
-      const event = JSON.parse(publication.slice(publication.indexOf('\n') + 1)) as TaskEvent
-      return nextTaskState(state, event) ?? state
-    }, queued)
+    const fold = new TaskFold(queued)
+    for (const publication of publications) {
+      fold.add(JSON.parse(publication.slice(publication.indexOf('\n') + 1)) as TaskEvent)
+    }
+    return fold.state ?? queued
   }
 
   async progress(task: TaskIdentity): Promise<TaskProgress> {

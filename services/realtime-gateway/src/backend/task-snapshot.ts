@@ -1,11 +1,14 @@
-import { nextTaskState, type Position, TaskMessage, TaskState } from '@tidings/protocol'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Position, TaskFold, TaskMessage, TaskState } from '@tidings/protocol'
 import type { History } from '../redis/broker.ts'
+import { hasMore } from '../redis/history-page.ts'
 import { type Credentials, credentialHeaders } from './credentials.ts'
 import { parseJson } from './parse-json.ts'
 
-/** A task at a position of its channel. `state` is undefined when there is no such task, or not yet. */
+/** A task at a position of its channel. */
 export interface TaskSnapshot {
-  readonly state: TaskState | undefined
+  /** Body of the message `snapshot`. */
+  readonly body: Buffer
   readonly position: Position
 }
 
@@ -15,16 +18,40 @@ export interface TaskSnapshot {
  */
 export type StoredTask = (taskId: string, credentials: Credentials) => Promise<TaskState | undefined>
 
-const pageLength = 1_000
+/** Events that are folded before other sessions have their turn. */
+const pageLength = 500
 const timeoutMs = 5_000
 const beginning: Position = { epoch: 0, offset: 0 }
 
-/**
- * Folds the history of a task's channel, which holds the whole task while it runs and for a while after. Resolves to undefined when the
- * history is gone, or does not reach back to the first event: then only notify-api knows the task.
- */
-export async function foldTask(history: History, channel: string): Promise<TaskSnapshot | undefined> {
-  let state: TaskState | undefined
+/** Folds the histories of tasks. Clients that join a task while its history is being folded share the fold, and its bytes. */
+export class TaskSnapshots {
+  readonly #history: History
+  readonly #folding = new Map<string, Promise<TaskSnapshot | undefined>>()
+
+  constructor(history: History) {
+    this.#history = history
+  }
+
+  /**
+   * Resolves to the task as of some position, which may be older than this call: what follows it is in the history. Resolves to
+   * undefined when the history is gone, or does not reach back to the first event: then only notify-api knows the task.
+   */
+  async of(channel: string): Promise<TaskSnapshot | undefined> {
+    const shared = await this.#folding.get(channel)
+    // An undefined result may be older than the first event of the task.
+    return shared ?? this.#folding.get(channel) ?? this.#fold(channel)
+  }
+
+  #fold(channel: string): Promise<TaskSnapshot | undefined> {
+    const folding = foldTask(this.#history, channel).finally(() => this.#folding.delete(channel))
+    this.#folding.set(channel, folding)
+    return folding
+  }
+}
+
+/** Folds the history of a task's channel, which holds the whole task while it runs and for a while after. */
+async function foldTask(history: History, channel: string): Promise<TaskSnapshot | undefined> {
+  const fold = new TaskFold()
   let position = beginning
   for (;;) {
     const page = await history.after(channel, position, pageLength)
@@ -32,11 +59,17 @@ export async function foldTask(history: History, channel: string): Promise<TaskS
     if (position !== beginning && !page.whole) return undefined
     for (const publication of page.publications) {
       const message = TaskMessage.safeParse(parseJson(publication.body))
-      if (message.success) state = nextTaskState(state, message.data)
+      if (message.success) fold.add(message.data)
       position = publication.position ?? position
     }
-    if (page.publications.length < pageLength) return state && { state, position }
+    if (!hasMore(page)) return fold.state && { body: snapshotBody(fold.state), position }
+    await nextTurn()
   }
+}
+
+/** Returns the body of the message `snapshot`. */
+export function snapshotBody(state: TaskState): Buffer {
+  return Buffer.from(JSON.stringify({ type: 'snapshot', ...state }))
 }
 
 export function storedTaskOf(notifyApiUrl: string, memberCookie: string): StoredTask {

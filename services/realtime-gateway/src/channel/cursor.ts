@@ -1,10 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { emptyAt, follows, historyLimitOf, type Position, type Publication } from '@tidings/protocol'
 import type { Broker, History, HistoryPage, Receiver } from '../redis/broker.ts'
+import { hasMore } from '../redis/history-page.ts'
+import type { ReplayLane } from './replay-lane.ts'
 
 /** Takes the publications of a cursor. */
 export interface CursorSink {
-  /** Takes the next publication. A returned promise suspends delivery until it resolves; the following ones are read from the history. */
+  /**
+   * Takes the next publication. A returned promise suspends delivery until it resolves; the following ones are read from the history
+   * then, and no page is kept meanwhile.
+   */
   deliver(publication: Publication): void | Promise<void>
   /** Publications were lost: the history no longer holds them. */
   gap(): void
@@ -14,10 +19,21 @@ export interface CursorSink {
   readonly ended: boolean
 }
 
-/** Publications in one read of the history. */
-const pageLength = 100
-/** Publications buffered while the history is read. Further ones are read from the history instead. */
+/** Most publications in one read of the history. It ends earlier when they are large. */
+const pageLength = 500
+/** Publications, and bytes of them, buffered while the history is read. What exceeds either is read from the history instead. */
 const maxBuffered = 64
+const maxBufferedBytes = 262_144
+
+/** What follows the delivery of one page. */
+interface PageEnd {
+  /** The newest position of the channel, as the page gave it. */
+  readonly last: Position
+  /** True when the history must be read again before going live. */
+  readonly more: boolean
+  /** Set when the sink waits, and the rest of the page was dropped. */
+  readonly pause?: Promise<void>
+}
 
 /** Position of a cursor before the position of its channel is known. */
 export const nowhere: Position = { epoch: 0, offset: 0 }
@@ -47,6 +63,7 @@ export class Cursor implements Receiver {
   readonly #channel: string
   readonly #history: History
   readonly #sink: CursorSink
+  readonly #lane: ReplayLane | undefined
   /** Undefined while live. */
   #buffered: Publication[] | undefined = undefined
   /** How many of them arrived before the last read began: the history holds these, or never will. */
@@ -55,14 +72,18 @@ export class Cursor implements Receiver {
   #reading = false
   /** The history must be read once more before going live. */
   #readAgain = false
+  /** True between the reads of a catch-up: the next one will hold what arrives. */
+  #beforeRead = false
   /** Unix ms of the last delivery, or of the beginning. */
   #deliveredAt = Date.now()
 
-  constructor(channel: string, position: Position, history: History, sink: CursorSink) {
+  /** `lane`: that of the session, when the sink is one of its subscriptions. */
+  constructor(channel: string, position: Position, history: History, sink: CursorSink, lane?: ReplayLane) {
     this.#channel = channel
     this.position = position
     this.#history = history
     this.#sink = sink
+    this.#lane = lane
   }
 
   /** True while publications are buffered rather than delivered. */
@@ -127,41 +148,63 @@ export class Cursor implements Receiver {
   }
 
   /** Buffers, and resolves to the first page of what is missing. */
-  bufferAndRead(): Promise<HistoryPage> {
+  bufferAndRead(limit?: number): Promise<HistoryPage> {
     this.buffer()
-    return this.#read()
+    return this.#read(limit)
   }
 
   /**
    * Delivers what the history holds after the position, then what was buffered. A call during a catch-up makes it read the history
    * once more. `first`: a page that was read already.
    */
-  async catchUp(first?: HistoryPage | Promise<HistoryPage>): Promise<void> {
+  catchUp(first?: HistoryPage): Promise<void> {
     this.buffer()
     if (this.#reading) {
       this.#readAgain = true
-      return
+      return Promise.resolve()
     }
     this.#reading = true
-    let page = await (first ?? this.#read())
-    for (;;) {
-      if (!page.whole) this.#sink.gap()
-      if (page.publications.length > 0) this.#sink.repaired?.()
-      else this.position = page.last
-      for (const publication of page.publications) {
-        if (this.#sink.ended) return
-        const delivered = this.#deliver(publication)
-        if (delivered) await delivered
+    // Read again in its turn when the client has too much unread by now.
+    return this.#readOn(first && !this.#lane?.behind ? this.#deliverPage(first) : undefined)
+  }
+
+  /** Reads and delivers page after page, then goes live. No page is referenced while the sink waits. */
+  async #readOn(first: PageEnd | undefined): Promise<void> {
+    let end = first ?? (await this.#readPage())
+    while (!this.#sink.ended && end.more) {
+      if (end.pause) {
+        this.#awaitRead()
+        await end.pause
       }
-      if (this.#sink.ended) return
-      if (page.publications.length < pageLength && !this.#readAgain && !this.#readTooEarly()) break
-      // Publications with a position will be read again; those without one are only in the buffer.
-      if (this.#readAgain) this.#buffered = (this.#buffered ?? []).filter(({ position }) => position === undefined)
+      if (this.#readAgain) this.#dropBuffered()
       this.#readAgain = false
-      page = await this.#read()
+      end = await this.#readPage()
     }
+    if (this.#sink.ended) return
     this.#reading = false
-    this.#resumeLive(page.last)
+    this.#resumeLive(end.last)
+  }
+
+  /** Reads and delivers one page, when it is the turn of this cursor. */
+  #readPage(): Promise<PageEnd> {
+    if (!this.#lane) return this.#read().then((page) => this.#deliverPage(page))
+    this.#awaitRead()
+    return this.#lane.run(async () =>
+      this.#sink.ended ? { last: this.position, more: false } : this.#deliverPage(await this.#read()),
+    )
+  }
+
+  #deliverPage(page: HistoryPage): PageEnd {
+    if (this.#sink.ended) return { last: page.last, more: false }
+    if (!page.whole) this.#sink.gap()
+    if (page.publications.length > 0) this.#sink.repaired?.()
+    else this.position = page.last
+    for (const publication of page.publications) {
+      const pause = this.#deliver(publication)
+      if (pause) return { last: page.last, more: true, pause }
+      if (this.#sink.ended) break
+    }
+    return { last: page.last, more: hasMore(page) || this.#readAgain || this.#readTooEarly() }
   }
 
   /** Delivers what was buffered. `last`: the newest position of the history when it was read last. */
@@ -181,7 +224,10 @@ export class Cursor implements Receiver {
   #deliverLive(publication: Publication): void {
     if (this.#isNewHistory(publication) && !this.#hasExpired(Date.now())) this.#sink.gap()
     const delivered = this.#deliver(publication)
-    if (delivered) void this.catchUp(delivered.then(() => this.#read()))
+    if (!delivered) return
+    this.buffer()
+    this.#reading = true
+    void this.#readOn({ last: this.position, more: true, pause: delivered })
   }
 
   #deliver(publication: Publication): void | Promise<void> {
@@ -191,18 +237,32 @@ export class Cursor implements Receiver {
     return this.#sink.deliver(publication)
   }
 
-  async #read(): Promise<HistoryPage> {
+  async #read(limit = pageLength): Promise<HistoryPage> {
+    this.#beforeRead = false
     this.#bufferedBeforeRead = this.#buffered?.length ?? 0
-    const page = await this.#history.after(this.#channel, this.position, pageLength)
+    const page = await this.#history.after(this.#channel, this.position, limit)
     // Continue in the next turn: nothing may be delivered before the RECEIPT of a SUBSCRIBE, which states its position.
     await nextTurn()
     return page
   }
 
   #keep(publication: Publication): void {
+    if (this.#beforeRead && publication.position) return
     const buffered = this.#buffered as Publication[]
-    if (buffered.length < maxBuffered) buffered.push(publication)
+    const bytes = buffered.reduce((sum, { body }) => sum + body.length, publication.body.length)
+    if (buffered.length < maxBuffered && bytes <= maxBufferedBytes) buffered.push(publication)
     else this.#readAgain = true
+  }
+
+  /** A read will follow: until then nothing is kept that it will hold. */
+  #awaitRead(): void {
+    this.#beforeRead = true
+    this.#dropBuffered()
+  }
+
+  /** Publications with a position will be read again; those without one are only in the buffer. */
+  #dropBuffered(): void {
+    this.#buffered = (this.#buffered ?? []).filter(({ position }) => position === undefined)
   }
 
   /** True when a hole in the buffer ends with a publication that arrived after the last read began: the history may fill it by now. */

@@ -3,12 +3,11 @@ import type { History } from '../redis/broker.ts'
 import type { Outlet } from '../socket/transport.ts'
 import { Cursor, type CursorSink } from './cursor.ts'
 import { type MessageHead, messageIdOf } from './message-head.ts'
+import type { ReplayLane } from './replay-lane.ts'
 
 export const ackModes = ['auto', 'client', 'client-individual'] as const
 export type AckMode = (typeof ackModes)[number]
 
-/** With more bytes than this buffered in this process, the history is replayed no faster than the client reads. */
-const replayBufferBytes = 262_144
 /** Delivery that stopped at MAX_UNACKED_MESSAGES continues when this share of them, or fewer, is unsettled. */
 const unackedShareToContinue = 0.5
 
@@ -31,6 +30,7 @@ export interface SubscriptionOptions {
   readonly ackMode: AckMode
   readonly head: MessageHead
   readonly outlet: Outlet
+  readonly lane: ReplayLane
   readonly listener: SubscriptionListener
   readonly maxUnackedMessages: number
 }
@@ -44,6 +44,7 @@ export class Subscription implements CursorSink {
   readonly head: MessageHead
   ended = false
   readonly #outlet: Outlet
+  readonly #lane: ReplayLane
   readonly #listener: SubscriptionListener
   readonly #maxUnackedMessages: number
   /** Set while this subscription is at another position than its channel, or waits for acknowledgements. */
@@ -52,13 +53,14 @@ export class Subscription implements CursorSink {
   #unacked: Set<string> | undefined = undefined
   #onAcknowledged: (() => void) | undefined = undefined
 
-  constructor({ id, destination, target, ackMode, head, outlet, listener, maxUnackedMessages }: SubscriptionOptions) {
+  constructor({ id, destination, target, ackMode, head, outlet, lane, listener, maxUnackedMessages }: SubscriptionOptions) {
     this.id = id
     this.destination = destination
     this.target = target
     this.ackMode = ackMode
     this.head = head
     this.#outlet = outlet
+    this.#lane = lane
     this.#listener = listener
     this.#maxUnackedMessages = maxUnackedMessages
   }
@@ -77,7 +79,7 @@ export class Subscription implements CursorSink {
    * it waits for acknowledgements.
    */
   follow(channel: string, position: Position, history: History): Cursor {
-    this.#cursor = new Cursor(channel, position, history, this)
+    this.#cursor = new Cursor(channel, position, history, this, this.#lane)
     return this.#cursor
   }
 
@@ -91,16 +93,15 @@ export class Subscription implements CursorSink {
   }
 
   /** Sends the state at `position` as one message, after which a client can resume. */
-  snapshot(position: Position, body: string): void {
-    void this.#outlet.sendSnapshot(this.head.encode(formatPosition(position), Buffer.from(body)))
+  snapshot(position: Position, body: Uint8Array): void {
+    void this.#outlet.sendSnapshot(this.head.encode(formatPosition(position), body))
   }
 
   deliver(publication: Publication): void | Promise<void> {
     const messageId = messageIdOf(publication, this.#cursor?.position)
     this.#outlet.send(this.head.encode(messageId, publication.body))
     const settled = this.ackMode === 'auto' ? undefined : this.#awaitAck(messageId)
-    if (this.#outlet.bufferedBytes <= replayBufferBytes) return settled
-    return this.#outlet.drained().then(() => settled)
+    return this.#lane.behind ? this.#lane.drained().then(() => settled) : settled
   }
 
   /** Settles one message, and in ack mode `client` all before it. A message that is not awaited is ignored. */

@@ -9,7 +9,7 @@ import {
   resolveDestination,
   subscribable,
 } from '@tidings/protocol'
-import { foldTask, type StoredTask } from '../backend/task-snapshot.ts'
+import { snapshotBody, type StoredTask, type TaskSnapshots } from '../backend/task-snapshot.ts'
 import type { Hub } from '../channel/hub.ts'
 import { ackLineLength, MessageHead } from '../channel/message-head.ts'
 import { type AckMode, ackModes, keyWithoutId, Subscription } from '../channel/subscription.ts'
@@ -22,6 +22,7 @@ export interface SubscribeDeps {
   readonly hub: Hub
   readonly limits: Limits
   readonly metrics: Metrics
+  readonly snapshots: TaskSnapshots
   readonly storedTask: StoredTask
 }
 
@@ -39,7 +40,7 @@ export function subscribe(deps: SubscribeDeps): FrameHandler {
 }
 
 function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): Subscription | Refusal {
-  const { version = '1.0', transport: outlet, queues: listener } = session
+  const { version = '1.0', transport: outlet, lane, queues: listener } = session
   const destination = headers.get('destination')
   if (destination === undefined) return refuse(Close.badFrame, 'SUBSCRIBE needs a destination header')
   const id = headers.get('id')
@@ -62,7 +63,7 @@ function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): S
   const target = resolveDestination(destination, session.principal.memberId)
   if (!target) return refuse(Close.forbidden, `no such destination: ${destination}; allowed are ${subscribable}`)
   const head = new MessageHead(destination, id, version)
-  return new Subscription({ id, destination, target, ackMode, head, outlet, listener, maxUnackedMessages })
+  return new Subscription({ id, destination, target, ackMode, head, outlet, lane, listener, maxUnackedMessages })
 }
 
 async function open(
@@ -97,7 +98,8 @@ async function resume(
   frame: Frame,
 ): Promise<Handled | undefined> {
   const cursor = subscription.follow(subscription.target.channel, after, deps.hub.history)
-  const page = await cursor.bufferAndRead()
+  // A client with too much unread gets no page before its turn, but the RECEIPT all the same.
+  const page = await cursor.bufferAndRead(session.lane.behind ? 1 : undefined)
   deps.metrics.resumed(page.whole)
   if (!page.whole && isTask(subscription)) return joinTask(deps, session, subscription, page.last, [['recovered', 'false']])
   const [first] = page.publications
@@ -109,14 +111,18 @@ async function resume(
       ['position', formatPosition(start)],
     ],
     // After the RECEIPT, so that the client knows what the messages mean; later frames need not wait for the history.
-    // The RECEIPT already reports the loss, so no `gap` is sent then.
-    afterwards: () => void cursor.catchUp(hasReceipt ? { ...page, whole: true } : page),
+    afterwards: () => {
+      // The RECEIPT already reports the loss, so no `gap` is sent then.
+      if (!page.whole && !hasReceipt) subscription.gap()
+      cursor.position = start
+      void cursor.catchUp({ ...page, whole: true })
+    },
   }
 }
 
 /** Sends a snapshot of the task, then what follows it. */
 async function joinTask(
-  { hub, storedTask }: SubscribeDeps,
+  { hub, snapshots, storedTask }: SubscribeDeps,
   session: Session,
   subscription: TaskSubscription,
   position: Position,
@@ -128,13 +134,15 @@ async function joinTask(
   // A snapshot may have megabytes. Wait until earlier ones are sent, so that a session buffers one at most.
   await session.transport.drained()
   if (subscription.ended) return undefined
-  const folded = await foldTask(hub.history, channel)
-  const snapshot = folded ?? { state: await storedTask(taskId, session.credentials), position }
-  cursor.position = snapshot.position
+  const folded = await snapshots.of(channel)
+  const stored = folded ? undefined : await storedTask(taskId, session.credentials)
+  const body = folded?.body ?? (stored && snapshotBody(stored))
+  const start = folded?.position ?? position
+  cursor.position = start
   return {
-    receipt: [...receipt, ['position', formatPosition(snapshot.position)]],
+    receipt: [...receipt, ['position', formatPosition(start)]],
     afterwards: () => {
-      if (snapshot.state) subscription.snapshot(snapshot.position, JSON.stringify({ type: 'snapshot', ...snapshot.state }))
+      if (body) subscription.snapshot(start, body)
       void cursor.catchUp()
     },
   }

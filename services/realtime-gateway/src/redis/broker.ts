@@ -2,7 +2,7 @@ import type { Position, Publication } from '@tidings/protocol'
 
 /** One read of a channel's history. */
 export interface HistoryPage {
-  /** The publications after the requested position that the history still holds, oldest first; at most the requested number. */
+  /** The publications after the requested position that the history still holds, oldest first; at most the requested number, and fewer when they are large. */
   readonly publications: readonly Publication[]
   /** The channel's newest position; of an empty channel `<now ms>-0`. */
   readonly last: Position

@@ -19,6 +19,11 @@ export interface HistoryCall extends RunCall {
   readonly lifetimeSeconds: number
 }
 
+/** A page ends when it has this many bytes, or more with its last publication; it has at least one. */
+const maxPageBytes = 262_144
+/** Publications that the script takes from the list at once, until the page is full. */
+const chunkLength = 50
+
 /**
  * Reads what follows a position, atomically (PROTOCOL.md §3). The list holds publications as they were published, without holes, so
  * that the newest one gives the position of each. A key that holds something else, or what an earlier run of Redis left, counts as an
@@ -57,8 +62,16 @@ else
 end
 local reply = { lastEpoch .. '-' .. lastOffset, whole and 1 or 0 }
 if call.limit > 0 and from <= last then
-  local page = redis.call('LRANGE', KEYS[1], from - first, from - first + call.limit - 1)
-  for index = 1, #page do reply[index + 2] = page[index] end
+  local at, stop, bytes = from - first, math.min(from - first + call.limit, last - first + 1), 0
+  while at < stop and bytes < ${maxPageBytes} do
+    local chunk = redis.call('LRANGE', KEYS[1], at, math.min(at + ${chunkLength}, stop) - 1)
+    for index = 1, #chunk do
+      if bytes >= ${maxPageBytes} then break end
+      reply[#reply + 1] = chunk[index]
+      bytes = bytes + #chunk[index]
+    end
+    at = at + ${chunkLength}
+  end
 end
 return reply
 `

@@ -15,6 +15,7 @@ import {
 } from '@tidings/protocol'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Hub } from '../channel/hub.ts'
+import { ReplayLane } from '../channel/replay-lane.ts'
 import type { Subscription } from '../channel/subscription.ts'
 import type { Limits } from '../config.ts'
 import type { Metrics } from '../ops/metrics.ts'
@@ -55,6 +56,7 @@ export class Session implements TransportListener, FrameSink {
   readonly transport: Transport
   readonly clock: SessionClock
   readonly queues: SessionQueues
+  readonly lane: ReplayLane
   /** By `key`: the client's id, or in STOMP 1.0 without id a key of the destination. */
   readonly subscriptions = new Map<string, Subscription>()
   /** Open transactions by the client's id. */
@@ -74,6 +76,7 @@ export class Session implements TransportListener, FrameSink {
     this.transport = transport
     this.clock = new SessionClock(deps.limits, peer.principal.expiresAt)
     this.queues = new SessionQueues(this.subscriptions, transport)
+    this.lane = new ReplayLane(transport, deps.limits.maxReplayBytes)
     this.#deps = deps
     this.#onEnded = onEnded
     this.#decoder = new FrameDecoder(deps.limits)
