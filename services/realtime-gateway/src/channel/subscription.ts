@@ -16,6 +16,8 @@ const unackedShareToContinue = 0.5
 export interface SubscriptionListener {
   /** Publications of the destination were lost. */
   onGap(destination: string): void
+  /** Redis no longer permits the channel of the destination. */
+  onRefused(destination: string): void
 }
 
 export interface SubscriptionOptions {
@@ -112,6 +114,10 @@ export class Subscription implements CursorSink {
 
   gap(): void {
     this.#listener.onGap(this.destination)
+  }
+
+  refuse(): void {
+    this.#listener.onRefused(this.destination)
   }
 
   end(): void {

@@ -15,7 +15,7 @@ import {
 } from '@tidings/protocol'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Hub } from '../channel/hub.ts'
-import type { Subscription } from '../channel/subscription.ts'
+import type { Subscription, SubscriptionListener } from '../channel/subscription.ts'
 import type { Limits } from '../config.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import type { Peer } from '../socket/handshake.ts'
@@ -25,7 +25,7 @@ import { SessionClock, tooSlow } from './clock.ts'
 import { errorMessage, printable } from './error-message.ts'
 import { FrameBudget, frameCost, messageCost } from './frame-budget.ts'
 import { FrameQueue, type FrameSink } from './frame-queue.ts'
-import { isRefusal, offenderOf, opensSession, type Outcome, type Refusal, refuse } from './outcome.ts'
+import { isRefusal, notPermitted, offenderOf, opensSession, type Outcome, type Refusal, refuse } from './outcome.ts'
 import { SessionQueues } from './session-queue.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -47,7 +47,7 @@ export interface SessionDeps {
 const beat = textMessage(lineFeed)
 
 /** One STOMP session over one transport. Its frames are handled strictly in order. */
-export class Session implements TransportListener, FrameSink {
+export class Session implements TransportListener, FrameSink, SubscriptionListener {
   readonly id = randomUUID()
   readonly connectedAt = Date.now()
   readonly principal: Principal
@@ -109,6 +109,14 @@ export class Session implements TransportListener, FrameSink {
 
   onClosed(code: number): void {
     this.#end(code, 'closed by the peer')
+  }
+
+  onGap(destination: string): void {
+    this.queues.notify({ type: 'gap', destination })
+  }
+
+  onRefused(destination: string): void {
+    this.refuse(notPermitted(destination))
   }
 
   /** Takes a cost from the budget; without budget the session ends. */
