@@ -154,8 +154,11 @@ export class Subscriber {
     const send = async (batch: readonly string[]) => {
       await (this.#sharded ? this.#redis.sunsubscribe(...batch) : this.#redis.unsubscribe(...batch))
     }
-    const sending = this.#batches(channels).map((batch) => send(batch).catch((error: Error) => this.#failure.failed(error)))
-    await Promise.all(sending)
+    // A node that no longer serves the slot has ended the subscription by itself.
+    const onError = (error: Error) => {
+      if (newOwner(error) === undefined) this.#failure.failed(error)
+    }
+    await Promise.all(this.#batches(channels).map((batch) => send(batch).catch(onError)))
   }
 
   async #subscribe(channels: readonly string[]): Promise<void> {
