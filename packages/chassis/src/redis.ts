@@ -21,8 +21,6 @@ export interface ConnectionOptions
    * keys.
    */
   readonly scripts?: Record<string, { lua: string; numberOfKeys?: number; readOnly?: boolean }>
-  /** Whether a Cluster connection subscribes with SSUBSCRIBE. Ignored by other connections. */
-  readonly shardedSubscribers?: boolean
 }
 
 /** Longest time to establish a connection, and longest wait of {@link opened}. */
@@ -33,6 +31,8 @@ const maxReconnectMs = 1_000
 /** Share of the delay that is random, so that gateways do not reconnect to a restarted Redis all at once. */
 const reconnectJitterShare = 0.5
 const defaultSentinelPort = 26_379
+/** How often a Cluster connection reads which node serves which slot, besides after each error reply that names another node. */
+const slotsRefreshMs = 5_000
 
 /**
  * Connects to Redis in the background. The URL is one of these:
@@ -44,7 +44,7 @@ const defaultSentinelPort = 26_379
  *
  * @throws Error for a malformed `redis+sentinel://` URL.
  */
-export function connectRedis(url: string, { shardedSubscribers, ...options }: ConnectionOptions): RedisConnection {
+export function connectRedis(url: string, options: ConnectionOptions): RedisConnection {
   const common = { connectTimeout: connectTimeoutMs, retryStrategy: reconnectDelayMs, reconnectOnError: isDemoted, ...options }
   if (url.startsWith('redis+sentinel://')) return new Redis({ ...common, ...sentinel(url) })
   const nodes = url.split(',').map((node) => node.trim())
@@ -54,14 +54,26 @@ export function connectRedis(url: string, { shardedSubscribers, ...options }: Co
   return new Cluster(nodes, {
     clusterRetryStrategy: reconnectDelayMs,
     enableOfflineQueue,
-    ...(shardedSubscribers ? { shardedSubscribers } : {}),
+    slotsRefreshInterval: slotsRefreshMs,
     ...(scripts ? { scripts } : {}),
     redisOptions: {
       ...perNode,
       connectTimeout: connectTimeoutMs,
-      ...credentials(first),
-      ...(first.protocol === 'rediss:' ? { tls: {} } : {}),
+      ...access(first),
     },
+  })
+}
+
+/** Connects to one node of the Cluster that `url` names. Reconnects as {@link connectRedis} does. `address` is `host:port`. */
+export function connectClusterNode(url: string, address: string, options: ConnectionOptions): Redis {
+  const portAt = address.lastIndexOf(':')
+  return new Redis({
+    connectTimeout: connectTimeoutMs,
+    retryStrategy: reconnectDelayMs,
+    ...options,
+    host: address.slice(0, portAt),
+    port: Number(address.slice(portAt + 1)),
+    ...access(new URL(url.split(',')[0] as string)),
   })
 }
 
@@ -98,6 +110,11 @@ function sentinel(url: string) {
   })
   const address = new URL(url.replace(match[1] as string, 'sentinel'))
   return { sentinels, name: match[2], db: Number(address.searchParams.get('db') ?? 0), ...credentials(address) }
+}
+
+/** Returns how the nodes of a Cluster are accessed: all in the same way, which the URL of the first one states. */
+function access(node: URL) {
+  return { ...credentials(node), ...(node.protocol === 'rediss:' ? { tls: {} } : {}) }
 }
 
 function credentials({ username, password }: URL) {

@@ -24,13 +24,12 @@ await run(async () => {
   const metrics = new Metrics()
   const broker = new RedisBroker(config.redisUrl, log)
   const hub = new Hub(broker, metrics)
-  broker.open(hub)
   const forward = forwardTo(config.notifyApiUrl, memberCookie)
   const storedTask = storedTaskOf(config.notifyApiUrl, memberCookie)
   const snapshots = new TaskSnapshots(hub.history)
   const handle = frameHandler({ hub, limits, metrics, forward, snapshots, storedTask })
   const sessions = new Sessions({ handle, hub, limits, metrics, log })
-  const canary = new Canary(broker, metrics)
+  const canary = new Canary(broker, metrics, log)
   const app = await buildApp({
     sessions,
     metrics,
@@ -42,7 +41,7 @@ await run(async () => {
     maxFrameBytes: limits.maxFrameBytes,
   })
   const ops = buildOps(metrics.registry, () => ({
-    failing: [...(canary.alive ? [] : ['redis']), ...(sessions.draining ? ['draining'] : [])],
+    failing: [...new Set([...canary.failing, ...broker.refusing]), ...(sessions.draining ? ['draining'] : [])],
   }))
   addSessionRoute(ops, sessions)
   metrics.observe('sessions', 'Open sessions', () => sessions.size)
@@ -50,7 +49,7 @@ await run(async () => {
   metrics.observe('channels', 'Channels listened to', () => hub.channels)
 
   // Not awaited: the gateway opens its ports while Redis is away, and its sessions wait for it.
-  void canary.open(hub)
+  canary.open()
   void hub.follow(controlChannel, new Control(sessions, log))
   await listen(log, { ...config, app, ops })
   return {

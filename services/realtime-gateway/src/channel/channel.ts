@@ -9,17 +9,18 @@ import type { Subscription } from './subscription.ts'
 export class Channel implements CursorSink {
   readonly ended = false
   readonly cursor: Cursor
-  /** Resolves when the broker listens and the position of the channel is known. */
+  /** Resolves when the broker listens and the position of the channel is known; rejects with `ChannelRefusedError`. */
   readonly ready: Promise<void>
   /** Number of subscriptions that wait for `ready`. */
   joining = 0
   readonly #metrics: Metrics
   readonly #groups = new Map<string, Set<Subscription>>()
 
-  constructor(name: string, broker: Broker, metrics: Metrics) {
+  /** `onRefused`: the broker refuses a channel that it has listened to. */
+  constructor(name: string, broker: Broker, metrics: Metrics, onRefused: (channel: Channel) => void) {
     this.#metrics = metrics
     this.cursor = new Cursor(name, nowhere, broker.history, this)
-    this.ready = this.cursor.listen(broker)
+    this.ready = this.cursor.listen(broker, () => onRefused(this))
   }
 
   get empty(): boolean {
@@ -42,6 +43,12 @@ export class Channel implements CursorSink {
     const { encodingKey } = subscription.head
     const group = this.#groups.get(encodingKey)
     if (group?.delete(subscription) && group.size === 0) this.#groups.delete(encodingKey)
+  }
+
+  /** Ends all subscriptions. */
+  refuse(): void {
+    // Each takes itself out of its group.
+    for (const group of this.#groups.values()) for (const subscription of group) subscription.refuse()
   }
 
   deliver(publication: Publication): void {

@@ -101,10 +101,10 @@ export class Cursor implements Receiver {
     }
   }
 
-  /** Receives the channel from the broker. Resolves when the position of the channel is known. */
-  async listen(broker: Broker): Promise<void> {
+  /** Receives the channel from the broker (`Broker.listen`). Resolves when the position of the channel is known. */
+  async listen(broker: Broker, onRefused?: () => void): Promise<void> {
     this.awaitStart()
-    this.startAt(await broker.listen(this.#channel, this))
+    this.startAt(await broker.listen(this.#channel, this, onRefused))
   }
 
   /** Until `startAt` the position of the channel is unknown: publications are buffered, and `catchUp` waits. */

@@ -1,6 +1,6 @@
 import type { Position } from '@tidings/protocol'
 import type { Metrics } from '../ops/metrics.ts'
-import type { Broker, BrokerListener, History } from '../redis/broker.ts'
+import type { Broker, History } from '../redis/broker.ts'
 import { Channel } from './channel.ts'
 import { Cursor, type CursorSink, nowhere } from './cursor.ts'
 import type { Subscription } from './subscription.ts'
@@ -9,14 +9,12 @@ import type { Subscription } from './subscription.ts'
 const lingerMs = 5_000
 
 /** The channels of this process: the broker listens to a channel from its first subscription to a while after its last. */
-export class Hub implements BrokerListener {
+export class Hub {
   readonly #broker: Broker
   readonly #metrics: Metrics
   readonly #channels = new Map<string, Channel>()
   /** Channels without subscriptions, and since when, in ms of `performance.now()`. */
   readonly #idle = new Map<string, number>()
-  /** Cursors of the channels that the gateway itself follows. */
-  readonly #followed: Cursor[] = []
 
   constructor(broker: Broker, metrics: Metrics) {
     this.#broker = broker
@@ -32,27 +30,31 @@ export class Hub implements BrokerListener {
   }
 
   /** Follows a channel for the gateway itself. Resolves when it is listened to. */
-  async follow(name: string, sink: CursorSink): Promise<void> {
-    const cursor = new Cursor(name, nowhere, this.#broker.history, sink)
-    this.#followed.push(cursor)
-    await cursor.listen(this.#broker)
+  follow(name: string, sink: CursorSink): Promise<void> {
+    return new Cursor(name, nowhere, this.#broker.history, sink).listen(this.#broker)
   }
 
   /**
    * Adds a subscription to its channel, and resolves to the position of the channel: the subscription gets every publication after it.
-   * Waits while the broker is away.
+   * Waits while the broker is away. Rejects with `ChannelRefusedError`; a channel that is refused later refuses its subscriptions.
    */
   async subscribe(name: string, subscription: Subscription): Promise<Position> {
     let channel = this.#channels.get(name)
     if (!channel) {
-      channel = new Channel(name, this.#broker, this.#metrics)
+      channel = new Channel(name, this.#broker, this.#metrics, (refused) => this.#refuse(name, refused))
       this.#channels.set(name, channel)
     }
     this.#idle.delete(name)
     // Count it before the wait, so that the channel does not become idle meanwhile.
     channel.joining++
-    await channel.ready
-    channel.joining--
+    try {
+      await channel.ready
+    } catch (error) {
+      this.#drop(name, channel)
+      throw error
+    } finally {
+      channel.joining--
+    }
     channel.add(subscription)
     return channel.position
   }
@@ -63,9 +65,16 @@ export class Hub implements BrokerListener {
     if (channel?.empty) this.#idle.set(name, performance.now())
   }
 
-  restored(lostAt: number): void {
-    for (const { cursor } of this.#channels.values()) cursor.repair(lostAt)
-    for (const cursor of this.#followed) cursor.repair(lostAt)
+  #refuse(name: string, channel: Channel): void {
+    this.#drop(name, channel)
+    channel.refuse()
+  }
+
+  /** Forgets a channel that the broker refuses: the next subscription tries again. */
+  #drop(name: string, channel: Channel): void {
+    if (this.#channels.get(name) !== channel) return
+    this.#channels.delete(name)
+    this.#idle.delete(name)
   }
 
   /** Stops listening to channels that have had no subscription for `lingerMs`. Called by the one timer of the process. */

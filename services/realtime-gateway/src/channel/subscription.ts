@@ -20,6 +20,8 @@ export function keyWithoutId(destination: string): string {
 export interface SubscriptionListener {
   /** Publications of the destination were lost. */
   onGap(destination: string): void
+  /** Redis no longer permits the channel of the destination. */
+  onRefused(destination: string): void
 }
 
 export interface SubscriptionOptions {
@@ -123,6 +125,10 @@ export class Subscription implements CursorSink {
 
   gap(): void {
     this.#listener.onGap(this.destination)
+  }
+
+  refuse(): void {
+    this.#listener.onRefused(this.destination)
   }
 
   end(): void {

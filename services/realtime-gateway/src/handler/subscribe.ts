@@ -15,7 +15,8 @@ import { ackLineLength, MessageHead } from '../channel/message-head.ts'
 import { type AckMode, ackModes, keyWithoutId, Subscription } from '../channel/subscription.ts'
 import type { Limits } from '../config.ts'
 import type { Metrics } from '../ops/metrics.ts'
-import { type Handled, type Refusal, refuse } from '../session/outcome.ts'
+import { ChannelRefusedError } from '../redis/broker.ts'
+import { type Handled, notPermitted, type Outcome, type Refusal, refuse } from '../session/outcome.ts'
 import type { FrameHandler, Session } from '../session/session.ts'
 
 export interface SubscribeDeps {
@@ -40,7 +41,7 @@ export function subscribe(deps: SubscribeDeps): FrameHandler {
 }
 
 function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): Subscription | Refusal {
-  const { version = '1.0', transport: outlet, lane, queues: listener } = session
+  const { version = '1.0', transport: outlet, lane } = session
   const destination = headers.get('destination')
   if (destination === undefined) return refuse(Close.badFrame, 'SUBSCRIBE needs a destination header')
   const id = headers.get('id')
@@ -63,18 +64,14 @@ function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): S
   const target = resolveDestination(destination, session.principal.memberId)
   if (!target) return refuse(Close.forbidden, `no such destination: ${destination}; allowed are ${subscribable}`)
   const head = new MessageHead(destination, id, version)
-  return new Subscription({ id, destination, target, ackMode, head, outlet, lane, listener, maxUnackedMessages })
+  return new Subscription({ id, destination, target, ackMode, head, outlet, lane, listener: session, maxUnackedMessages })
 }
 
-async function open(
-  deps: SubscribeDeps,
-  session: Session,
-  subscription: ChannelSubscription,
-  frame: Frame,
-): Promise<Handled | undefined> {
+async function open(deps: SubscribeDeps, session: Session, subscription: ChannelSubscription, frame: Frame): Promise<Outcome> {
   const { hub, metrics } = deps
   const { channel } = subscription.target
-  const position = await hub.subscribe(channel, subscription)
+  const position = await joinChannel(hub, channel, subscription)
+  if (!position) return notPermitted(subscription.destination)
   if (subscription.ended) {
     hub.unsubscribe(channel, subscription)
     return undefined
@@ -87,6 +84,16 @@ async function open(
   else if (isTask(subscription)) return joinTask(deps, session, subscription, position)
   if (subscription.ackMode !== 'auto') subscription.follow(channel, position, hub.history)
   return { receipt: [...(after ? [['recovered', 'true'] as const] : []), ['position', formatPosition(position)]] }
+}
+
+/** Resolves to the position of the channel, or to undefined when Redis does not permit the channel. */
+async function joinChannel(hub: Hub, channel: string, subscription: Subscription): Promise<Position | undefined> {
+  try {
+    return await hub.subscribe(channel, subscription)
+  } catch (error) {
+    if (error instanceof ChannelRefusedError) return undefined
+    throw error
+  }
 }
 
 /** Live before history: what is published between the two is received twice rather than missed; positions drop the repeat. */

@@ -23,7 +23,8 @@ export class Metrics {
   })
   readonly #lag = new Gauge({
     name: 'tidings_gateway_redis_lag_seconds',
-    help: 'From publishing the canary to receiving it',
+    help: 'From publishing the canary of a shard to receiving it',
+    labelNames: ['shard'],
     registers: [this.registry],
   })
 
@@ -63,8 +64,13 @@ export class Metrics {
     this.#gaps.inc()
   }
 
-  lag(seconds: number): void {
-    this.#lag.set(seconds)
+  lag(shard: string, seconds: number): void {
+    this.#lag.set({ shard }, seconds)
+  }
+
+  /** Removes what was measured of a shard that no longer exists. */
+  forgetShard(shard: string): void {
+    this.#lag.remove({ shard })
   }
 
   /** Adds a gauge whose value is read at each scrape. */

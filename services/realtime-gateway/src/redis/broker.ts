@@ -19,27 +19,36 @@ export interface History {
 /** Takes the publications of one channel, as they arrive. */
 export interface Receiver {
   receive(publication: Publication): void
+  /** The channel is listened to again: whatever was published after `lostAt`, Unix ms, may not have arrived. */
+  repair(lostAt: number): void
+}
+
+/** The broker does not permit the gateway to listen to a channel. */
+export class ChannelRefusedError extends Error {
+  constructor(channel: string, cause: Error) {
+    super(`no permission to listen to ${channel}`, { cause })
+  }
 }
 
 /** Carries publications between processes. */
 export interface Broker {
   readonly history: History
+  /** Names of the independent parts of the broker, as `/ready` reports them. Empty while they are unknown. */
+  readonly shards: readonly string[]
+  /** Shards that refuse a channel without which the gateway is not ready. */
+  readonly refusing: readonly string[]
+  /** Returns the shard that carries the channel, if it is known. */
+  shardOf(channel: string): string | undefined
   /**
    * Passes the publications of a channel to `receiver`, the only one of the channel, until `unlisten`. Resolves when they arrive, to
-   * the newest position of the channel, read after that; of an empty channel `<now ms>-0`. Waits while the broker is away; never
-   * rejects.
+   * the newest position of the channel, read after that; of an empty channel `<now ms>-0`. Waits while the broker is away.
+   *
+   * Rejects with `ChannelRefusedError` when the broker refuses the channel; when it does so later, calls `onRefused`. Either ends the
+   * listening. Without `onRefused` never rejects: the channel is tried again until the broker permits it.
    */
-  listen(channel: string, receiver: Receiver): Promise<Position>
+  listen(channel: string, receiver: Receiver, onRefused?: () => void): Promise<Position>
   unlisten(channel: string): void
-  /** Publishes a body without position, which no history holds. Rejects when the broker does not reply. */
+  /** Publishes a body without position, which no history holds. Rejects when the broker does not reply, or refuses. */
   publish(channel: string, body: string): Promise<void>
   close(): Promise<void>
-}
-
-/** Is notified when publications may have been missed. */
-export interface BrokerListener {
-  /**
-   * The connection was lost, and is restored with all channels. Publications after `lostAt`, Unix ms, may not have arrived.
-   */
-  restored(lostAt: number): void
 }

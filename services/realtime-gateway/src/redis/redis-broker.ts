@@ -1,61 +1,43 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { connectRedis, isCluster, type Log, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, loggable, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
 import type { Position } from '@tidings/protocol'
-import { BatchDelay } from './batch-delay.ts'
-import type { Broker, BrokerListener, Receiver } from './broker.ts'
+import { Cluster } from 'ioredis'
+import { type Broker, ChannelRefusedError, type Receiver } from './broker.ts'
+import { ClusterSubscriber } from './cluster-subscriber.ts'
 import { historyScript, lastScript } from './history-script.ts'
 import { readPublication } from './read-publication.ts'
 import { RedisHistory } from './redis-history.ts'
-
-/** Channels in one SUBSCRIBE. */
-const batchLength = 1_000
-const pingEveryMs = 1_000
-const retryMs = 500
-/** A connection that leaves a command without reply for this long is dead, even if TCP has not noticed. */
-const silenceMs = 5_000
-/** After the topology of a Cluster changed, its connections settle within this. */
-const settleMs = 2_000
+import { Subscriber, type SubscriberListener } from './subscriber.ts'
+import { silenceMs, subscriberOptions } from './subscriber-options.ts'
 
 /** One channel that is listened to, or is about to be. */
 interface Listening {
   readonly receiver: Receiver
-  /** Resolves the pending `listen`; undefined when it has resolved. */
-  resolve: ((last: Position) => void) | undefined
+  readonly onRefused: (() => void) | undefined
+  /** The pending `listen`; undefined when it has resolved. */
+  pending: { resolve(last: Position): void; reject(error: ChannelRefusedError): void } | undefined
+  /** Unix ms; undefined while the channel is subscribed to, and until it first is. */
+  lostAt: number | undefined
 }
 
+/** Name of a Redis that is no Cluster, and prefix of the shards of one. */
+const shardName = 'redis'
+/** Refused channels of clients that are remembered, so that each is logged once. */
+const maxRemembered = 1_000
+
 /** Redis Pub/Sub, sharded on a Cluster. Histories are read on a second connection. */
-export class RedisBroker implements Broker {
+export class RedisBroker implements Broker, SubscriberListener {
   readonly history: RedisHistory
   readonly #log: Log
-  readonly #cluster: boolean
-  readonly #subscriber: RedisConnection
+  readonly #subscriber: Subscriber | ClusterSubscriber
   readonly #commands: RedisConnection
-  #listener: BrokerListener | undefined
   readonly #channels = new Map<string, Listening>()
-  /** Channels whose SUBSCRIBE or UNSUBSCRIBE is sent next. */
-  readonly #changed = new Set<string>()
-  #flushing = false
-  readonly #batchDelay = new BatchDelay()
-  /** True while every channel is subscribed to. */
-  #live = false
-  /** Unix ms. */
-  #lostAt = Date.now()
-  readonly #heartBeat: NodeJS.Timeout
-  #settling: NodeJS.Timeout | undefined
-  readonly #failure: RepeatedFailure
+  /** Channels of clients that Redis refused since it last confirmed them; a bounded number, for the log. */
+  readonly #refused = new Set<string>()
+  /** Channels of the gateway itself that Redis refuses. */
+  readonly #refusedOwn = new Set<string>()
 
   constructor(url: string, log: Log) {
     this.#log = log
-    this.#failure = new RepeatedFailure(log, 'redis error')
-    this.#cluster = isCluster(url)
-    this.#subscriber = connectRedis(url, {
-      connectionName: 'realtime-gateway:subscriber',
-      autoResubscribe: this.#cluster,
-      enableOfflineQueue: this.#cluster,
-      maxRetriesPerRequest: null,
-      socketTimeout: silenceMs,
-      shardedSubscribers: this.#cluster,
-    })
     // Commands queue in the connection while Redis is away, so that callers need not retry.
     this.#commands = connectRedis(url, {
       connectionName: 'realtime-gateway:history',
@@ -68,145 +50,125 @@ export class RedisBroker implements Broker {
         historyLast: { lua: lastScript },
       },
     })
-    this.history = new RedisHistory(this.#commands, this.#cluster, log)
-    this.#heartBeat = setInterval(() => void this.#ping(), pingEveryMs)
-    this.#watch()
+    this.history = new RedisHistory(this.#commands, isCluster(url), log)
+    this.#subscriber =
+      this.#commands instanceof Cluster
+        ? new ClusterSubscriber({ url, cluster: this.#commands, listener: this, log })
+        : new Subscriber({ redis: connectRedis(url, subscriberOptions), sharded: false, listener: this, log })
+    const failure = new RepeatedFailure(log, 'redis error')
+    this.#commands.on('error', (error: Error) => failure.failed(error))
+    this.#commands.on('ready', () => failure.succeeded())
   }
 
-  /** Reports restored connections to this listener. */
-  open(listener: BrokerListener): void {
-    this.#listener = listener
+  get shards(): readonly string[] {
+    return this.#subscriber instanceof Subscriber ? [shardName] : this.#subscriber.addresses.map(shardAt)
   }
 
-  listen(channel: string, receiver: Receiver): Promise<Position> {
-    return new Promise((resolve) => {
-      this.#channels.set(channel, { receiver, resolve })
-      this.#change(channel)
+  get refusing(): readonly string[] {
+    return [...this.#refusedOwn].map((channel) => this.shardOf(channel) ?? shardName)
+  }
+
+  shardOf(channel: string): string | undefined {
+    if (this.#subscriber instanceof Subscriber) return shardName
+    const address = this.#subscriber.addressOf(channel)
+    return address === undefined ? undefined : shardAt(address)
+  }
+
+  listen(channel: string, receiver: Receiver, onRefused?: () => void): Promise<Position> {
+    return new Promise((resolve, reject) => {
+      this.#channels.set(channel, { receiver, onRefused, pending: { resolve, reject }, lostAt: undefined })
+      this.#subscriber.add(channel)
     })
   }
 
   unlisten(channel: string): void {
     this.#channels.delete(channel)
-    this.#change(channel)
+    this.#refusedOwn.delete(channel)
+    this.#subscriber.remove(channel)
   }
 
   async publish(channel: string, body: string): Promise<void> {
-    await (this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
+    const { isCluster: sharded } = this.#commands
+    await (sharded ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#heartBeat)
-    clearTimeout(this.#settling)
-    this.#live = false
     this.history.close()
-    this.#subscriber.disconnect()
+    this.#subscriber.close()
     this.#commands.disconnect()
   }
 
-  #watch(): void {
-    this.#subscriber.on(this.#cluster ? 'smessageBuffer' : 'messageBuffer', (channel: Buffer, payload: Buffer) => {
-      // Drop messages until every channel is subscribed again: each cursor then reads its history, which has them in order.
-      if (this.#live) this.#channels.get(channel.toString('latin1'))?.receiver.receive(readPublication(payload))
-    })
-    this.#subscriber.on('ready', () => void this.#restore())
-    this.#subscriber.on('close', () => this.#lose())
-    for (const connection of [this.#subscriber, this.#commands]) {
-      connection.on('error', (error: Error) => this.#failure.failed(error))
+  received(channel: string, payload: Buffer): void {
+    const listening = this.#channels.get(channel)
+    // Dropped until the channel is confirmed: then its history is read, which holds everything in order.
+    if (listening && (listening.pending || listening.lostAt === undefined)) listening.receiver.receive(readPublication(payload))
+  }
+
+  subscribed(channels: readonly string[]): void {
+    const now = Date.now()
+    for (const channel of channels) {
+      const listening = this.#channels.get(channel)
+      if (!listening) continue
+      this.#refused.delete(channel)
+      this.#refusedOwn.delete(channel)
+      const { lostAt, pending } = listening
+      listening.lostAt = undefined
+      if (lostAt !== undefined) listening.receiver.repair(lostAt)
+      // Confirmed once more without a loss that was noticed.
+      else if (!pending) listening.receiver.repair(now - silenceMs)
     }
-    if (!this.#cluster) return
-    // The connection to one shard may be lost and restored alone; ioredis then subscribes its channels again.
-    for (const event of ['+node', '-node', 'node error']) this.#subscriber.on(event, () => this.#settle())
-  }
-
-  /** Sends a command on the subscriber, which otherwise only receives: without replies a dead connection looks like a silent one. */
-  async #ping(): Promise<void> {
-    if (this.#live && !this.#cluster) await this.#subscriber.ping().catch((error: Error) => this.#failure.failed(error))
-  }
-
-  #change(channel: string): void {
-    this.#changed.add(channel)
-    if (this.#live && !this.#flushing) void this.#flush()
-  }
-
-  /** Sends what changed in batches, and retries what fails. While the connection is lost, changes accumulate. */
-  async #flush(): Promise<void> {
-    this.#flushing = true
-    await this.#batchDelay.wait()
-    while (this.#live && this.#changed.size > 0) {
-      const changed = Array.from(this.#changed)
-      this.#changed.clear()
-      this.#batchDelay.sent(changed.length)
-      try {
-        await this.#send(
-          'unsubscribe',
-          changed.filter((channel) => !this.#channels.has(channel)),
-        )
-        await this.#subscribe(changed.filter((channel) => this.#channels.has(channel)))
-      } catch (error) {
-        this.#failure.failed(error)
-        for (const channel of changed) this.#changed.add(channel)
-        await delay(retryMs)
-      }
-      await this.#batchDelay.wait()
-    }
-    this.#flushing = false
-  }
-
-  async #subscribe(channels: readonly string[]): Promise<void> {
-    await this.#send('subscribe', channels)
     void this.#resolvePositions(channels)
   }
 
-  /** Subscribed first, position read second: what is published between the two arrives live. */
+  refused(channel: string, error: Error): boolean {
+    const listening = this.#channels.get(channel)
+    if (!listening) return false
+    const { onRefused, pending } = listening
+    this.#logRefusal(channel, error, onRefused ? this.#refused : this.#refusedOwn)
+    if (!onRefused) {
+      if (!pending) listening.lostAt ??= Date.now() - silenceMs
+      return true
+    }
+    this.#channels.delete(channel)
+    if (pending) pending.reject(new ChannelRefusedError(channel, error))
+    else onRefused()
+    return false
+  }
+
+  lost(channels: Iterable<string>): void {
+    // It may have been dead for as long before it was noticed.
+    const lostAt = Date.now() - silenceMs
+    for (const channel of channels) {
+      const listening = this.#channels.get(channel)
+      if (listening) listening.lostAt ??= lostAt
+    }
+  }
+
+  /** Live before position: what is published between the two arrives live. */
   async #resolvePositions(channels: readonly string[]): Promise<void> {
     const waiting = channels.flatMap((channel) => {
       const listening = this.#channels.get(channel)
-      return listening?.resolve ? [{ channel, listening, resolve: listening.resolve }] : []
+      return listening?.pending ? [{ channel, listening }] : []
     })
     const positions = await this.history.last(waiting.map(({ channel }) => channel))
-    waiting.forEach(({ channel, listening, resolve }, index) => {
+    waiting.forEach(({ channel, listening }, index) => {
       // `unlisten` and `listen` were called meanwhile: the newer call is resolved by its own read.
-      if (this.#channels.get(channel) !== listening || !listening.resolve) return
-      listening.resolve = undefined
-      resolve(positions[index] as Position)
+      if (this.#channels.get(channel) !== listening) return
+      listening.pending?.resolve(positions[index] as Position)
+      listening.pending = undefined
     })
   }
 
-  async #send(verb: 'subscribe' | 'unsubscribe', channels: readonly string[]): Promise<void> {
-    if (this.#cluster) {
-      // The channels of one SSUBSCRIBE must share a slot, so each channel gets a call of its own.
-      await Promise.all(channels.map((channel) => this.#subscriber[`s${verb}`](channel)))
-      return
-    }
-    for (let at = 0; at < channels.length; at += batchLength)
-      await this.#subscriber[verb](...channels.slice(at, at + batchLength))
+  #logRefusal(channel: string, error: Error, refused: Set<string>): void {
+    if (refused.has(channel)) return
+    if (refused === this.#refused && refused.size >= maxRemembered) refused.clear()
+    refused.add(channel)
+    const fields = { err: loggable(error), channel }
+    if (refused === this.#refusedOwn) this.#log.error(fields, 'redis refuses a channel of the gateway: its user needs &gateway:*')
+    else this.#log.warn(fields, 'redis refuses a channel to the user of the gateway')
   }
+}
 
-  /** Subscribes a new connection to every channel, then notifies the listener, so that the cursors read what they missed. */
-  async #restore(): Promise<void> {
-    try {
-      await this.#subscribe([...this.#channels.keys()])
-    } catch (error) {
-      return this.#failure.failed(error) // lost again: the next `ready` starts over
-    }
-    this.#live = true
-    if (!this.#flushing) void this.#flush()
-    this.#failure.succeeded()
-    this.#log.info({ channels: this.#channels.size }, 'redis subscriptions are up')
-    this.#listener?.restored(this.#lostAt)
-  }
-
-  #lose(): void {
-    if (!this.#live) return
-    this.#log.warn('redis connection lost')
-    // The connection may have been dead for up to `silenceMs` before the loss was detected.
-    this.#lostAt = Date.now() - silenceMs
-    this.#live = false
-  }
-
-  /** Reports restored connections once the topology has not changed for `settleMs`. */
-  #settle(): void {
-    clearTimeout(this.#settling)
-    this.#settling = setTimeout(() => this.#listener?.restored(Date.now() - settleMs - silenceMs), settleMs)
-  }
+function shardAt(address: string): string {
+  return `${shardName}:${address}`
 }

@@ -1,4 +1,5 @@
 import type { ClientCommand, Frame } from '@tidings/protocol'
+import type { Transport } from '../socket/transport.ts'
 
 /** Handles the frames of a queue. */
 export interface FrameSink {
@@ -6,9 +7,8 @@ export interface FrameSink {
   readonly closed: boolean
   /** Handles one frame. Never throws, nor rejects; the next frame waits for a returned promise. */
   handle(frame: Frame<ClientCommand>): void | Promise<void>
-  /** Stops reading from the client. */
-  pause(): void
-  resume(): void
+  /** Reading from the client continues: its silence since the pause does not count. */
+  onActivity(): void
 }
 
 /** With this many frames waiting, reading stops until they are handled. */
@@ -17,12 +17,14 @@ const maxQueuedFrames = 64
 /** Passes the frames of one session on strictly in order, one at a time, also across awaits. */
 export class FrameQueue {
   readonly #sink: FrameSink
+  readonly #transport: Pick<Transport, 'pause' | 'resume'>
   #waiting: Frame<ClientCommand>[] | undefined = undefined
   #busy = false
   #paused = false
 
-  constructor(sink: FrameSink) {
+  constructor(sink: FrameSink, transport: Pick<Transport, 'pause' | 'resume'>) {
     this.#sink = sink
+    this.#transport = transport
   }
 
   /** True while reading is stopped. */
@@ -35,7 +37,7 @@ export class FrameQueue {
     this.#waiting ??= []
     if (this.#waiting.push(frame) < maxQueuedFrames || this.#paused) return
     this.#paused = true
-    this.#sink.pause()
+    this.#transport.pause()
   }
 
   #handle(frame: Frame<ClientCommand>): void {
@@ -60,6 +62,7 @@ export class FrameQueue {
     this.#waiting = undefined
     if (!this.#paused) return
     this.#paused = false
-    this.#sink.resume()
+    this.#sink.onActivity()
+    this.#transport.resume()
   }
 }

@@ -1,4 +1,4 @@
-import type { ClientCommand, CloseCode, Frame } from '@tidings/protocol'
+import { type ClientCommand, Close, type CloseCode, type Frame } from '@tidings/protocol'
 
 /** A frame, or a whole session, that is refused: the session sends ERROR with the reason, then closes with the code. */
 export interface Refusal {
@@ -29,6 +29,11 @@ export type Outcome = Handled | Refusal | undefined
 /** Returns a refusal of the frame being handled. */
 export function refuse(code: CloseCode, reason: string): Refusal {
   return { code, reason }
+}
+
+/** Returns the refusal of a destination whose channel Redis does not permit to the gateway. */
+export function notPermitted(destination: string): Refusal {
+  return refuse(Close.forbidden, `Redis does not permit the gateway to subscribe to ${destination}`)
 }
 
 export function isRefusal(result: object | undefined): result is Refusal {

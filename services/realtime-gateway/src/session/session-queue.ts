@@ -1,9 +1,9 @@
 import type { ErrorMessage, SessionMessage, SessionQueue } from '@tidings/protocol'
-import type { Subscription, SubscriptionListener } from '../channel/subscription.ts'
+import type { Subscription } from '../channel/subscription.ts'
 import type { Outlet } from '../socket/transport.ts'
 
 /** The gateway's own messages to one session. They reach the client only where it is subscribed to their queue. */
-export class SessionQueues implements SubscriptionListener {
+export class SessionQueues {
   readonly #subscriptions: ReadonlyMap<string, Subscription>
   readonly #outlet: Outlet
   /** Number of the last message, which is its `message-id`. */
@@ -23,10 +23,6 @@ export class SessionQueues implements SubscriptionListener {
   /** Sends a refused SEND on `/member/queue/error`. */
   sendError(message: ErrorMessage): void {
     this.#send('error', message)
-  }
-
-  onGap(destination: string): void {
-    this.notify({ type: 'gap', destination })
   }
 
   #send(queue: SessionQueue, message: SessionMessage | ErrorMessage): boolean {

@@ -16,7 +16,7 @@ import {
 import type { Credentials } from '../backend/credentials.ts'
 import type { Hub } from '../channel/hub.ts'
 import { ReplayLane } from '../channel/replay-lane.ts'
-import type { Subscription } from '../channel/subscription.ts'
+import type { Subscription, SubscriptionListener } from '../channel/subscription.ts'
 import type { Limits } from '../config.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import type { Peer } from '../socket/handshake.ts'
@@ -24,9 +24,9 @@ import { textMessage } from '../socket/text-message.ts'
 import type { Transport, TransportListener } from '../socket/transport.ts'
 import { SessionClock, tooSlow } from './clock.ts'
 import { errorMessage, printable } from './error-message.ts'
-import { FrameBudget, frameCost, messageCost } from './frame-budget.ts'
+import { FrameBudget, flood, frameCost, messageCost } from './frame-budget.ts'
 import { FrameQueue, type FrameSink } from './frame-queue.ts'
-import { isRefusal, offenderOf, opensSession, type Outcome, type Refusal, refuse } from './outcome.ts'
+import { isRefusal, notPermitted, offenderOf, opensSession, type Outcome, type Refusal, refuse } from './outcome.ts'
 import { SessionQueues } from './session-queue.ts'
 import type { Transaction } from './transaction.ts'
 
@@ -48,7 +48,7 @@ export interface SessionDeps {
 const beat = textMessage(lineFeed)
 
 /** One STOMP session over one transport. Its frames are handled strictly in order. */
-export class Session implements TransportListener, FrameSink {
+export class Session implements TransportListener, FrameSink, SubscriptionListener {
   readonly id = randomUUID()
   readonly connectedAt = Date.now()
   readonly principal: Principal
@@ -67,7 +67,7 @@ export class Session implements TransportListener, FrameSink {
   readonly #onEnded: (session: Session) => void
   readonly #decoder: FrameDecoder
   readonly #budget: FrameBudget
-  readonly #frames = new FrameQueue(this)
+  readonly #frames: FrameQueue
   #closed = false
 
   constructor(transport: Transport, peer: Peer, deps: SessionDeps, onEnded: (session: Session) => void) {
@@ -80,6 +80,7 @@ export class Session implements TransportListener, FrameSink {
     this.#deps = deps
     this.#onEnded = onEnded
     this.#decoder = new FrameDecoder(deps.limits)
+    this.#frames = new FrameQueue(this, transport)
     this.#budget = new FrameBudget(deps.limits.maxFramesPerSecond, this.clock.activeAt)
   }
 
@@ -114,11 +115,18 @@ export class Session implements TransportListener, FrameSink {
     this.#end(code, 'closed by the peer')
   }
 
+  onGap(destination: string): void {
+    this.queues.notify({ type: 'gap', destination })
+  }
+
+  onRefused(destination: string): void {
+    this.refuse(notPermitted(destination))
+  }
+
   /** Takes a cost from the budget. When the budget is spent, the session ends. */
   #spend(cost: number): boolean {
     if (this.#budget.spend(cost, this.clock.activeAt)) return true
-    const { maxFramesPerSecond } = this.#deps.limits
-    this.refuse(refuse(Close.flood, `more than ${maxFramesPerSecond} frames a second (MAX_FRAMES_PER_SECOND)`))
+    this.refuse(flood(this.#deps.limits.maxFramesPerSecond))
     return false
   }
 
@@ -153,15 +161,6 @@ export class Session implements TransportListener, FrameSink {
     this.refuse({ ...refuse(Close.restarting, 'the gateway failed: try again'), ...(frame && { offender: offenderOf(frame) }) })
   }
 
-  pause(): void {
-    this.transport.pause()
-  }
-
-  resume(): void {
-    this.clock.active()
-    this.transport.resume()
-  }
-
   /** Accepts CONNECT: the rules of the version hold from the next frame on. */
   connect(version: StompVersion, heartBeat: HeartBeat): void {
     this.version = version
@@ -188,8 +187,7 @@ export class Session implements TransportListener, FrameSink {
     if (due.reconnectAfterMs !== undefined) return this.restart(due.reconnectAfterMs)
     if (due.beat) this.transport.send(beat)
     if (due.ping) this.transport.ping()
-    const { expiresAt } = this.principal
-    if (due.expiring && this.queues.notify({ type: 'expiring', expiresAt })) this.clock.expiryNotified()
+    if (due.expiring && this.queues.notify({ type: 'expiring', expiresAt: this.principal.expiresAt })) this.clock.expiryNotified()
   }
 
   /** Sends ERROR, then closes (STOMP 1.2, ERROR). */

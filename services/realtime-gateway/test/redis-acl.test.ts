@@ -1,0 +1,133 @@
+import { type RawSession, type ServerFrame, type ServiceProcess, startService, waitFor } from '@tidings/local'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import {
+  fetchOps,
+  type GatewayStack,
+  nextBodies,
+  openSession,
+  sendFrame,
+  startGatewayStack,
+  subscribe,
+  waitUntilReady,
+} from './fixture/gateway.ts'
+
+let stack: GatewayStack
+let gateway: ServiceProcess
+
+const queue = '/member/queue/notification'
+const allowed = ['&member:*', '&broadcast:all', '&gateway:*']
+
+/** Replaces the channels that Redis permits to the gateway. Redis closes the connections that are subscribed to others. */
+async function permit(...channels: string[]): Promise<void> {
+  await stack.publisher.redis.call('ACL', 'SETUSER', 'gateway', 'on', '>secret', '~*', '+@all', 'resetchannels', ...channels)
+}
+
+function restrictedUrl(): string {
+  return stack.redis.url.replace('redis://', 'redis://gateway:secret@')
+}
+
+/** Resolves to the ERROR that a SUBSCRIBE gets, and the code with which the session is closed. */
+async function subscribeRefused(session: RawSession, destination: string): Promise<{ error: ServerFrame; code: number }> {
+  sendFrame(session, 'SUBSCRIBE', { id: 'refused', destination, receipt: 'refused' })
+  const error = await session.nextFrame(20_000)
+  return { error, code: (await session.closed()).code }
+}
+
+/** Returns how often the gateway has logged that Redis refuses this channel. */
+function loggedRefusals(channel: string): number {
+  return gateway.logs.filter((line) => line.includes(`"channel":"${channel}"`) && line.includes('redis refuses')).length
+}
+
+async function publishAndExpect(session: RawSession, memberId: number, body: string): Promise<void> {
+  await stack.publisher.publish(`member:${memberId}:notification`, body)
+  expect(await nextBodies(session, 1)).toEqual([body])
+}
+
+async function killSubscribers(): Promise<void> {
+  await stack.publisher.redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+}
+
+beforeAll(async () => {
+  stack = await startGatewayStack()
+  await permit(...allowed)
+  gateway = await stack.startGateway({ REDIS_URL: restrictedUrl() })
+})
+beforeEach(() => permit(...allowed))
+afterEach(() => stack.redis.resume())
+afterAll(() => stack.close())
+
+test('refuses only the subscription to a channel that Redis does not permit, and serves all others before and after a reconnect', async () => {
+  const first = await openSession(gateway, { memberId: 1 })
+  await subscribe(first, '0', queue)
+  const second = await openSession(gateway, { memberId: 2 })
+  const { error, code } = await subscribeRefused(second, '/topic/news')
+  expect([error.command, error.headers.get('receipt-id'), code]).toEqual(['ERROR', 'refused', 4403])
+  expect(error.headers.get('message')).toContain('/topic/news')
+  const third = await openSession(gateway, { memberId: 3 })
+  await subscribe(third, '0', queue)
+  await killSubscribers()
+  await publishAndExpect(first, 1, 'to 1')
+  await publishAndExpect(third, 3, 'to 3')
+  expect(loggedRefusals('broadcast:news')).toBe(1)
+  for (const session of [first, third]) await session.leaves()
+})
+
+test('refuses one channel among many that are subscribed to at once', async () => {
+  const members = Array.from({ length: 40 }, (_, index) => 100 + index)
+  const sessions = await Promise.all(members.map((memberId) => openSession(gateway, { memberId })))
+  const refused = await openSession(gateway, { memberId: 99 })
+  stack.redis.pause() // so that all wait for one batch
+  const receipts = sessions.map((session) => subscribe(session, '0', queue))
+  const refusal = subscribeRefused(refused, '/topic/weather')
+  stack.redis.resume()
+  expect((await refusal).code).toBe(4403)
+  await Promise.all(receipts)
+  await Promise.all(sessions.map((session, index) => publishAndExpect(session, members[index] as number, 'one of many')))
+  for (const session of sessions) await session.leaves()
+})
+
+test('ends only the sessions whose channel is no longer permitted, and serves the channel again once it is', async () => {
+  await permit(...allowed, '&broadcast:brief')
+  const member = await openSession(gateway, { memberId: 11 })
+  await subscribe(member, '0', queue)
+  const brief = await openSession(gateway, { memberId: 12 })
+  await subscribe(brief, '0', queue)
+  await subscribe(brief, '1', '/topic/brief')
+  await permit(...allowed)
+  const error = await brief.nextFrame(20_000)
+  expect([error.command, (await brief.closed()).code]).toEqual(['ERROR', 4403])
+  expect(error.headers.get('message')).toContain('/topic/brief')
+  await publishAndExpect(member, 11, 'still served')
+  const again = await openSession(gateway, { memberId: 12 })
+  expect((await subscribeRefused(again, '/topic/brief')).code).toBe(4403)
+  await permit(...allowed, '&broadcast:brief')
+  const mended = await openSession(gateway, { memberId: 12 })
+  await subscribe(mended, '1', '/topic/brief')
+  await stack.publisher.publish('broadcast:brief', 'mended')
+  expect(await nextBodies(mended, 1)).toEqual(['mended'])
+  for (const session of [member, mended]) await session.leaves()
+})
+
+test.each(['&gateway:control', '&gateway:canary:*'])(
+  'without the other channels of the gateway than %s it is not ready, logs what it needs, and recovers when they are permitted',
+  async (ownChannel) => {
+    await permit('&member:*', '&broadcast:all', ownChannel)
+    const restricted = await startService('realtime-gateway', { REDIS_URL: restrictedUrl(), DRAIN_SECONDS: '1' })
+    try {
+      await waitFor(() => restricted.logs.some((line) => line.includes('&gateway:*')), {
+        what: 'the log of the missing permission',
+        deadlineMs: 20_000,
+      })
+      const session = await openSession(restricted, { memberId: 21 })
+      await subscribe(session, '0', queue)
+      await publishAndExpect(session, 21, 'served')
+      const { status, text } = await fetchOps(restricted, '/ready')
+      expect([status, JSON.parse(text)]).toEqual([503, { ready: false, failing: ['redis'] }])
+      await permit(...allowed)
+      await waitUntilReady(restricted)
+      await session.leaves()
+    } finally {
+      await restricted.kill()
+    }
+  },
+)
