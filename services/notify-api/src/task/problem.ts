@@ -33,6 +33,7 @@ const earlyCancelRetrySeconds = 60
 
 export function tooManyEarlyCancels(): Problem {
   return new Problem('rate-limited', 'There is no such task, and too many cancels of this member are waiting for theirs.', {
+    errors: [{ in: 'path', pointer: '#/id', detail: 'is no task' }],
     headers: { 'retry-after': String(earlyCancelRetrySeconds) },
   })
 }
