@@ -134,7 +134,8 @@ test('a request that the document allows is never refused as invalid', async () 
       fc.asyncProperty(requestTo(one), async (sent) => {
         const response = await send(one, sent)
         expectDocumented(one, response, sent)
-        expect([200, 201, 202, 404, 409, 422], `${one.name} ${response.text} to ${JSON.stringify(sent)}`).toContain(
+        // 429: cancels of tasks that do not exist are few for each member.
+        expect([200, 201, 202, 404, 409, 422, 429], `${one.name} ${response.text} to ${JSON.stringify(sent)}`).toContain(
           response.status,
         )
       }),

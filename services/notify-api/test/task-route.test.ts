@@ -1,5 +1,6 @@
 import { serviceToken, waitFor } from '@tidings/local'
-import { maxAppendLength } from '@tidings/protocol'
+import { historyKey, maxAppendLength } from '@tidings/protocol'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { call, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { createTask, folded, listenToTask, newTaskId } from './fixture/task.ts'
@@ -333,4 +334,58 @@ describe('a number in data or result', () => {
       data: [[9_007_199_254_740_991, 0, 1.1, 1_000, 1e20, 0.1, Number.MAX_VALUE, Number.MIN_VALUE, 0, '1234567890123456789']],
     })
   })
+})
+
+describe('cancels of tasks that do not exist', () => {
+  test('are few for each member; one that comes shortly before its task still cancels it', async () => {
+    const cancel = (taskId: string, memberId: number) => api.member(memberId).post(`/task/${taskId}/cancel`)
+    const first = newTaskId()
+    const answers = [await cancel(first, 71)]
+    for (let sent = 1; sent < 20; sent++) answers.push(await cancel(newTaskId(), 71))
+    expect(answers.map(({ status }) => status)).toEqual([
+      ...Array.from({ length: 10 }, () => 200),
+      ...Array.from({ length: 10 }, () => 429),
+    ])
+    expect(answers.at(-1)).toMatchObject({ body: { type: 'https://tidings.dev/problem/rate-limited' } })
+    expect(answers.at(-1)?.headers.get('retry-after')).toBe('60')
+    expect(await stack.rows('SELECT task_id FROM task WHERE member_id = 71')).toHaveLength(10)
+    // Neither repeating one, nor another member, nor a task that exists is concerned.
+    expect((await cancel(first, 71)).status).toBe(200)
+    expect((await cancel(newTaskId(), 72)).status).toBe(200)
+    expect((await cancel(await createTask(api, 71), 71)).status).toBe(200)
+    expect(await api.post('/task', { taskId: first, memberId: 71, kind: 'chat' })).toMatchObject({
+      status: 201,
+      body: { status: 'cancelled' },
+    })
+    // Its task exists now: there is room for another.
+    expect((await cancel(newTaskId(), 71)).status).toBe(200)
+  })
+
+  test('are deleted after minutes, and their tasks are not', async () => {
+    const instance = await stack.start({ RETENTION_INTERVAL_SECONDS: '1' })
+    const [kept, expired, created] = [newTaskId(), newTaskId(), newTaskId()]
+    for (const taskId of [kept, expired, created]) await instance.member(73).post(`/task/${taskId}/cancel`)
+    await instance.post('/task', { taskId: created, memberId: 73, kind: 'chat' })
+    await stack.rows('UPDATE task SET lease_until = lease_until - INTERVAL 10 MINUTE WHERE task_id IN (?)', [[expired, created]])
+    const ids = async () =>
+      (await stack.rows<{ id: string }>('SELECT task_id AS id FROM task WHERE member_id = 73')).map(({ id }) => id)
+    await waitFor(async () => !(await ids()).includes(expired), { what: 'the deletion' })
+    expect((await ids()).toSorted()).toEqual([kept, created].toSorted())
+    await instance.stop()
+  })
+})
+
+test.each(['finish', 'cancel'])('the history of a task leaves Redis a minute after its end by %s', async (how) => {
+  const taskId = await createTask(api, 1)
+  await event(taskId, { type: 'append', text: 'kept' })
+  const redis = new Redis(stack.redis.url)
+  const key = historyKey(`member:1:task.${taskId}`)
+  expect(await redis.ttl(key)).toBeGreaterThan(60)
+  const ended = how === 'finish' ? finish(taskId, { status: 'succeeded' }) : api.member(1).post(`/task/${taskId}/cancel`)
+  expect((await ended).status).toBe(200)
+  await waitFor(async () => (await redis.ttl(key)) <= 60, { what: 'the expiry' })
+  expect(await redis.del(key)).toBe(1)
+  redis.disconnect()
+  expect(await read(taskId)).toMatchObject({ status: how === 'finish' ? 'succeeded' : 'cancelled', text: 'kept' })
+  expect((await event(taskId, { type: 'append', text: 'late' })).status).toBe(409)
 })

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { serviceToken, waitFor } from '@tidings/local'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { createTask, folded, listenToTask, newTaskId, readTask, upload } from './fixture/task.ts'
@@ -251,4 +252,37 @@ test('a stopping instance appends all received text and ends the upload with 503
   next.request.end('!')
   expect((await next.answer).status).toBe(202)
   await textIs(taskId, 'before and after!')
+})
+
+test('silent uploads cost Redis no command each: one read for all of an instance finds a cancel', async () => {
+  const redis = new Redis(stack.redis.url)
+  const calls = async () => {
+    const stats = await redis.info('commandstats')
+    return new Map(Array.from(stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm), ([, name = '', count]) => [name, Number(count)]))
+  }
+  const uploads = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const taskId = await createTask(api, 1)
+      const { request, answer } = upload(api, taskId)
+      request.on('error', () => {})
+      request.write('thinking')
+      return { taskId, request, answer }
+    }),
+  )
+  await Promise.all(uploads.map(({ taskId }) => textIs(taskId, 'thinking')))
+  const before = await calls()
+  const grown = async () => {
+    const after = await calls()
+    const more = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0)
+    const total = [...after.keys()].filter((name) => name !== 'info').reduce((sum, name) => sum + more(name), 0)
+    return { reads: more('xread'), total }
+  }
+  await waitFor(async () => (await grown()).reads >= 40, { what: '40 reads' })
+  // Besides the reads, each upload renews its lease now and then, by a script of some commands.
+  const { reads, total } = await grown()
+  expect(total).toBeLessThan(reads * 10)
+  await other.member(1).post(`/task/${uploads[7]?.taskId}/cancel`)
+  expect(await uploads[7]?.answer).toMatchObject(cancelled)
+  for (const { request } of uploads) request.destroy()
+  redis.disconnect()
 })

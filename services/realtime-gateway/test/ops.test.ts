@@ -113,7 +113,7 @@ test('redis_lag_seconds changes with every canary', async () => {
   const values = new Set<number>()
   await waitFor(
     async () => {
-      values.add(await readMetric(gateway, 'redis_lag_seconds'))
+      values.add(await readMetric(gateway, 'redis_lag_seconds{shard="redis"}'))
       return values.size >= 3
     },
     { what: 'three canaries', deadlineMs: 20_000 },

@@ -89,7 +89,7 @@ test('applies a revoke that was published while the gateway was disconnected fro
   await expectClosed(session, 4401, 'the session was revoked')
 })
 
-test('logs no lost control messages when Redis restarts and its control channel was empty', async () => {
+test('logs lost control messages when Redis restarts without data, also when its control channel was empty', async () => {
   const fresh = await startGatewayStack()
   try {
     const gateway = await fresh.startGateway()
@@ -101,8 +101,11 @@ test('logs no lost control messages when Redis restarts and its control channel 
     // The second time: the first is from the start.
     const restored = () => gateway.logs.filter((line) => line.includes('redis subscriptions are up')).length > 1
     await waitFor(restored, { what: 'the gateway to subscribe again', deadlineMs: 20_000 })
-    await waitUntilReady(gateway)
-    expect(gateway.logs.filter((line) => line.includes('control messages to the gateways were lost'))).toEqual([])
+    // A message may have been published and lost in between.
+    await waitFor(() => gateway.logs.some((line) => line.includes('control messages to the gateways were lost')), {
+      what: 'the loss to be logged',
+      deadlineMs: 20_000,
+    })
   } finally {
     await fresh.close()
   }

@@ -30,7 +30,8 @@ export class RetentionStore {
         // After the notifications: a broadcast that lost its read rows first would count as unread again.
         const broadcast_read = await repeat(maxBatches, batchRows, () => retireReads(connection, batchRows))
         const idempotency_key = await repeat(maxBatches, batchRows, () => retireKeys(connection, batchRows))
-        const task = await repeat(maxBatches, batchRows, () => retireTasks(connection, days, batchRows))
+        const early = await repeat(maxBatches, batchRows, () => retireEarlyCancels(connection, batchRows))
+        const task = early + (await repeat(maxBatches, batchRows, () => retireTasks(connection, days, batchRows)))
         return { notification, broadcast_read, idempotency_key, task }
       } finally {
         await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
@@ -82,6 +83,15 @@ async function retireReads(connection: Connection, rows: number): Promise<number
 async function retireKeys(connection: Connection, rows: number): Promise<number> {
   const { affectedRows } = await connection.write(
     `DELETE FROM idempotency_key WHERE created_at < NOW(3) - INTERVAL ${idempotencyHours} HOUR ORDER BY created_at LIMIT ?`,
+    [rows],
+  )
+  return affectedRows
+}
+
+/** Deletes cancels whose task was not created in time. */
+async function retireEarlyCancels(connection: Connection, rows: number): Promise<number> {
+  const { affectedRows } = await connection.write(
+    'DELETE FROM task WHERE lease_until < NOW(3) AND kind IS NULL ORDER BY lease_until LIMIT ?',
     [rows],
   )
   return affectedRows

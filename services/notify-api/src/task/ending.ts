@@ -6,7 +6,7 @@ import type { TaskState, TaskStatus } from '@tidings/protocol'
 import { Problem, unavailable } from '../http/problem.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { TaskHistory } from './history.ts'
-import { noSuchTask, taskOver } from './problem.ts'
+import { noSuchTask, taskOver, tooManyEarlyCancels } from './problem.ts'
 import { identityOf, isTerminal, type TaskIdentity, type TaskRow, type TerminalStatus } from './row.ts'
 import { closeTimeoutMs } from './script.ts'
 import type { TaskEnd, TaskStore } from './store.ts'
@@ -52,11 +52,12 @@ export class TaskEnding {
   /**
    * Cancels a task for its member. When there is no such task yet, the cancel is stored, and the task will be created as cancelled.
    *
-   * @throws Problem as {@link end}.
+   * @throws Problem as {@link end}, or `rate-limited` when too many cancels of the member are waiting for their tasks.
    */
   async cancel(taskId: string, memberId: number): Promise<void> {
     const { store } = this.#options
     const row = (await store.find(taskId)) ?? (await store.cancelEarly(taskId, memberId))
+    if (!row) throw tooManyEarlyCancels()
     if (row.memberId !== memberId) throw noSuchTask()
     await this.end(taskId, { status: 'cancelled' })
   }
@@ -92,7 +93,17 @@ export class TaskEnding {
     if (!rows) return false
     onEnd(end.status)
     await Promise.all([this.#markEnded(task, end.status), outbox.publish(rows)])
+    void this.#expireSoon(task)
     return true
+  }
+
+  async #expireSoon(task: TaskIdentity): Promise<void> {
+    const { history, log } = this.#options
+    try {
+      await history.expireSoon(task)
+    } catch (error) {
+      log.warn({ err: loggable(error), taskId: task.taskId }, 'the history of an ended task is kept for an hour')
+    }
   }
 
   /** Refuses events from now on. Resolves to the state of the task, or to undefined when it ended before. */

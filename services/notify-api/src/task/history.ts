@@ -67,6 +67,25 @@ interface TaskScripts {
   taskSilence(...args: ScriptKeys): Promise<number | null>
 }
 
+/** A stream of the tasks that have ended, one entry for each: its id, and its status. */
+const endedKey = 'task:ended'
+/** Entries that the stream of ended tasks keeps, at least. More tasks than these must not end between two reads. */
+const maxEndedEntries = 10_000
+const endedSeconds = 60
+/** Entries of one read of that stream. */
+const endedPage = 1_000
+/** Time after which the history of an ended task is deleted: clients that subscribe later read the task from MySQL. */
+const endedHistorySeconds = 60
+
+/** Tasks that have ended, and the position after them. */
+export interface EndedTasks {
+  readonly tasks: readonly { readonly taskId: string; readonly status: string }[]
+  readonly position: string
+}
+
+/** Position before all ended tasks. */
+export const beforeEndedTasks = '0-0'
+
 /** A connection with a pending command is replaced after receiving nothing for this many command timeouts. */
 const commandTimeoutsUntilReconnect = 5
 /** An event renews the lease in MySQL when the last renewal is older than the lease divided by this. */
@@ -165,9 +184,29 @@ export class TaskHistory {
     await this.#mark(task, { status: 'running', closer })
   }
 
-  /** Records the status of a task whose end is stored in MySQL. */
+  /** Records the status of a task whose end is stored in MySQL, and adds it to the ended tasks. */
   async markEnded(task: TaskIdentity, status: TaskStatus): Promise<void> {
     await this.#mark(task, { status, closer: undefined })
+    await orUnavailable(
+      Promise.all([
+        this.#redis.xadd(endedKey, 'MAXLEN', '~', maxEndedEntries, '*', task.taskId, status),
+        this.#redis.expire(endedKey, endedSeconds),
+      ]),
+    )
+  }
+
+  /** Returns the tasks that have ended since `position`, in one command for all of them. Tasks of a minute ago may be missing. */
+  async endedSince(position: string): Promise<EndedTasks> {
+    const streams = await orUnavailable(this.#redis.xread('COUNT', endedPage, 'STREAMS', endedKey, position))
+    const entries = streams?.[0]?.[1] ?? []
+    const tasks = entries.map(([, [taskId = '', status = '']]) => ({ taskId, status }))
+    return { tasks, position: entries.at(-1)?.[0] ?? position }
+  }
+
+  /** Deletes the history of an ended task in a minute. To be called after its last publication, which prolongs the history. */
+  async expireSoon(task: TaskIdentity): Promise<void> {
+    // The hash stays for longer: it refuses late events without a query.
+    await orUnavailable(this.#redis.expire(this.#keysOf(task)[0], endedHistorySeconds))
   }
 
   /** Returns the state of the task after all of its publications. */

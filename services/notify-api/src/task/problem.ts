@@ -28,3 +28,12 @@ export function taskLimit(limit: string, textBytes: number): Problem {
     extension: { limit, textBytes },
   })
 }
+
+const earlyCancelRetrySeconds = 60
+
+export function tooManyEarlyCancels(): Problem {
+  return new Problem('rate-limited', 'There is no such task, and too many cancels of this member are waiting for theirs.', {
+    errors: [{ in: 'path', pointer: '#/id', detail: 'is no task' }],
+    headers: { 'retry-after': String(earlyCancelRetrySeconds) },
+  })
+}

@@ -26,6 +26,13 @@ const endTimeoutMs = 5_000
 /** How long a claimed task is hidden from other instances. */
 const claimMs = 5_000
 
+/** How long a cancel that comes before its task is kept. */
+const earlyCancelMinutes = 10
+/** Most cancels of one member that are kept for tasks which do not exist yet. Concurrent calls may exceed it by a few. */
+const maxEarlyCancels = 10
+/** Rows of the member, the newest ones, among which those cancels are counted. */
+const countedRows = 100
+
 /** Tasks and their ends in MySQL. An end is written once, in one transaction with the outbox rows that publish it. */
 export class TaskStore {
   readonly #database: Database
@@ -90,7 +97,7 @@ export class TaskStore {
   claimExpired(limit: number): Promise<TaskRow[]> {
     return this.#database.transaction(async (connection) => {
       const rows = await connection.rows<TaskRow>(
-        `SELECT ${itemColumns} FROM task WHERE lease_until < NOW(3) ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`,
+        `SELECT ${itemColumns} FROM task WHERE lease_until < NOW(3) AND kind IS NOT NULL ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`,
         [limit],
       )
       if (rows.length > 0) {
@@ -130,15 +137,27 @@ export class TaskStore {
     })
   }
 
-  /** Stores a cancel that arrives before its task. Returns the row with this id: that of the task if it was created meanwhile. */
-  async cancelEarly(taskId: string, memberId: number): Promise<TaskRow> {
+  /**
+   * Stores a cancel that comes before its task, until `lease_until`. Returns the row with this id, which is the task's when it was created
+   * meanwhile, or undefined when the member has too many of them.
+   */
+  async cancelEarly(taskId: string, memberId: number): Promise<TaskRow | undefined> {
     try {
-      await this.#database.run((connection) =>
-        connection.write("INSERT INTO task (task_id, member_id, status, finished_at) VALUES (?, ?, 'cancelled', NOW(3))", [
-          taskId,
-          memberId,
-        ]),
-      )
+      const isStored = await this.#database.run(async (connection) => {
+        const [row] = await connection.rows<{ early: number }>(
+          `SELECT COUNT(*) AS early FROM (SELECT kind, lease_until FROM task FORCE INDEX (task_page) WHERE member_id = ?
+           ORDER BY task_number DESC LIMIT ?) AS newest WHERE kind IS NULL AND lease_until > NOW(3)`,
+          [memberId, countedRows],
+        )
+        if (row && row.early >= maxEarlyCancels) return false
+        await connection.write(
+          `INSERT INTO task (task_id, member_id, status, finished_at, lease_until)
+           VALUES (?, ?, 'cancelled', NOW(3), NOW(3) + INTERVAL ? MINUTE)`,
+          [taskId, memberId, earlyCancelMinutes],
+        )
+        return true
+      })
+      if (!isStored) return undefined
     } catch (error) {
       if (!isDuplicate(error)) throw error
     }
@@ -147,11 +166,10 @@ export class TaskStore {
 
   async #createCancelled(task: TaskIdentity): Promise<StoredCreation> {
     const outboxRows = await this.#database.transaction(async (connection) => {
-      const { affectedRows } = await connection.write('UPDATE task SET kind = ?, title = ? WHERE task_id = ? AND kind IS NULL', [
-        task.kind,
-        task.title ?? null,
-        task.taskId,
-      ])
+      const { affectedRows } = await connection.write(
+        'UPDATE task SET kind = ?, title = ?, lease_until = NULL WHERE task_id = ? AND kind IS NULL',
+        [task.kind, task.title ?? null, task.taskId],
+      )
       return affectedRows === 0 ? [] : insertFinished(connection, task, { status: 'cancelled' })
     })
     return { row: await this.#findExisting(task.taskId), isNew: outboxRows.length > 0, outboxRows }

@@ -1,9 +1,9 @@
+import { setImmediate } from 'node:timers/promises'
 import { type Log, loggable } from '@tidings/chassis'
 import type { AcceptedTaskEvent } from '@tidings/protocol'
 import { Problem, unavailable } from '../http/problem.ts'
-import type { TaskHistory } from './history.ts'
+import { beforeEndedTasks, type TaskHistory } from './history.ts'
 import { taskOver } from './problem.ts'
-import { isTerminal } from './row.ts'
 import { TaskUpload, type UploadRequest } from './upload.ts'
 import type { TaskWriter } from './writer.ts'
 
@@ -18,7 +18,7 @@ export interface TaskUploadsOptions {
   readonly log: Log
 }
 
-/** Longest time until a silent producer learns of a cancel that another instance accepted. */
+/** Longest time until a silent producer learns of a cancel that another instance accepted. One read of Redis serves all uploads. */
 const checkIntervalMs = 50
 /** The lease of a silent upload is renewed this many times before it would expire. */
 const keepAlivesPerLease = 3
@@ -32,6 +32,7 @@ export class TaskUploads {
   readonly #open = new Set<TaskUpload>()
   readonly #timer: NodeJS.Timeout
   #checking = false
+  #position = beforeEndedTasks
 
   constructor(options: TaskUploadsOptions) {
     this.#options = options
@@ -67,23 +68,37 @@ export class TaskUploads {
     this.#checking = true
     const now = performance.now()
     const silent = [...this.#open].filter(({ aliveAt }) => now - aliveAt >= checkIntervalMs)
-    await Promise.all(silent.map((upload) => this.#check(upload, now)))
+    if (silent.length > 0) await Promise.all([this.#stopEnded(), ...silent.map((upload) => this.#check(upload, now))])
     this.#checking = false
   }
 
+  /** Stops the uploads of tasks that have ended since the last read. An end that is missed is found when the lease is renewed. */
+  async #stopEnded(): Promise<void> {
+    const { history, log } = this.#options
+    try {
+      const { tasks, position } = await history.endedSince(this.#position)
+      this.#position = position
+      // An upload whose task was not over at its begin, in an earlier reply of Redis, is open by then.
+      await setImmediate()
+      const statuses = new Map(tasks.map(({ taskId, status }) => [taskId, status]))
+      for (const upload of this.#open) {
+        const status = statuses.get(upload.task.taskId)
+        if (status !== undefined) upload.stop(taskOver(status))
+      }
+    } catch (error) {
+      if (!(error instanceof Problem)) log.error({ err: loggable(error) }, 'ended tasks could not be read')
+    }
+  }
+
   async #check(upload: TaskUpload, now: number): Promise<void> {
-    const { history, leaseMs, idleMs, log } = this.#options
+    const { leaseMs, idleMs, log } = this.#options
     if (now - upload.writtenAt > idleMs) {
       upload.stop(new Problem('stream-idle', `Nothing came for ${idleMs / 1_000} s (TASK_STREAM_IDLE_SECONDS).`))
       return
     }
+    if (now - upload.aliveAt <= leaseMs / keepAlivesPerLease) return
     try {
-      if (now - upload.aliveAt > leaseMs / keepAlivesPerLease) {
-        await upload.keepAlive(now)
-        return
-      }
-      const { status } = await history.progress(upload.task)
-      if (status !== null && isTerminal(status)) upload.stop(taskOver(status))
+      await upload.keepAlive(now)
     } catch (error) {
       if (!(error instanceof Problem)) log.error({ err: loggable(error) }, 'check of a silent upload failed')
       // While Redis or MySQL is away the upload stays open.

@@ -82,7 +82,7 @@ export class TaskWriter {
     if (!row) throw noSuchTask()
     if (!isOpen(row)) {
       // The instance that stored the end could not record it in Redis.
-      await this.#history.markEnded(task, row.status)
+      if (result.outcome === 'over') await this.#history.markEnded(task, row.status)
       throw taskOver(row.status)
     }
     // Either Redis has lost the task, or its end is being stored, which takes some ms or fails.
