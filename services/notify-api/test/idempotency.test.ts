@@ -14,6 +14,7 @@ beforeAll(async () => {
 afterEach(() => stack.redis.resume())
 afterAll(() => stack.close())
 
+const bodyWith = (data: string) => `{"message":"a","redirectPath":"/","memberId":28,"data":${data}}`
 const withKey = (key: string) => ({ 'idempotency-key': key })
 
 test('the same key and body return the first response again, on every instance', async () => {
@@ -40,6 +41,27 @@ test('a send to several members and a broadcast are replayed too', async () => {
     expect([again.status, again.text]).toEqual([201, first.text])
   }
   expect(await stack.rows('SELECT 1 FROM notification WHERE member_id IN (0, 21, 22, 23)')).toHaveLength(4)
+})
+
+test.each([
+  ['a', '"message":"a","redirectPath":"/","memberId":26', '"memberId":26,"redirectPath":"/","message":"a"'],
+  ['b', '"data":{"b":1,"a":{"y":[{"q":1,"p":2}],"x":null}}', '"data":{"a":{"x":null,"y":[{"p":2,"q":1}]},"b":1}'],
+])('a repeat may have the keys of objects in another order, %#', async (key, first, second) => {
+  const end = key === 'a' ? '' : ',"message":"a","redirectPath":"/","memberId":27'
+  const sent = await api.send(`{${first}${end}}`, withKey(`order ${key}`))
+  const again = await other.send(`{${second}${end}}`, withKey(`order ${key}`))
+  expect([again.status, again.text, again.headers.get('idempotent-replay')]).toEqual([201, sent.text, 'true'])
+})
+
+test.each([
+  ['arrays in another order', '{"a":[1,2]}', '{"a":[2,1]}'],
+  ['a list for an object', '{"a":{"0":1}}', '{"a":[1]}'],
+  ['a list of entries for an object', '{"a":{"b":1}}', '{"a":[["b",1]]}'],
+  ['a string for a number', '{"a":1}', '{"a":"1"}'],
+  ['the same values under other keys', '{"a":1,"b":2}', '{"a":2,"b":1}'],
+])('a repeat with %s is refused', async (key, first, second) => {
+  expect((await api.send(bodyWith(first), withKey(key))).status).toBe(201)
+  expect((await api.send(bodyWith(second), withKey(key))).status).toBe(422)
 })
 
 test('the same key with another body or call is refused with 422', async () => {

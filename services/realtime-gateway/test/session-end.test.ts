@@ -7,7 +7,6 @@ import {
   openSession,
   startGatewayStack,
   subscribe,
-  waitUntilReady,
 } from './fixture/gateway.ts'
 
 let stack: GatewayStack

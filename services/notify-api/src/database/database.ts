@@ -12,6 +12,9 @@ export interface DatabaseOptions {
   readonly scripts?: boolean
 }
 
+/** Of one statement of a script: its rows, or the header of a write. */
+export type ScriptResult<Row> = readonly Row[] | ResultSetHeader
+
 const maxWaitingForConnection = 1_000
 /** Share of `timeoutMs` that is spent at most on getting a connection, pooled or new. */
 const connectionShare = 0.5
@@ -88,8 +91,9 @@ export class Database {
     }
   }
 
+  /** Reads a table: a Galera node outside the majority still replies to a statement without one. */
   async ping(): Promise<void> {
-    await this.run((connection) => connection.rows('SELECT 1'))
+    await this.run((connection) => connection.rows('SELECT 1 FROM migration LIMIT 1'))
   }
 
   close(): Promise<void> {
@@ -143,8 +147,10 @@ export class Connection {
     return this.#query(sql, values)
   }
 
-  /** Runs several statements in one round trip, and returns a header for each. The first failure ends it, with the transaction open. */
-  script(sql: string): Promise<ResultSetHeader[]> {
+  /**
+   * Runs several statements in one round trip, and returns the result of each. The first failure ends it, with the transaction open.
+   */
+  script<Row>(sql: string): Promise<ScriptResult<Row>[]> {
     return this.#query(sql)
   }
 

@@ -16,12 +16,15 @@ interface ServerError {
 
 const deadlock = 1213
 const lockWaitTimeout = 1205
+/** Group replication has rolled back the transaction because another node committed a conflicting one. Galera reports a deadlock. */
+const rolledBackDuringCommit = 3101
 const duplicateEntry = 1062
 /** MySQL reports it with the general SQLSTATE HY000, MariaDB with 23000. */
 const checkViolated = 3819
 
-// Too many connections (two codes), shutdown, killed (two codes), and the three of a server that has become a read-only replica.
-const awayNumbers: ReadonlySet<number | undefined> = new Set([1040, 1203, 1053, 1317, 1927, 1290, 1792, 1836])
+// Too many connections (two codes), shutdown, killed (two codes), the three of a server that has become a read-only replica, and a node
+// outside the majority of its cluster: of Galera, and of group replication.
+const awayNumbers: ReadonlySet<number | undefined> = new Set([1040, 1203, 1053, 1317, 1927, 1290, 1792, 1836, 1047, 3100])
 const timedOut = 'PROTOCOL_SEQUENCE_TIMEOUT'
 
 /** True when this connection has not replied, or can do no more work. */
@@ -34,7 +37,7 @@ export function isAway(error: unknown): boolean {
 /** True when the same statement may succeed at the next attempt. */
 export function isTransient(error: unknown): boolean {
   const { errno } = error as ServerError
-  return errno === deadlock || errno === lockWaitTimeout
+  return errno === deadlock || errno === lockWaitTimeout || errno === rolledBackDuringCommit
 }
 
 /** True when a unique key exists already. */

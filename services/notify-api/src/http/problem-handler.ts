@@ -1,7 +1,7 @@
 import { type Log, loggable, problemMediaType } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import { databaseCodes, isAway, isRefusal } from '../database/error.ts'
+import { databaseCodes, isAway, isRefusal, isTransient } from '../database/error.ts'
 import { Overload } from '../database/group-commit.ts'
 import { type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
 
@@ -35,7 +35,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
 export function problemFrom(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof InvalidPart) return new Problem('invalid', error.message, { errors: error.errors })
-  if (error instanceof Overload || isAway(error)) {
+  if (error instanceof Overload || isAway(error) || isTransient(error)) {
     return unavailable('It is not known whether this was stored: repeat with the same Idempotency-Key.')
   }
   if (isRefusal(error)) return bodyProblem('refused', 'The database refuses these values.')

@@ -8,9 +8,25 @@ export interface IdempotencyKey {
   readonly requestHash: string
 }
 
-/** Hashes the `Idempotency-Key` header of a request. `call` is part of the stored hash, e.g. `POST /notification/send`. */
-export function hashKey(caller: string, header: string, call: string, body: unknown): IdempotencyKey {
-  return { keyHash: hash(`${caller}\n${header}`), requestHash: hash(`${call}\n${JSON.stringify(body)}`) }
+interface Body {
+  readonly data?: Readonly<Record<string, unknown>> | undefined
+}
+
+/**
+ * Hashes the `Idempotency-Key` header of a request. `call` is part of the stored hash, e.g. `POST /notification/send`. Bodies whose `data`
+ * differs only in the order of keys have the same hash; the schema has put the other keys in order.
+ */
+export function hashKey(caller: string, header: string, call: string, body: Body): IdempotencyKey {
+  const canonical = body.data ? { ...body, data: withSortedKeys(body.data) } : body
+  return { keyHash: hash(`${caller}\n${header}`), requestHash: hash(`${call}\n${JSON.stringify(canonical)}`) }
+}
+
+/** Recursive: the schema bounds the depth. */
+function withSortedKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withSortedKeys)
+  if (value === null || typeof value !== 'object') return value
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(entries.map(([key, entry]) => [key, withSortedKeys(entry)]))
 }
 
 function hash(text: string): string {

@@ -6,6 +6,8 @@ import type { IdempotencyKey } from './idempotency-key.ts'
 export interface FirstRequest {
   readonly requestHash: string
   readonly firstNotificationId: number | null
+  /** Distance from each id of its notifications to the next. */
+  readonly idStep: number
   /** JSON text of its response; null until the response is stored, and forever when storing it failed. */
   readonly response: string | null
   readonly ageMs: number
@@ -30,7 +32,8 @@ export class IdempotencyStore {
   async find({ keyHash }: IdempotencyKey): Promise<FirstRequest | undefined> {
     const [row] = await this.#database.run((connection) =>
       connection.rows<FirstRequest>(
-        `SELECT LOWER(HEX(request_hash)) AS requestHash, first_notification_id AS firstNotificationId, answer AS response,
+        `SELECT LOWER(HEX(request_hash)) AS requestHash, first_notification_id AS firstNotificationId,
+           id_step AS idStep, answer AS response,
            TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)) DIV 1000 AS ageMs
          FROM idempotency_key WHERE key_hash = UNHEX(?)`,
         [keyHash],

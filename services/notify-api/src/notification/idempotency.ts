@@ -4,7 +4,7 @@ import type { IdempotencyKey } from './idempotency-key.ts'
 import type { IdempotencyStore } from './idempotency-store.ts'
 
 /** The result of the first request with a key: its response, or what the response can be rebuilt from when it was not stored. */
-export type FirstResult = { readonly response: unknown } | { readonly firstNotificationId: number }
+export type FirstResult = { readonly response: unknown } | { readonly firstNotificationId: number; readonly idStep: number }
 
 const keptMs = 24 * 3_600_000
 /** A request that has stored no response by then belonged to an instance that died. */
@@ -49,7 +49,7 @@ export class Idempotency {
   async firstResult(key: IdempotencyKey): Promise<FirstResult | undefined> {
     const first = await this.#store.find(key)
     if (!first) throw stillRunning()
-    const { requestHash, firstNotificationId, response, ageMs } = first
+    const { requestHash, firstNotificationId, idStep, response, ageMs } = first
     if (ageMs > keptMs) {
       await this.#store.forget(key, keptMs)
       return undefined
@@ -61,7 +61,7 @@ export class Idempotency {
     }
     if (response !== null) return { response: JSON.parse(response) as unknown }
     if (ageMs < abandonedMs || firstNotificationId === null) throw stillRunning()
-    return { firstNotificationId }
+    return { firstNotificationId, idStep }
   }
 
   end({ keyHash }: IdempotencyKey): void {

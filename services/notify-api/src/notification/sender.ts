@@ -33,22 +33,13 @@ type ResponseBuilder<Body> = (notificationIds: readonly number[], online: readon
 export class Sender {
   readonly #outbox: SenderDeps['outbox']
   readonly #idempotency: Idempotency
-  readonly #increment: number
   readonly #group: GroupCommit<GroupEntry, number[]>
 
   /** `database` must be opened with `scripts: true`. */
-  static async open(database: Database, deps: SenderDeps): Promise<Sender> {
-    const [row] = await database.transaction((connection) =>
-      connection.rows<{ step: number }>('SELECT @@auto_increment_increment AS step'),
-    )
-    return new Sender(database, row?.step ?? 1, deps)
-  }
-
-  private constructor(database: Database, increment: number, { outbox, idempotency, limits, onCommit }: SenderDeps) {
+  constructor(database: Database, { outbox, idempotency, limits, onCommit }: SenderDeps) {
     this.#outbox = outbox
     this.#idempotency = idempotency
-    this.#increment = increment
-    const deps: WriteGroupDeps = { database, increment, outbox, onCommit }
+    const deps: WriteGroupDeps = { database, outbox, onCommit }
     this.#group = new GroupCommit({ commit: (group) => writeGroup(group, deps), failure: failureOf }, limits)
   }
 
@@ -99,7 +90,7 @@ export class Sender {
         const first = await this.#idempotency.firstResult(key)
         if (!first) continue // the key has expired and is free again
         if ('response' in first) return { response: first.response as Body, replayed: true }
-        const notificationIds = this.#idsFrom(first.firstNotificationId, memberIds.length)
+        const notificationIds = memberIds.map((_, index) => first.firstNotificationId + index * first.idStep)
         return { response: responseOf(notificationIds, []), replayed: true }
       }
     } finally {
@@ -113,11 +104,6 @@ export class Sender {
     const online = memberIds[0] === allMembers ? [] : this.#outbox.listening(memberIds.map(channelOf))
     const notificationIds = await this.#group.submit(groupEntry(notification))
     return responseOf(notificationIds, await online)
-  }
-
-  /** Returns the ids of `count` notifications that were stored together, from the first of them. */
-  #idsFrom(first: number, count: number): number[] {
-    return Array.from({ length: count }, (_, index) => first + index * this.#increment)
   }
 }
 

@@ -1,5 +1,5 @@
 import { escape } from 'mysql2'
-import type { Database } from '../database/database.ts'
+import type { Database, ScriptResult } from '../database/database.ts'
 import type { Weight } from '../database/group-commit.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxRow } from '../outbox/row.ts'
@@ -37,8 +37,6 @@ export function groupEntry({ memberIds, message, redirectPath, data, key }: NewN
 export interface WriteGroupDeps {
   /** Must be opened with `scripts: true`, for `Connection.script`. */
   readonly database: Database
-  /** Distance between consecutive ids of one INSERT: `auto_increment_increment` of the server. */
-  readonly increment: number
   readonly outbox: Pick<Outbox, 'publish'>
   /** Called after each commit with the number of entries and the time it took. */
   readonly onCommit: (entries: number, seconds: number) => void
@@ -50,22 +48,23 @@ export interface WriteGroupDeps {
  */
 export async function writeGroup(
   group: readonly GroupEntry[],
-  { database, increment, outbox, onCommit }: WriteGroupDeps,
+  { database, outbox, onCommit }: WriteGroupDeps,
 ): Promise<number[][]> {
   const begin = performance.now()
-  const script = groupScript(group, increment)
-  const headers = await database.run((connection) => connection.script(script.sql))
+  const script = groupScript(group)
+  const results = await database.run((connection) => connection.script<Steps>(script.sql))
   onCommit(group.length, (performance.now() - begin) / 1_000)
-  let notificationId = headers[script.notificationStatement]?.insertId ?? Number.NaN
-  let outboxId = headers[script.outboxStatement]?.insertId ?? Number.NaN
+  let notificationId = insertIdOf(results[script.notificationStatement])
+  let outboxId = insertIdOf(results[script.outboxStatement])
+  const steps = stepsOf(results[script.stepStatement])
   const outboxRows: OutboxRow[] = []
   const ids = group.map(({ memberIds, bodyEnd }) => {
     const notificationIds: number[] = []
     for (const memberId of memberIds) {
       notificationIds.push(notificationId)
       outboxRows.push({ outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notificationId, bodyEnd) })
-      notificationId += increment
-      outboxId += increment
+      notificationId += steps.notification
+      outboxId += steps.outbox
     }
     return notificationIds
   })
@@ -74,24 +73,49 @@ export async function writeGroup(
   return ids
 }
 
+/** Distance between consecutive ids of one INSERT, by table. */
+interface Steps {
+  readonly notification: number
+  readonly outbox: number
+}
+
+/** A group of one row has no steps. */
+function stepsOf(result: ScriptResult<Steps> | undefined): Steps {
+  const [steps] = Array.isArray(result) ? result : []
+  return steps ?? { notification: 1, outbox: 1 }
+}
+
+function insertIdOf(result: ScriptResult<Steps> | undefined): number {
+  return result && 'insertId' in result ? result.insertId : Number.NaN
+}
+
 interface GroupScript {
   readonly sql: string
   /** Index of the statement that inserts the notifications. */
   readonly notificationStatement: number
   /** Index of the statement that inserts the outbox rows. */
   readonly outboxStatement: number
+  /** Index of the statement that returns the steps; of none for a single row. */
+  readonly stepStatement: number
 }
 
 /**
  * Returns the group as one script for a connection without autocommit: notifications, idempotency keys, outbox rows. Keys and outbox
  * rows refer to the ids of the notifications. LAST_INSERT_ID() is the first of these ids, also while the outbox rows are inserted; the
- * others follow `increment` apart.
+ * others follow one step apart.
+ *
+ * A cluster changes the step when nodes join or leave, even between two statements of a connection. So each INSERT notes the step that
+ * it uses itself; reading it in another statement could return another step.
  */
-function groupScript(group: readonly GroupEntry[], increment: number): GroupScript {
+function groupScript(group: readonly GroupEntry[]): GroupScript {
   const variables: string[] = []
   const notifications: string[] = []
   const keys: string[] = []
   const outbox: string[] = []
+  const rows = group.reduce((total, { memberIds }) => total + memberIds.length, 0)
+  // Part of the first row only. A single row needs no step.
+  const noted = (variable: string, index: number) =>
+    index === 0 && rows > 1 ? `+0*(${variable}:=@@auto_increment_increment)` : ''
   for (const { memberIds, message, redirectPath, data, key } of group) {
     const several = memberIds.length > 1
     // Content for several members is sent to the server once, as a variable.
@@ -100,25 +124,29 @@ function groupScript(group: readonly GroupEntry[], increment: number): GroupScri
       return several ? `@v${variables.push(escape(value)) - 1}` : escape(value)
     }
     const values = `${text(message)},${text(redirectPath)},${text(data)}`
-    if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',LAST_INSERT_ID()+${notifications.length * increment})`)
+    if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',${idOf(notifications.length)},${rows > 1 ? '@step' : 1})`)
     for (const memberId of memberIds) {
-      const id = `LAST_INSERT_ID()+${notifications.length * increment}`
-      notifications.push(`(${memberId},${values})`)
-      outbox.push(`(${id})`)
+      const index = notifications.length
+      notifications.push(`(${memberId}${noted('@step', index)},${values})`)
+      outbox.push(`(${idOf(index)}${noted('@outbox_step', index)})`)
     }
   }
   const statements = [
     ...(variables.length > 0 ? [`SET ${variables.map((value, index) => `@v${index}=${value}`).join(',')}`] : []),
     `INSERT INTO notification (member_id,message,redirect_path,data) VALUES ${notifications.join(',')}`,
     ...(keys.length > 0
-      ? [`INSERT INTO idempotency_key (key_hash,request_hash,first_notification_id) VALUES ${keys.join(',')}`]
+      ? [`INSERT INTO idempotency_key (key_hash,request_hash,first_notification_id,id_step) VALUES ${keys.join(',')}`]
       : []),
     `INSERT INTO outbox (notification_id) VALUES ${outbox.join(',')}`,
+    ...(rows > 1 ? ['SELECT @step AS notification,@outbox_step AS outbox'] : []),
     'COMMIT',
   ]
-  return {
-    sql: statements.join(';'),
-    notificationStatement: variables.length > 0 ? 1 : 0,
-    outboxStatement: statements.length - 2,
-  }
+  const notificationStatement = variables.length > 0 ? 1 : 0
+  const outboxStatement = notificationStatement + (keys.length > 0 ? 2 : 1)
+  return { sql: statements.join(';'), notificationStatement, outboxStatement, stepStatement: rows > 1 ? outboxStatement + 1 : -1 }
+}
+
+/** Returns the id of the notification at `index` of the group, as SQL. */
+function idOf(index: number): string {
+  return index === 0 ? 'LAST_INSERT_ID()' : `LAST_INSERT_ID()+${index}*@step`
 }

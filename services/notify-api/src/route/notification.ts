@@ -41,7 +41,7 @@ export function notificationRoutes(app: Api, guards: Guards, { sender }: Notific
     },
     async (request, reply) => {
       refuseTooLarge(request.body, maxSendBytes)
-      const key = keyOf(request, request.headers['idempotency-key'], 'POST /notification/send')
+      const key = keyOf(request, request.body, request.headers['idempotency-key'], 'POST /notification/send')
       const { response, replayed } = await sender.send(request.body, key)
       if (replayed) reply.header('idempotent-replay', 'true')
       return reply.code(201).send(response)
@@ -64,7 +64,7 @@ export function notificationRoutes(app: Api, guards: Guards, { sender }: Notific
       },
     },
     async (request, reply) => {
-      const key = keyOf(request, request.headers['idempotency-key'], 'POST /notification/broadcast')
+      const key = keyOf(request, request.body, request.headers['idempotency-key'], 'POST /notification/broadcast')
       const { response, replayed } = await sender.broadcast(request.body, key)
       if (replayed) reply.header('idempotent-replay', 'true')
       return reply.code(201).send(response)
@@ -72,8 +72,13 @@ export function notificationRoutes(app: Api, guards: Guards, { sender }: Notific
   )
 }
 
-function keyOf(request: FastifyRequest, header: string | undefined, call: string): IdempotencyKey | undefined {
-  return header === undefined ? undefined : hashKey(callerOf(request).id, header, call, request.body)
+function keyOf(
+  request: FastifyRequest,
+  body: SendNotification | SendBroadcast,
+  header: string | undefined,
+  call: string,
+): IdempotencyKey | undefined {
+  return header === undefined ? undefined : hashKey(callerOf(request).id, header, call, body)
 }
 
 function refuseTooLarge(notification: SendNotification, maxSendBytes: number): void {
