@@ -2,6 +2,7 @@ import { createHmac, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createSigner } from 'fast-jwt'
+import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { readConfig } from './config.ts'
@@ -98,6 +99,46 @@ test('fetches a rotated key from the JWKS URL, and keeps the known keys when the
   clock += 700_000
   expect(await tokens.verify(tokenOf(1)), 'the issuer is down').toHaveProperty('claims.sub', '7')
 })
+
+test('an issuer that hangs delays no token of a known key, and is logged once', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ed25519')
+  const tokenOf = (kid: string) => createSigner({ key: pem(privateKey), algorithm: 'EdDSA', kid })({ sub: '7', exp: now + 3_600 })
+  let hanging = false
+  let requests = 0
+  const issuer = createServer((_request, response) => {
+    requests++
+    if (!hanging) response.end(JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'known' }] }))
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => {
+    issuer.close()
+    issuer.closeAllConnections()
+  })
+  await new Promise((resolve) => issuer.once('listening', resolve))
+  const lines: string[] = []
+  const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) })
+  let clock = 0
+  const jwksUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks`
+  const tokens = openTokenVerifier({ jwksUrl }, { now: () => clock, log })
+  expect(await tokens.verify(tokenOf('known'))).toHaveProperty('claims.sub', '7')
+
+  hanging = true
+  for (const expected of [2, 3]) {
+    clock += 700_000
+    const begin = performance.now()
+    expect(await tokens.verify(tokenOf('known'))).toHaveProperty('claims.sub', '7')
+    expect(await tokens.verify(tokenOf('known'))).toHaveProperty('claims.sub', '7')
+    expect(performance.now() - begin, 'ms for two tokens of the known key').toBeLessThan(1_000)
+    // A token of another key shares the request, and waits for its timeout.
+    expect(await tokens.verify(tokenOf('other'))).toHaveProperty('refused', expect.stringContaining('unknown key'))
+    expect(requests).toBe(expected)
+  }
+  expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(['the JWKS could not be fetched'])
+
+  hanging = false
+  clock += 11_000
+  expect(await tokens.verify(tokenOf('other')), 'the issuer responds again').toHaveProperty('refused')
+  expect(requests).toBe(4)
+}, 30_000)
 
 test('refuses a token whose sub is not a member id', async () => {
   const tokens = openTokenVerifier({ secret })
