@@ -10,5 +10,5 @@ export { type ConnectionOptions, connectRedis, isCluster, opened, type RedisConn
 export { RepeatedFailure } from './repeated-failure.ts'
 export { listen, type RunningService, run } from './run.ts'
 export { developmentSecrets, openTokenVerifier, type TokenKey, tokenKey, tokenVariables } from './token.ts'
-export type { Claims, TokenVerifier, Verdict } from './token-verifier.ts'
+export { type Claims, scopesOf, type TokenVerifier, type Verdict } from './token-verifier.ts'
 export { version } from './version.ts'

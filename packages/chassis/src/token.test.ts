@@ -8,11 +8,18 @@ import { z } from 'zod'
 import { readConfig } from './config.ts'
 import { authenticateMember } from './principal.ts'
 import { developmentSecrets, openTokenVerifier, tokenKey, tokenVariables } from './token.ts'
+import { scopesOf } from './token-verifier.ts'
 
 const secret = 'a secret of more than thirty-two bytes'
 const now = Math.floor(Date.now() / 1000)
 const sign = createSigner({ key: secret, algorithm: 'HS256' })
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+/** Signs any claims, also those that a library refuses to sign. A text is signed as it is. */
+const signText = (claims: unknown) => {
+  const payload = Buffer.from(typeof claims === 'string' ? claims : JSON.stringify(claims)).toString('base64url')
+  const unsigned = `${encode({ alg: 'HS256', typ: 'JWT' })}.${payload}`
+  return `${unsigned}.${createHmac('sha256', secret).update(unsigned).digest('base64url')}`
+}
 const pem = (key: KeyObject) => key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }) as string
 
 test('returns the claims of a valid token', async () => {
@@ -37,10 +44,39 @@ test('refuses any other token with the reason', async () => {
     'alg none with a signature': [`${encode({ alg: 'none', typ: 'JWT' })}.${payload}.${signature}`, 'algorithm'],
     'another algorithm': [`${hs512Head}.${payload}.${hs512}`, 'algorithm'],
   }
+  for (const sub of [null, '', true, 1.5, {}, { toString: '7' }, [], ['7'], [7]])
+    cases[`sub ${JSON.stringify(sub)}`] = [signText({ sub, exp: now + 3_600 }), 'sub of the token']
+  for (const exp of [String(now + 3_600), null, [now + 3_600], {}, true])
+    cases[`exp ${JSON.stringify(exp)}`] = [signText({ sub: '7', exp }), '']
+  for (const exp of ['1e999', `${now + 3_600}.5`])
+    cases[`exp ${exp}`] = [signText(`{"sub":"7","exp":${exp}}`), 'exp of the token']
+  for (const body of ['null', '[]', '7', '"7"', '']) cases[`claims ${body}`] = [signText(body), '']
   const tokens = openTokenVerifier({ secret })
   for (const [name, [token, reason]] of Object.entries(cases)) {
     const verdict = await tokens.verify(token)
     expect(verdict, name).toHaveProperty('refused', expect.stringContaining(reason))
+  }
+})
+
+test('the scopes of a token are a text or an array of texts', async () => {
+  const cases: [unknown, readonly string[] | undefined][] = [
+    [undefined, []],
+    ['a b', ['a', 'b']],
+    [
+      ['a', 'b'],
+      ['a', 'b'],
+    ],
+    [[], []],
+    [['a', 7], undefined],
+    [{ a: true }, undefined],
+    [7, undefined],
+    [null, undefined],
+    [true, undefined],
+  ]
+  const tokens = openTokenVerifier({ secret })
+  for (const [scope, scopes] of cases) {
+    const verdict = await tokens.verify(signText({ sub: '7', exp: now + 3_600, scope }))
+    expect(verdict.refused === undefined && scopesOf(verdict.claims), JSON.stringify(scope)).toEqual(scopes)
   }
 })
 
