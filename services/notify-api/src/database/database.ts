@@ -88,8 +88,12 @@ export class Database {
     }
   }
 
-  async ping(): Promise<void> {
-    await this.run((connection) => connection.rows('SELECT 1'))
+  /** Rejects if the server does not reply or is read-only for this user. It refuses such a transaction when it begins. */
+  async checkWritable(): Promise<void> {
+    await this.run(async (connection) => {
+      await connection.write('START TRANSACTION READ WRITE')
+      await connection.write('ROLLBACK')
+    })
   }
 
   close(): Promise<void> {
