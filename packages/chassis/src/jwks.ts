@@ -1,6 +1,8 @@
 import { createPublicKey } from 'node:crypto'
 import { createDecoder } from 'fast-jwt'
 import { z } from 'zod'
+import type { Log } from './log.ts'
+import { RepeatedFailure } from './repeated-failure.ts'
 import { openKeyVerifier, type TokenVerifier, type Verdict } from './token-verifier.ts'
 
 /** Age at which the key set is fetched again. */
@@ -18,8 +20,8 @@ const decodeToken = createDecoder({ complete: true })
 
 /**
  * Verifies tokens with the keys of a JWKS URL (RFC 7517). Fetches the key set when it is ten minutes old, and when a token names
- * an unknown key. It fetches at most once in ten seconds, so that forged tokens cannot flood the issuer. If a fetch fails, the
- * known keys stay valid.
+ * an unknown key. Only a token of an unknown key waits for the fetch. It fetches at most once in ten seconds, so that forged tokens
+ * cannot flood the issuer. If a fetch fails, the known keys stay valid.
  */
 export class Jwks implements TokenVerifier {
   readonly #url: string
@@ -29,12 +31,17 @@ export class Jwks implements TokenVerifier {
   readonly #now: () => number
   #fetchedAt = Number.NEGATIVE_INFINITY
   #fetching: Promise<void> | undefined
+  readonly #failure: RepeatedFailure | undefined
 
-  /** `cacheSize`: number of verified tokens that are cached for each key. `now`: clock in ms. */
-  constructor(url: string, cacheSize: number, now: () => number) {
+  /**
+   * `cacheSize`: number of verified tokens that are cached for each key. `now`: clock in ms. `log`: receives a fetch that failed, once
+   * until one succeeds.
+   */
+  constructor(url: string, { cacheSize, now, log }: { cacheSize: number; now: () => number; log: Log | undefined }) {
     this.#now = now
     this.#url = url
     this.#cacheSize = cacheSize
+    this.#failure = log && new RepeatedFailure(log, 'the JWKS could not be fetched')
   }
 
   async verify(token: string | undefined): Promise<Verdict> {
@@ -42,12 +49,17 @@ export class Jwks implements TokenVerifier {
     const kid = keyIdOf(token)
     if (kid === undefined) return { refused: 'the token is malformed or names no key (kid)' }
     const age = this.#now() - this.#fetchedAt
-    if (age > refreshMs || (!this.#verifiers.has(kid) && age > cooldownMs)) await this.#refresh()
-    const verifier = this.#verifiers.get(kid)
-    return verifier ? verifier.verify(token) : { refused: 'the token is signed with an unknown key' }
+    const known = this.#verifiers.get(kid)
+    if (known) {
+      // Beside the request: an issuer that hangs must not delay tokens that can be verified.
+      if (age > refreshMs) void this.#refresh()
+      return known.verify(token)
+    }
+    if (age > cooldownMs) await this.#refresh()
+    return this.#verifiers.get(kid)?.verify(token) ?? { refused: 'the token is signed with an unknown key' }
   }
 
-  /** Fetches the key set. Concurrent calls share one request. */
+  /** Fetches the key set. Concurrent calls share one request. Never rejects, and ends after at most `fetchTimeoutMs`. */
   #refresh(): Promise<void> {
     this.#fetching ??= this.#fetch().finally(() => {
       this.#fetchedAt = this.#now()
@@ -62,15 +74,17 @@ export class Jwks implements TokenVerifier {
         signal: AbortSignal.timeout(fetchTimeoutMs),
         headers: { accept: 'application/json' },
       })
-      if (!response.ok) return
+      if (!response.ok) throw new Error(`the issuer responded with ${response.status}`)
       const text = await response.text()
-      if (text.length > maxResponseLength) return
+      if (text.length > maxResponseLength) throw new Error('the key set is too large')
       const { keys } = KeySet.parse(JSON.parse(text))
       const usable = keys.filter((key) => key.kid !== undefined && key.use !== 'enc')
       this.#verifiers = new Map(usable.flatMap((jwk) => entryOf(jwk, this.#cacheSize)))
-    } catch {
+      this.#failure?.succeeded()
+    } catch (error) {
       // The issuer does not respond, or its response is not valid: the known keys stay, and `verify` refuses a token of any other
       // key.
+      this.#failure?.failed(error)
     }
   }
 }

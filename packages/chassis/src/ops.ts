@@ -5,6 +5,8 @@ import { type FastifyInstance, fastify } from 'fastify'
 export interface Readiness {
   /** Names of the failing dependencies or conditions. */
   readonly failing: readonly string[]
+  /** Names of the dependencies that fail although the process can do its work without them. They do not change the status. */
+  readonly degraded?: readonly string[]
 }
 
 /**
@@ -16,8 +18,9 @@ export function buildOps(registry: Registry, ready: () => Readiness | Promise<Re
   collectDefaultMetrics({ register: registry })
   ops.get('/live', () => ({ live: true }))
   ops.get('/ready', async (_request, reply) => {
-    const { failing } = await ready()
-    return reply.code(failing.length === 0 ? 200 : 503).send({ ready: failing.length === 0, failing })
+    const readiness = await ready()
+    const isReady = readiness.failing.length === 0
+    return reply.code(isReady ? 200 : 503).send({ ready: isReady, ...readiness })
   })
   ops.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()))
   return ops

@@ -6,8 +6,8 @@ export interface Claims {
   readonly sub: string | number
   /** Unix seconds. */
   readonly exp: number
-  /** Scopes, separated by spaces (RFC 8693 §4.2). */
-  readonly scope?: string
+  /** As the issuer signed it; {@link scopesOf} parses it. */
+  readonly scope?: unknown
 }
 
 /** Result of a verification. `refused` is the reason, as text for the caller; it never contains a part of the token. */
@@ -45,13 +45,33 @@ export function openKeyVerifier(key: string | KeyObject, cacheSize: number): Tok
     verify(token) {
       if (!token) return { refused: 'no token' }
       try {
-        return { claims: verifier(token) as Claims }
+        return verdictOf(verifier(token) as Record<string, unknown>)
       } catch (error) {
         if (error instanceof TokenError) return { refused: reasons[error.code] ?? 'the token is not valid' }
         throw error
       }
     },
   }
+}
+
+function verdictOf(claims: Readonly<Record<string, unknown>>): Verdict {
+  const { sub, exp } = claims
+  if (!(typeof sub === 'string' && sub !== '') && !Number.isSafeInteger(sub)) {
+    return { refused: 'sub of the token is neither a text nor an integer' }
+  }
+  // JSON may hold 1e999, which is Infinity: such a token would never expire.
+  if (!Number.isSafeInteger(exp)) return { refused: 'exp of the token is not an integer' }
+  return { claims: claims as unknown as Claims }
+}
+
+/**
+ * Returns the scopes of a token: a text with spaces between them (RFC 8693 §4.2), or an array with one in each item, as some issuers
+ * sign it. A token without the claim has none. Returns undefined for any other type.
+ */
+export function scopesOf({ scope }: Claims): readonly string[] | undefined {
+  if (scope === undefined) return []
+  if (typeof scope === 'string') return scope.split(' ')
+  return Array.isArray(scope) && scope.every((item) => typeof item === 'string') ? scope : undefined
 }
 
 const reasons: Readonly<Record<string, string>> = {

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import { Jwks } from './jwks.ts'
+import type { Log } from './log.ts'
 import { algorithmOf, openKeyVerifier, type TokenVerifier } from './token-verifier.ts'
 
 /** The key that verifies tokens of one kind of caller: an HMAC secret, a public key in PEM, or the URL of a JWKS (RFC 7517). */
@@ -53,6 +54,12 @@ export function tokenKey(
   return { secret }
 }
 
+export interface TokenVerifierOptions {
+  readonly cacheSize?: number
+  readonly now?: () => number
+  readonly log?: Log
+}
+
 /**
  * Opens a verifier of JWTs (RFC 7519). The algorithm is that of the key, never the one that the token names. `sub` and `exp` are
  * required.
@@ -60,11 +67,15 @@ export function tokenKey(
  * - `cacheSize`: number of verified tokens that are cached for ten seconds, for callers that send the same token with each
  *   request. An expired token is refused even if it is cached. Default 0: no cache.
  * - `now`: clock in ms, for the age of fetched keys.
+ * - `log`: receives a JWKS that could not be fetched.
  *
  * @throws Error for a public key that cannot be parsed or has an unsupported type.
  */
-export function openTokenVerifier(key: TokenKey, { cacheSize = 0, now = () => performance.now() } = {}): TokenVerifier {
-  if ('jwksUrl' in key) return new Jwks(key.jwksUrl, cacheSize, now)
+export function openTokenVerifier(
+  key: TokenKey,
+  { cacheSize = 0, now = () => performance.now(), log }: TokenVerifierOptions = {},
+): TokenVerifier {
+  if ('jwksUrl' in key) return new Jwks(key.jwksUrl, { cacheSize, now, log })
   return openKeyVerifier('secret' in key ? key.secret : readPublicKey(key.publicKey), cacheSize)
 }
 

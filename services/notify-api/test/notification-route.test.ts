@@ -223,6 +223,13 @@ describe('a refusal names the error and its place', () => {
       403,
       'notification:send',
     ],
+    ['an array without the scope', authorization(serviceToken({ claims: { scope: ['task:write'] } })), 403, 'notification:send'],
+    ['a scope in an object', authorization(serviceToken({ claims: { scope: { 'notification:send': true } } })), 403, 'neither'],
+    ['an array with a number', authorization(serviceToken({ claims: { scope: ['notification:send', 7] } })), 403, 'neither'],
+    ['the scope null', authorization(serviceToken({ claims: { scope: null } })), 403, 'neither'],
+    ['the sub null', authorization(serviceToken({ claims: { sub: null } })), 401, 'sub of the token'],
+    ['the sub an object', authorization(serviceToken({ claims: { sub: {} } })), 401, 'sub of the token'],
+    ['the sub an array', authorization(serviceToken({ claims: { sub: ['7'] } })), 401, 'sub of the token'],
   ])('%s', async (_case, headers, status, word) => {
     const response = await api.send(hello, headers)
     expect(response.status).toBe(status)
@@ -230,6 +237,11 @@ describe('a refusal names the error and its place', () => {
       errors: [{ in: 'header', pointer: '#/authorization', detail: expect.stringContaining(word) }],
     })
     expect(response.headers.get('www-authenticate')).toMatch(/^Bearer realm="tidings"/)
+  })
+
+  test('not a token whose scopes are an array', async () => {
+    const headers = authorization(serviceToken({ claims: { scope: ['task:write', 'notification:send'] } }))
+    expect(await api.send(hello, headers)).toMatchObject({ status: 201 })
   })
 
   test('another content type', async () => {

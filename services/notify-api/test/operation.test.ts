@@ -26,7 +26,7 @@ test('live, ready and metrics are on the ops port and nowhere else', async () =>
   const api = await stack.start()
   await api.send(hello)
   expect(await api.ops('/live')).toBe('{"live":true}')
-  await waitFor(async () => (await api.ops('/ready')) === '{"ready":true,"failing":[]}', { what: 'readiness' })
+  await waitFor(async () => (await api.ops('/ready')) === '{"ready":true,"failing":[],"degraded":[]}', { what: 'readiness' })
   // A request is counted after its response is sent.
   const counted = 'http_request_seconds_count{call="/notification/send",status="201"} 1'
   const metrics = await waitFor(async () => [await api.ops('/metrics')].find((text) => text.includes(counted)), {

@@ -153,7 +153,9 @@ test('without Redis, sends return online: null immediately; once Redis is back, 
     expect(ms).toBeLessThan(5_000)
     sent.push(response.body['notificationId'] as number)
   }
-  await waitFor(async () => (await api.ops('/ready')).includes('"failing":["redis"]'), { what: 'readiness to fail' })
+  await waitFor(async () => (await api.ops('/ready')).includes('"failing":[],"degraded":["redis"]'), {
+    what: 'readiness to be degraded',
+  })
   const gateway = await listenToRestarted(channel)
   relay.target = stack.redis.port
   // The circuit closes after the deferred rows are published: nothing overtakes them.

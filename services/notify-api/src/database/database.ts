@@ -91,9 +91,16 @@ export class Database {
     }
   }
 
-  /** Reads a table: a Galera node outside the majority still replies to a statement without one. */
-  async ping(): Promise<void> {
-    await this.run((connection) => connection.rows('SELECT 1 FROM migration LIMIT 1'))
+  /**
+   * Rejects if the server does not reply, or cannot commit for this user: a read-only server refuses the transaction when it begins, and a
+   * Galera node outside the majority refuses to read a table.
+   */
+  async checkWritable(): Promise<void> {
+    await this.run(async (connection) => {
+      await connection.write('START TRANSACTION READ WRITE')
+      await connection.rows('SELECT 1 FROM migration LIMIT 1')
+      await connection.write('ROLLBACK')
+    })
   }
 
   close(): Promise<void> {

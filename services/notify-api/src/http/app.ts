@@ -60,7 +60,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
   await openDocument(app, config.member.cookie)
 
   const allowed = originMatcher(config.allowedOrigins)
-  const guards = await openGuards(app, config, allowed)
+  const guards = await openGuards(app, config, allowed, log)
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, guards, deps, config.maxSendBytes)
   sessionRoutes(app, guards, deps)

@@ -1,4 +1,4 @@
-import { authenticateMember, type TokenVerifier } from '@tidings/chassis'
+import { authenticateMember, scopesOf, type TokenVerifier } from '@tidings/chassis'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Problem, type ProblemName } from './problem.ts'
 
@@ -38,8 +38,12 @@ export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHook
       const invalid = token ? `, error="invalid_token", error_description="${verdict.refused}"` : ''
       throw refusal('unauthorized', 'authorization', verdict.refused, { 'www-authenticate': `Bearer realm="tidings"${invalid}` })
     }
-    if (!verdict.claims.scope?.split(' ').includes(scope)) {
-      throw refusal('missing-scope', 'authorization', `the token lacks the scope ${scope}`, {
+    const scopes = scopesOf(verdict.claims)
+    if (!scopes?.includes(scope)) {
+      const detail = scopes
+        ? `the token lacks the scope ${scope}`
+        : `scope of the token is neither a text nor an array of texts: ${scope} is required`
+      throw refusal('missing-scope', 'authorization', detail, {
         'www-authenticate': `Bearer realm="tidings", error="insufficient_scope", scope="${scope}"`,
       })
     }

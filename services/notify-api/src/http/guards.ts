@@ -1,4 +1,4 @@
-import { openTokenVerifier } from '@tidings/chassis'
+import { type Log, openTokenVerifier } from '@tidings/chassis'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import type { Guards } from '../route/api.ts'
@@ -13,9 +13,10 @@ export async function openGuards(
   app: FastifyInstance,
   { service, member: { key, cookie }, requestsPerMinute }: Config,
   allowed: MemberOptions['allowed'],
+  log: Log,
 ): Promise<Guards> {
-  const services = openTokenVerifier(service.key, { cacheSize: tokenCacheSize })
-  const tokens = openTokenVerifier(key, { cacheSize: tokenCacheSize })
+  const services = openTokenVerifier(service.key, { cacheSize: tokenCacheSize, log })
+  const tokens = openTokenVerifier(key, { cacheSize: tokenCacheSize, log })
   const members: MemberOptions = { tokens, cookie, parseCookie: (header) => app.parseCookie(header), allowed }
   const limit = await rateLimit(app, requestsPerMinute)
   return {
