@@ -23,7 +23,7 @@ describe('POST /notification/send', () => {
     await waitFor(() => gateway.publications.length === 1, { what: 'the publication' })
     expect(gateway.publications[0]).toEqual({
       channel: 'member:1:notification',
-      position: expect.stringMatching(/^\d{13}-1$/),
+      position: expect.stringMatching(/^\d{15}-1$/),
       body: { ...hello, notificationId: body['notificationId'], data: { orderId: 77, tags: ['a', null, { deep: true }] } },
     })
     const { body: inbox } = await api.member(1).get('/notification')
