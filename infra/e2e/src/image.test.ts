@@ -76,7 +76,7 @@ function composed(image: Image): Record<string, string> {
     /\$\{\w+:-(?:[^${}]|\$\{[^}]*\})*\}/.test(value)
       ? resolve(value.replace(/\$\{\w+:-((?:[^${}])*)\}/, (_all, fallback: string) => fallback))
       : value
-  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, resolve(String(value))]))
+  return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, resolve(value)]))
 }
 
 async function run(image: Image, addresses: Record<string, string>): Promise<{ port: string }> {

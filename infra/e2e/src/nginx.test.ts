@@ -101,14 +101,17 @@ async function restartInTurn(services: ServiceProcess[], signal: 'SIGTERM' | 'SI
   }
 }
 
+function postsTo(memberId: number | undefined) {
+  return load.accepted.filter((post) => post.memberId === memberId)
+}
+
 /** Resolves to the ms from now until every device is connected and has every accepted post. */
 async function untilWhole(): Promise<number> {
   const startedAt = performance.now()
-  const posts = (memberId: number | undefined) => load.accepted.filter((post) => post.memberId === memberId)
   const whole = (device: Device) =>
     device.connected &&
-    missing(device, notificationQueue, posts(device.memberId)).length === 0 &&
-    missing(device, broadcastTopic, posts(undefined)).length === 0
+    missing(device, notificationQueue, postsTo(device.memberId)).length === 0 &&
+    missing(device, broadcastTopic, postsTo(undefined)).length === 0
   await waitFor(() => devices.every(whole), { what: 'every device to be connected and complete', deadlineMs })
   return Math.round(performance.now() - startedAt)
 }
