@@ -105,14 +105,18 @@ function postsTo(memberId: number | undefined) {
   return load.accepted.filter((post) => post.memberId === memberId)
 }
 
-/** Resolves to the ms from now until every device is connected and has every accepted post. */
-async function untilWhole(): Promise<number> {
-  const startedAt = performance.now()
-  const whole = (device: Device) =>
+function isWhole(device: Device): boolean {
+  return (
     device.connected &&
     missing(device, notificationQueue, postsTo(device.memberId)).length === 0 &&
     missing(device, broadcastTopic, postsTo(undefined)).length === 0
-  await waitFor(() => devices.every(whole), { what: 'every device to be connected and complete', deadlineMs })
+  )
+}
+
+/** Resolves to the ms from now until every device is connected and has every accepted post. */
+async function untilWhole(): Promise<number> {
+  const startedAt = performance.now()
+  await waitFor(() => devices.every(isWhole), { what: 'every device to be connected and complete', deadlineMs })
   return Math.round(performance.now() - startedAt)
 }
 
