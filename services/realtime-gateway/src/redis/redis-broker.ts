@@ -144,7 +144,7 @@ export class RedisBroker implements Broker, SubscriberListener {
     }
   }
 
-  /** Live before position: what is published between the two arrives live. */
+  /** Live before position: what is published between the two arrives live, or the position includes it. */
   async #resolvePositions(channels: readonly string[]): Promise<void> {
     const waiting = channels.flatMap((channel) => {
       const listening = this.#channels.get(channel)
