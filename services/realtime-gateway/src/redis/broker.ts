@@ -48,7 +48,10 @@ export interface Broker {
    */
   listen(channel: string, receiver: Receiver, onRefused?: () => void): Promise<Position>
   unlisten(channel: string): void
-  /** Publishes a body without position, which no history holds. Rejects when the broker does not reply, or refuses. */
-  publish(channel: string, body: string): Promise<void>
+  /**
+   * Stores and publishes a body as a publication is, but without position; the channel keeps only the last one. Rejects when the broker
+   * does not reply, or refuses.
+   */
+  appendCanary(channel: string, body: string): Promise<void>
   close(): Promise<void>
 }

@@ -1,7 +1,8 @@
 import { connectRedis, isCluster, type Log, loggable, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
-import type { Position } from '@tidings/protocol'
+import { historyKey, type Position } from '@tidings/protocol'
 import { Cluster } from 'ioredis'
 import { type Broker, ChannelRefusedError, type Receiver } from './broker.ts'
+import { canaryScript } from './canary-script.ts'
 import { ClusterSubscriber } from './cluster-subscriber.ts'
 import { historyScript, lastScript } from './history-script.ts'
 import { readPublication } from './read-publication.ts'
@@ -17,6 +18,11 @@ interface Listening {
   pending: { resolve(last: Position): void; reject(error: ChannelRefusedError): void } | undefined
   /** Unix ms; undefined while the channel is subscribed to, and until it first is. */
   lostAt: number | undefined
+}
+
+/** The script of `canary-script.ts`, as ioredis defines it on a connection. */
+interface CanaryScript {
+  appendCanary(history: string, body: string): Promise<null>
 }
 
 /** Name of a Redis that is no Cluster, and prefix of the shards of one. */
@@ -48,6 +54,7 @@ export class RedisBroker implements Broker, SubscriberListener {
       scripts: {
         historyAfter: { numberOfKeys: 2, lua: historyScript },
         historyLast: { lua: lastScript },
+        appendCanary: { numberOfKeys: 1, lua: canaryScript(isCluster(url) ? 'SPUBLISH' : 'PUBLISH') },
       },
     })
     this.history = new RedisHistory(this.#commands, isCluster(url), log)
@@ -87,9 +94,8 @@ export class RedisBroker implements Broker, SubscriberListener {
     this.#subscriber.remove(channel)
   }
 
-  async publish(channel: string, body: string): Promise<void> {
-    const { isCluster: sharded } = this.#commands
-    await (sharded ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
+  async appendCanary(channel: string, body: string): Promise<void> {
+    await (this.#commands as unknown as CanaryScript).appendCanary(historyKey(channel), body)
   }
 
   async close(): Promise<void> {
