@@ -12,7 +12,10 @@ export interface HistoryPage {
 
 /** Reads the histories of channels. */
 export interface History {
-  /** Resolves to at most `limit` publications after a position. Waits while the broker is away; never rejects. */
+  /**
+   * Resolves to at most `limit` publications after a position. Waits while the broker is away; never rejects. When the broker refuses the
+   * history of a channel of a client, it ends the listening (`onRefused`), and the page is empty and not whole.
+   */
   after(channel: string, after: Position, limit: number): Promise<HistoryPage>
 }
 
