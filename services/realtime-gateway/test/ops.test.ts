@@ -71,8 +71,7 @@ test('/ready returns 503 while Redis refuses to store publications, the log stat
 
 test('each canary replaces the last one in Redis', async () => {
   const { redis } = stack.publisher
-  const canaries = async () => (await redis.keys('{gateway:canary:*}:history')) as string[]
-  const [key = ''] = await waitFor(async () => (await canaries()).length > 0 && canaries(), {
+  const key = await waitFor(async () => (await redis.keys('{gateway:canary:*}:history'))[0], {
     what: 'a canary',
     deadlineMs: 20_000,
   })
