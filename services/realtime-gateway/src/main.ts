@@ -35,7 +35,7 @@ await run(async () => {
     metrics,
     memberCookie,
     allowOrigin: originMatcher(config.allowedOrigins),
-    tokens: openTokenVerifier(config.memberKey),
+    tokens: openTokenVerifier(config.memberKey, { log }),
     batch: new WriteBatch(metrics),
     maxBufferedBytes: limits.maxBufferedBytes,
     maxFrameBytes: limits.maxFrameBytes,

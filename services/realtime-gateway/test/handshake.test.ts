@@ -98,6 +98,12 @@ describe('before the upgrade', () => {
     expect(await openRawSession(other.url, { token: memberToken(1) })).toMatchObject({ status: 401 })
   })
 
+  test('logs that the JWKS could not be fetched', async () => {
+    const other = await stack.startGateway({ MEMBER_JWT_SECRET: undefined, MEMBER_JWKS_URL: 'http://127.0.0.1:1/jwks' })
+    expect(await openRawSession(other.url, { token: rs256Token({ kid: 'k1' }) })).toMatchObject({ status: 401 })
+    await waitFor(() => other.logs.some((line) => line.includes('the JWKS could not be fetched')), { what: 'the log line' })
+  })
+
   test('refuses an HS256 token that is signed with the text of the configured public key', async () => {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
     const other = await stack.startGateway({ MEMBER_JWT_SECRET: undefined, MEMBER_JWT_PUBLIC_KEY: pem })

@@ -51,15 +51,19 @@ export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics
     metrics.refused(status)
     reply.code(status).type(problemMediaType).send(problemOf(status, detail))
   }
+  const refuseDraining = (reply: FastifyReply): void =>
+    refuse(reply.header('retry-after', drainingRetrySeconds).header('connection', 'close'), 503, 'this gateway is stopping')
   // With callbacks: where the key is known, a handshake needs no promise.
   return (request, reply, done) => {
+    if (capacity.draining) return refuseDraining(reply)
     if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
-    if (capacity.draining) return refuse(reply.header('retry-after', drainingRetrySeconds), 503, 'this gateway is stopping')
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
     const { origin, cookie = '' } = request.headers
     if (!allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
     const token = request.server.parseCookie(cookie)[memberCookie]
     const admit = (member: MemberVerdict) => {
+      // The drain began while the keys were fetched.
+      if (capacity.draining) return refuseDraining(reply)
       if (member.refused !== undefined) return refuse(reply, 401, `cookie ${memberCookie}: ${member.refused}`)
       const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
       if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
