@@ -101,11 +101,10 @@ test.concurrent('silent tasks with an event that the database refuses, or that i
     { body: '{"type":"data","data":{"x":"\\ud800"}}', logged: '"sqlState":' },
     { body: '{oops', logged: 'SyntaxError' },
   ]
-  const poisoned = await Promise.all(poisons.map(async (poison) => ({ ...poison, taskId: await createTask(api, 1) })))
+  const poisonedIds = await Promise.all(poisons.map(() => createTask(api, 1)))
   const good = await Promise.all(Array.from({ length: 5 }, () => createTask(api, 1)))
-  const poisonedIds = poisoned.map(({ taskId }) => taskId)
   await Promise.all([...poisonedIds, ...good].map((taskId) => event(taskId, { type: 'append', text: taskId })))
-  for (const { taskId, body } of poisoned) await putIntoRedis(taskId, body)
+  for (const [index, { body }] of poisons.entries()) await putIntoRedis(poisonedIds[index] as string, body)
   const channels = await Promise.all(poisonedIds.map((taskId) => listenToTask(stack, 1, taskId)))
   const silent = [...poisonedIds, ...good]
   const ended = async () => {
@@ -116,7 +115,8 @@ test.concurrent('silent tasks with an event that the database refuses, or that i
   }
   await waitFor(ended, { deadlineMs: 40_000, what: 'the end of all' })
   expect(await read(good[0] as string)).toMatchObject({ text: good[0] })
-  for (const [index, { taskId, logged }] of poisoned.entries()) {
+  for (const [index, { logged }] of poisons.entries()) {
+    const taskId = poisonedIds[index] as string
     expect(await read(taskId)).toMatchObject({ status: 'interrupted', text: '', data: [] })
     const finished = () => channels[index]?.publications.some((one) => one.body['type'] === 'finished')
     await waitFor(finished, { what: 'its end on its channel' })
