@@ -27,20 +27,6 @@ async function expectClosed(session: RawSession, code: number, message: string):
   expect((await session.closed()).code).toBe(code)
 }
 
-test('sends expiring before the token expires, and closes the session with 4401 when it does', async () => {
-  const [gateway] = gateways as [ServiceProcess]
-  const token = memberToken(1, { expiresInSeconds: 8 })
-  const session = await openSession(gateway, { token })
-  await subscribe(session, '0', '/member/queue/session')
-  const warning = await nextMessage(session)
-  const { type, expiresAt } = JSON.parse(warning.body) as { type: string; expiresAt: number }
-  expect([type, warning.headers.get('destination')]).toEqual(['expiring', '/member/queue/session'])
-  await expectClosed(session, 4401, 'the token has expired')
-  expect(Date.now() - expiresAt * 1_000).toBeGreaterThanOrEqual(0)
-  // Within the period of the sweep, plus a margin for a busy machine.
-  expect(Date.now() - expiresAt * 1_000).toBeLessThan(6_000)
-})
-
 test('sends expiring to a client that subscribes after the warning was due', async () => {
   const [gateway] = gateways as [ServiceProcess]
   const session = await openSession(gateway, { token: memberToken(1, { expiresInSeconds: 50 }) })
@@ -110,22 +96,6 @@ test('logs lost control messages when Redis restarts without data, also when its
   }
 })
 
-test('rotates old sessions: sends draining with a delay, and closes them with 1012', async () => {
-  const rotating = await stack.startGateway({ SESSION_MAX_AGE_SECONDS: '8' })
-  const sessions = await Promise.all([7, 8, 9].map((memberId) => openSession(rotating, { memberId })))
-  for (const session of sessions) await subscribe(session, '0', '/member/queue/session')
-  for (const session of sessions) {
-    const { type, reconnectAfterMs } = JSON.parse((await nextMessage(session, 20_000)).body) as {
-      type: string
-      reconnectAfterMs: number
-    }
-    expect(type).toBe('draining')
-    expect(reconnectAfterMs).toBeGreaterThanOrEqual(0)
-    expect(reconnectAfterMs).toBeLessThanOrEqual(1_000)
-    expect(await session.closed()).toEqual({ code: 1012, reason: `reconnect after ${reconnectAfterMs} ms` })
-  }
-})
-
 test('logs one line for a session that ends, without the token and the messages', async () => {
   const lines: string[] = []
   const gateway = await stack.startGateway({}, { onLine: (line) => lines.push(line) })
@@ -143,7 +113,37 @@ test('logs one line for a session that ends, without the token and the messages'
   for (const secret of ['confidential', token, token.split('.')[2] ?? '']) expect(lines.join('\n')).not.toContain(secret)
 })
 
-test.each([
+test.concurrent('sends expiring before the token expires, and closes the session with 4401 when it does', async () => {
+  const [gateway] = gateways as [ServiceProcess]
+  const token = memberToken(1, { expiresInSeconds: 8 })
+  const session = await openSession(gateway, { token })
+  await subscribe(session, '0', '/member/queue/session')
+  const warning = await nextMessage(session)
+  const { type, expiresAt } = JSON.parse(warning.body) as { type: string; expiresAt: number }
+  expect([type, warning.headers.get('destination')]).toEqual(['expiring', '/member/queue/session'])
+  await expectClosed(session, 4401, 'the token has expired')
+  expect(Date.now() - expiresAt * 1_000).toBeGreaterThanOrEqual(0)
+  // Within the period of the sweep, plus a margin for a busy machine.
+  expect(Date.now() - expiresAt * 1_000).toBeLessThan(6_000)
+})
+
+test.concurrent('rotates old sessions: sends draining with a delay, and closes them with 1012', async () => {
+  const rotating = await stack.startGateway({ SESSION_MAX_AGE_SECONDS: '8' })
+  const sessions = await Promise.all([7, 8, 9].map((memberId) => openSession(rotating, { memberId })))
+  for (const session of sessions) await subscribe(session, '0', '/member/queue/session')
+  for (const session of sessions) {
+    const { type, reconnectAfterMs } = JSON.parse((await nextMessage(session, 20_000)).body) as {
+      type: string
+      reconnectAfterMs: number
+    }
+    expect(type).toBe('draining')
+    expect(reconnectAfterMs).toBeGreaterThanOrEqual(0)
+    expect(reconnectAfterMs).toBeLessThanOrEqual(1_000)
+    expect(await session.closed()).toEqual({ code: 1012, reason: `reconnect after ${reconnectAfterMs} ms` })
+  }
+})
+
+test.concurrent.each([
   { heartBeatMs: 2_000, stallMs: 8_000 },
   { heartBeatMs: 1_000, stallMs: 4_200 },
 ])(
