@@ -7,6 +7,7 @@ export { authenticateMember, type MemberVerdict, type Principal } from './princi
 export { type ProblemDetails, problemMediaType, problemOf } from './problem.ts'
 export { Recurring, type RecurringOptions } from './recurring.ts'
 export { connectClusterNode, type ConnectionOptions, connectRedis, isCluster, opened, type RedisConnection } from './redis.ts'
+export { Revocations, tokenHashOf } from './revocations.ts'
 export { runFunctions, runIdOf, runKey } from './redis-run.ts'
 export { RepeatedFailure } from './repeated-failure.ts'
 export { listen, type RunningService, run } from './run.ts'

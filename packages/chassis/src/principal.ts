@@ -3,6 +3,8 @@ import type { TokenVerifier, Verdict } from './token-verifier.ts'
 /** The authenticated member of a session or a request. */
 export interface Principal {
   readonly memberId: number
+  /** Time at which the token was issued, in Unix seconds; 0 when the token does not state it. */
+  readonly issuedAt: number
   /** Time at which the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
@@ -23,7 +25,7 @@ function memberVerdict(verdict: Verdict): MemberVerdict {
   if (verdict.refused !== undefined) return verdict
   const memberId = memberIdOf(verdict.claims.sub)
   if (memberId === undefined) return { refused: 'sub of the token is not a member id' }
-  return { principal: { memberId, expiresAt: verdict.claims.exp } }
+  return { principal: { memberId, issuedAt: verdict.claims.iat ?? 0, expiresAt: verdict.claims.exp } }
 }
 
 function memberIdOf(sub: string | number): number | undefined {

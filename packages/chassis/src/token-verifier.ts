@@ -6,6 +6,8 @@ export interface Claims {
   readonly sub: string | number
   /** Unix seconds. */
   readonly exp: number
+  /** Unix seconds. */
+  readonly iat?: number
   /** As the issuer signed it; {@link scopesOf} parses it. */
   readonly scope?: unknown
 }

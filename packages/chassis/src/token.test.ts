@@ -182,7 +182,7 @@ test('refuses a token whose sub is not a member id', async () => {
     expect(await authenticateMember(tokens, sign({ sub, exp: now + 3_600 })), sub).toHaveProperty('refused')
   for (const sub of ['7', 7] as const)
     expect(await authenticateMember(tokens, sign({ sub: sub as string, exp: now + 3_600 }))).toEqual({
-      principal: { memberId: 7, expiresAt: now + 3_600 },
+      principal: { memberId: 7, issuedAt: expect.any(Number), expiresAt: now + 3_600 },
     })
 })
 

@@ -30,6 +30,7 @@ export const Variables = z.object({
   TASK_LEASE_SECONDS: positive(30),
   TASK_ROLLUP_MS: positive(40),
   TASK_STREAM_IDLE_SECONDS: positive(300),
+  MAX_REVOCATIONS: positive(1_000_000),
   RETENTION_DAYS: positive(90),
   RETENTION_INTERVAL_SECONDS: positive(60),
 })
@@ -69,6 +70,8 @@ const Config = Variables.transform((variables, context) => ({
     idleMs: variables.TASK_STREAM_IDLE_SECONDS * 1_000,
   },
   taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
+  maxRevocations: variables.MAX_REVOCATIONS,
+  maxTokenSeconds: 90 * 86_400,
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 

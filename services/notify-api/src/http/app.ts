@@ -8,7 +8,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Api } from '../route/api.ts'
 import { type InboxDeps, inboxRoutes } from '../route/inbox.ts'
 import { type NotificationDeps, notificationRoutes } from '../route/notification.ts'
-import { type SessionDeps, sessionRoutes } from '../route/session.ts'
+import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
 import { type Caller, callerDecorator } from './caller.ts'
@@ -60,7 +60,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
   await openDocument(app, config.member.cookie)
 
   const allowed = originMatcher(config.allowedOrigins)
-  const guards = await openGuards(app, config, allowed, log)
+  const guards = await openGuards(app, config, allowed, deps.sessions.revocations, log)
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, guards, deps, config.maxSendBytes)
   sessionRoutes(app, guards, deps)
@@ -78,6 +78,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     })
     inboxRoutes(browsers, guards, deps)
     memberTaskRoutes(browsers, guards, deps)
+    memberSessionRoutes(browsers, guards, deps)
   })
   addOtherMethods()
   return app

@@ -1,4 +1,4 @@
-import { authenticateMember, scopesOf, type TokenVerifier } from '@tidings/chassis'
+import { authenticateMember, type Revocations, scopesOf, type TokenVerifier } from '@tidings/chassis'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Problem, type ProblemName } from './problem.ts'
 
@@ -8,6 +8,8 @@ export interface Caller {
   readonly id: string
   /** Set when the caller is a member. */
   readonly memberId: number | undefined
+  /** The token of a member. */
+  readonly token?: string
 }
 
 /** Name of the request decorator that holds the caller. */
@@ -25,6 +27,11 @@ export function memberOf(request: FastifyRequest): number {
   const { memberId } = callerOf(request)
   if (memberId === undefined) throw new Error('this route is not for members')
   return memberId
+}
+
+/** Returns the token with which a member made a request, on routes for members. */
+export function tokenOf(request: FastifyRequest): string {
+  return callerOf(request).token ?? ''
 }
 
 export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke' | 'task:write'
@@ -53,6 +60,7 @@ export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHook
 
 export interface MemberOptions {
   readonly tokens: TokenVerifier
+  readonly revocations: Revocations
   readonly cookie: string
   readonly parseCookie: (header: string) => Record<string, string | undefined>
   readonly allowed: (origin: string | undefined) => boolean
@@ -63,7 +71,7 @@ export interface MemberOptions {
  * a foreign page can send the cookie, but neither of these.
  */
 export function member(
-  { tokens, cookie, parseCookie, allowed }: MemberOptions,
+  { tokens, revocations, cookie, parseCookie, allowed }: MemberOptions,
   { writes }: { writes: boolean },
 ): onRequestAsyncHookHandler {
   return async (request) => {
@@ -72,14 +80,16 @@ export function member(
     if (writes && !/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
       throw refusal('unsupported-media-type', 'content-type', 'must be application/json, also with an empty body')
     }
-    const verdict = await authenticateMember(tokens, headers.cookie && parseCookie(headers.cookie)[cookie])
-    if (verdict.refused !== undefined) {
-      throw refusal('unauthorized', 'cookie', `${cookie}: ${verdict.refused}`, {
+    const token = (headers.cookie && parseCookie(headers.cookie)[cookie]) || ''
+    const verdict = await authenticateMember(tokens, token)
+    const refused = verdict.refused ?? (revocations.refuses(verdict.principal, token) ? 'the token was revoked' : undefined)
+    if (verdict.refused !== undefined || refused !== undefined) {
+      throw refusal('unauthorized', 'cookie', `${cookie}: ${refused}`, {
         'www-authenticate': `Cookie realm="tidings", cookie-name="${cookie}"`,
       })
     }
     const { memberId } = verdict.principal
-    request.setDecorator<Caller>(callerDecorator, { id: `member:${memberId}`, memberId })
+    request.setDecorator<Caller>(callerDecorator, { id: `member:${memberId}`, memberId, token })
   }
 }
 

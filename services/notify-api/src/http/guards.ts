@@ -1,4 +1,4 @@
-import { type Log, openTokenVerifier } from '@tidings/chassis'
+import { type Log, openTokenVerifier, type Revocations } from '@tidings/chassis'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import type { Guards } from '../route/api.ts'
@@ -13,11 +13,12 @@ export async function openGuards(
   app: FastifyInstance,
   { service, member: { key, cookie }, requestsPerMinute }: Config,
   allowed: MemberOptions['allowed'],
+  revocations: Revocations,
   log: Log,
 ): Promise<Guards> {
   const services = openTokenVerifier(service.key, { cacheSize: tokenCacheSize, log })
   const tokens = openTokenVerifier(key, { cacheSize: tokenCacheSize, log })
-  const members: MemberOptions = { tokens, cookie, parseCookie: (header) => app.parseCookie(header), allowed }
+  const members: MemberOptions = { tokens, revocations, cookie, parseCookie: (header) => app.parseCookie(header), allowed }
   const limit = await rateLimit(app, requestsPerMinute)
   return {
     backend: (scope) => [backend(services, scope), limit],

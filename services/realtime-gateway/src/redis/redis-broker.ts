@@ -7,6 +7,7 @@ import { ClusterSubscriber } from './cluster-subscriber.ts'
 import { historyScript, lastScript } from './history-script.ts'
 import { readPublication } from './read-publication.ts'
 import { type HistoryListener, RedisHistory } from './redis-history.ts'
+import { RedisRevocations } from './redis-revocations.ts'
 import { Subscriber, type SubscriberListener } from './subscriber.ts'
 import { silenceMs, subscriberOptions } from './subscriber-options.ts'
 
@@ -33,6 +34,7 @@ const maxRemembered = 1_000
 /** Redis Pub/Sub, sharded on a Cluster. Histories are read on a second connection. */
 export class RedisBroker implements Broker, SubscriberListener, HistoryListener {
   readonly history: RedisHistory
+  readonly revocations: RedisRevocations
   readonly #log: Log
   readonly #subscriber: Subscriber | ClusterSubscriber
   readonly #commands: RedisConnection
@@ -58,6 +60,7 @@ export class RedisBroker implements Broker, SubscriberListener, HistoryListener 
       },
     })
     this.history = new RedisHistory(this.#commands, isCluster(url), this, log)
+    this.revocations = new RedisRevocations(this.#commands, log)
     this.#subscriber =
       this.#commands instanceof Cluster
         ? new ClusterSubscriber({ url, cluster: this.#commands, listener: this, log })
@@ -100,6 +103,7 @@ export class RedisBroker implements Broker, SubscriberListener, HistoryListener 
 
   async close(): Promise<void> {
     this.history.close()
+    this.revocations.close()
     this.#subscriber.close()
     this.#commands.disconnect()
   }

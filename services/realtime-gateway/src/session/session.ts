@@ -53,6 +53,7 @@ export class Session implements TransportListener, FrameSink, SubscriptionListen
   readonly connectedAt = Date.now()
   readonly principal: Principal
   readonly credentials: Credentials
+  readonly userAgent: string | undefined
   readonly transport: Transport
   readonly clock: SessionClock
   readonly queues: SessionQueues
@@ -73,6 +74,7 @@ export class Session implements TransportListener, FrameSink, SubscriptionListen
   constructor(transport: Transport, peer: Peer, deps: SessionDeps, onEnded: (session: Session) => void) {
     this.principal = peer.principal
     this.credentials = peer.credentials
+    this.userAgent = peer.userAgent
     this.transport = transport
     this.clock = new SessionClock(deps.limits, peer.principal.expiresAt)
     this.queues = new SessionQueues(this.subscriptions, transport)

@@ -4,6 +4,7 @@ import {
   type Principal,
   problemMediaType,
   problemOf,
+  type Revocations,
   type TokenVerifier,
 } from '@tidings/chassis'
 import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
@@ -22,6 +23,7 @@ export interface HandshakeDeps {
   readonly capacity: Capacity
   readonly allowOrigin: (origin: string | undefined) => boolean
   readonly tokens: TokenVerifier
+  readonly revocations: Revocations
   readonly memberCookie: string
   readonly metrics: Metrics
 }
@@ -30,6 +32,8 @@ export interface HandshakeDeps {
 export interface Peer {
   readonly principal: Principal
   readonly credentials: Credentials
+  /** The `User-Agent` header, at most {@link maxUserAgentLength} characters. */
+  readonly userAgent: string | undefined
 }
 
 /** `Retry-After` of a gateway that is stopping: the load balancer has another one. */
@@ -39,6 +43,9 @@ const fullRetrySeconds = '5'
 
 const tooMany = 'too many sessions of this member were displaced within a minute (MAX_SESSIONS_PER_MEMBER)'
 
+/** Characters of the `User-Agent` header that a session keeps, for the list of a member's sessions. */
+const maxUserAgentLength = 200
+
 /** Name of the request decorator that carries the peer from the handshake to the upgraded connection. */
 export const peerDecorator = 'peer'
 
@@ -46,7 +53,14 @@ export const peerDecorator = 'peer'
  * Returns the steps before an upgrade (PROTOCOL.md §2): capacity, Origin, member, displacements. Each may refuse with an HTTP response that states the
  * reason. A refused upgrade never becomes an open socket.
  */
-export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics }: HandshakeDeps): preValidationHookHandler {
+export function handshake({
+  capacity,
+  allowOrigin,
+  tokens,
+  revocations,
+  memberCookie,
+  metrics,
+}: HandshakeDeps): preValidationHookHandler {
   const refuse = (reply: FastifyReply, status: number, detail: string): void => {
     metrics.refused(status)
     reply.code(status).type(problemMediaType).send(problemOf(status, detail))
@@ -58,18 +72,22 @@ export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics
     if (capacity.draining) return refuseDraining(reply)
     if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
-    const { origin, cookie = '' } = request.headers
+    const { origin, cookie = '', 'user-agent': userAgent } = request.headers
     if (!allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
     const token = request.server.parseCookie(cookie)[memberCookie]
     const admit = (member: MemberVerdict) => {
       // The drain began while the keys were fetched.
       if (capacity.draining) return refuseDraining(reply)
       if (member.refused !== undefined) return refuse(reply, 401, `cookie ${memberCookie}: ${member.refused}`)
+      if (revocations.refuses(member.principal, token as string)) {
+        return refuse(reply, 401, `cookie ${memberCookie}: the token was revoked`)
+      }
       const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
       if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
       request.setDecorator<Peer>(peerDecorator, {
         principal: member.principal,
         credentials: { token: copyOf(token as string), origin: origin as string },
+        userAgent: userAgent && copyOf(userAgent.slice(0, maxUserAgentLength)),
       })
       done()
     }
@@ -79,7 +97,7 @@ export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics
   }
 }
 
-/** A token is a slice of the Cookie header, and would retain all of it for as long as the session lives. */
+/** A slice of a header would retain all of it for as long as the session lives. */
 function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1')
 }
