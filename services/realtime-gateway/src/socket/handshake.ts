@@ -1,6 +1,8 @@
 import {
   authenticateMember,
+  memberChallenge,
   type MemberVerdict,
+  presentedTokens,
   type Principal,
   problemMediaType,
   problemOf,
@@ -9,6 +11,7 @@ import {
 import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Metrics } from '../ops/metrics.ts'
+import { topicPatternsOf } from '../session/topic-access.ts'
 
 /** Whether this gateway accepts another session. */
 export interface Capacity {
@@ -30,6 +33,8 @@ export interface HandshakeDeps {
 export interface Peer {
   readonly principal: Principal
   readonly credentials: Credentials
+  /** Patterns of the topics that the token permits. */
+  readonly topics: readonly string[]
 }
 
 /** `Retry-After` of a gateway that is stopping: the load balancer has another one. */
@@ -56,26 +61,33 @@ export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics
     if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
     if (capacity.draining) return refuse(reply.header('retry-after', drainingRetrySeconds), 503, 'this gateway is stopping')
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
-    const { origin, cookie = '' } = request.headers
-    if (!allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
-    const token = request.server.parseCookie(cookie)[memberCookie]
+    const { origin } = request.headers
+    const presented = presentedTokens(request.headers, memberCookie)
+    const withCookie = presented.header === 'cookie'
+    // A page of another site can make a browser send the cookie, but not `Authorization`. Clients that are no browsers send no Origin.
+    if ((withCookie || origin !== undefined) && !allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
     const admit = (member: MemberVerdict) => {
-      if (member.refused !== undefined) return refuse(reply, 401, `cookie ${memberCookie}: ${member.refused}`)
+      if (member.refused !== undefined) {
+        const source = withCookie ? `cookie ${memberCookie}` : 'authorization'
+        const challenge = memberChallenge(presented, member.refused, memberCookie)
+        return refuse(reply.header('www-authenticate', challenge), 401, `${source}: ${member.refused}`)
+      }
       const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
       if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
       request.setDecorator<Peer>(peerDecorator, {
         principal: member.principal,
-        credentials: { token: copyOf(token as string), origin: origin as string },
+        credentials: { token: copyOf(member.token), origin: withCookie ? origin : undefined },
+        topics: topicPatternsOf(member.claims['topics']),
       })
       done()
     }
-    const member = authenticateMember(tokens, token)
+    const member = authenticateMember(tokens, presented.tokens)
     if (member instanceof Promise) member.then(admit, done)
     else admit(member)
   }
 }
 
-/** A token is a slice of the Cookie header, and would retain all of it for as long as the session lives. */
+/** A token is a slice of its header, and would retain all of it for as long as the session lives. */
 function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1')
 }
