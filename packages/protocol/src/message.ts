@@ -34,7 +34,8 @@ const Message = wholeText(maxMessageLength)
 
 /**
  * A path on the application's own origin. It begins with exactly one slash and contains no backslash and no control character, so
- * that a browser resolves it neither to another host nor to another scheme such as `javascript:`.
+ * that a browser resolves it neither to another host nor to another scheme such as `javascript:`. It still begins with one slash where a
+ * router removes `.` and `..` first.
  */
 export const RedirectPath = z
   .string()
@@ -43,6 +44,13 @@ export const RedirectPath = z
     /^\/(?![/\\])[^\\\p{Cc}\p{Cs}]*$/u,
     'must be a path on your own origin: one leading slash, no backslash or control character',
   )
+  .refine((path) => !path.includes('//') || !hidesLeadingSlashes(path), 'must not become a path with two leading slashes')
+
+/** Returns whether a path begins with two slashes once its dot segments, also encoded ones, are removed (RFC 3986 §5.2.4). */
+function hidesLeadingSlashes(path: string): boolean {
+  const base = 'https://host.invalid'
+  return URL.canParse(path, base) && new URL(path, base).pathname.startsWith('//')
+}
 
 /** Deepest nesting of `data` and `result`. */
 export const maxDataDepth = 16

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import fastifyCookie from '@fastify/cookie'
 import fastifyWebsocket from '@fastify/websocket'
 import { stompVersions, subprotocols } from '@tidings/protocol'
 import { type FastifyInstance, fastify } from 'fastify'
@@ -41,7 +40,6 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     done()
   })
   app.decorateRequest<Peer | null>(peerDecorator, null)
-  await app.register(fastifyCookie, { hook: false })
   await app.register(fastifyWebsocket, {
     options: {
       ...closing,

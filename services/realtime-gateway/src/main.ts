@@ -12,6 +12,7 @@ import { Metrics } from './ops/metrics.ts'
 import { addSessionRoute } from './ops/session-route.ts'
 import { RedisBroker } from './redis/redis-broker.ts'
 import { Sessions } from './session/sessions.ts'
+import { TopicAccess } from './session/topic-access.ts'
 import { WriteBatch } from './socket/websocket-transport.ts'
 
 /** How long the last sockets and everything else may take to close after the drain. */
@@ -27,7 +28,8 @@ await run(async () => {
   const forward = forwardTo(config.notifyApiUrl, memberCookie)
   const storedTask = storedTaskOf(config.notifyApiUrl, memberCookie)
   const snapshots = new TaskSnapshots(hub.history)
-  const handle = frameHandler({ hub, limits, metrics, forward, snapshots, storedTask })
+  const topicAccess = new TopicAccess(config.publicTopics)
+  const handle = frameHandler({ hub, limits, metrics, topicAccess, forward, snapshots, storedTask })
   const sessions = new Sessions({ handle, hub, limits, metrics, log })
   const revocations = new Revocations()
   const control = new Control({ sessions, revocations, store: broker.revocations, log })
@@ -37,7 +39,7 @@ await run(async () => {
     metrics,
     memberCookie,
     allowOrigin: originMatcher(config.allowedOrigins),
-    tokens: openTokenVerifier(config.memberKey, { log }),
+    tokens: openTokenVerifier(config.memberTokens, { log, onJwksFailure: () => metrics.jwksFailed() }),
     revocations,
     batch: new WriteBatch(metrics),
     maxBufferedBytes: limits.maxBufferedBytes,

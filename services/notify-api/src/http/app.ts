@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import { type Log, originMatcher } from '@tidings/chassis'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
@@ -56,11 +55,10 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
   endIdleConnections(app)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
-  await app.register(cookie, { hook: false })
   await openDocument(app, config.member.cookie)
 
   const allowed = originMatcher(config.allowedOrigins)
-  const guards = await openGuards(app, config, allowed, deps.sessions.revocations, log)
+  const guards = await openGuards(app, config, allowed, deps.sessions.revocations, log, metrics.onJwksFailure)
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, guards, deps, config.maxSendBytes)
   sessionRoutes(app, guards, deps)

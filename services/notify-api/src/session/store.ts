@@ -32,6 +32,8 @@ interface Row {
 const pageRows = 10_000
 /** How much earlier than the last change that was read a change may be stamped that commits later. */
 const lateCommitSeconds = 30
+/** A token is accepted for a little longer than its `exp`, since the clocks of its issuer and of this service may differ. */
+const leewaySeconds = 60
 const first = '1970-01-01 00:00:00.000'
 
 /** The table of revocations, the truth of which everything else is a copy. */
@@ -51,7 +53,7 @@ export class RevocationStore {
       const [now] = await connection.rows<{ ms: number }>('SELECT FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000) AS ms')
       const ms = now?.ms ?? Date.now()
       const issuedBefore = Math.floor(ms / 1_000) + 1
-      const expiresAt = issuedBefore + this.#maxTokenSeconds
+      const expiresAt = issuedBefore + this.#maxTokenSeconds + leewaySeconds
       const event = await insert(connection, { memberId, tokenHash: '', issuedBefore, expiresAt })
       return { ...event, untilMs: issuedBefore * 1_000 - ms }
     })
@@ -60,7 +62,7 @@ export class RevocationStore {
   /** Revokes a single token, which expires at `expiresAt`, Unix seconds. */
   async revokeToken(memberId: Revocation['memberId'], tokenHash: string, expiresAt: number): Promise<Revoked> {
     return this.#database.transaction(async (connection) => ({
-      ...(await insert(connection, { memberId, tokenHash, issuedBefore: 0, expiresAt })),
+      ...(await insert(connection, { memberId, tokenHash, issuedBefore: 0, expiresAt: expiresAt + leewaySeconds })),
       untilMs: 0,
     }))
   }

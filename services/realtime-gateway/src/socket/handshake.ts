@@ -1,6 +1,8 @@
 import {
   authenticateMember,
+  memberChallenge,
   type MemberVerdict,
+  presentedTokens,
   type Principal,
   problemMediaType,
   problemOf,
@@ -10,6 +12,7 @@ import {
 import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Metrics } from '../ops/metrics.ts'
+import { topicPatternsOf } from '../session/topic-access.ts'
 
 /** Whether this gateway accepts another session. */
 export interface Capacity {
@@ -34,6 +37,8 @@ export interface Peer {
   readonly credentials: Credentials
   /** The `User-Agent` header, at most {@link maxUserAgentLength} characters. */
   readonly userAgent: string | undefined
+  /** Patterns of the topics that the token permits. */
+  readonly topics: readonly string[]
 }
 
 /** `Retry-After` of a gateway that is stopping: the load balancer has another one. */
@@ -72,26 +77,30 @@ export function handshake({
     if (capacity.draining) return refuseDraining(reply)
     if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
-    const { origin, cookie = '', 'user-agent': userAgent } = request.headers
-    if (!allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
-    const token = request.server.parseCookie(cookie)[memberCookie]
+    const { origin, 'user-agent': userAgent } = request.headers
+    const presented = presentedTokens(request.headers, memberCookie)
+    const withCookie = presented.header === 'cookie'
+    // A page of another site can make a browser send the cookie, but not `Authorization`. Clients that are no browsers send no Origin.
+    if ((withCookie || origin !== undefined) && !allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
     const admit = (member: MemberVerdict) => {
       // The drain began while the keys were fetched.
       if (capacity.draining) return refuseDraining(reply)
-      if (member.refused !== undefined) return refuse(reply, 401, `cookie ${memberCookie}: ${member.refused}`)
-      if (revocations.refuses(member.principal, token as string)) {
-        return refuse(reply, 401, `cookie ${memberCookie}: the token was revoked`)
+      if (member.refused !== undefined) {
+        const source = withCookie ? `cookie ${memberCookie}` : 'authorization'
+        const challenge = memberChallenge(presented, member.refused, memberCookie)
+        return refuse(reply.header('www-authenticate', challenge), 401, `${source}: ${member.refused}`)
       }
       const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
       if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
       request.setDecorator<Peer>(peerDecorator, {
         principal: member.principal,
-        credentials: { token: copyOf(token as string), origin: origin as string },
+        credentials: { token: copyOf(member.token), origin: withCookie ? origin : undefined },
+        topics: topicPatternsOf(member.claims['topics']),
         userAgent: userAgent && copyOf(userAgent.slice(0, maxUserAgentLength)),
       })
       done()
     }
-    const member = authenticateMember(tokens, token)
+    const member = authenticateMember(tokens, presented.tokens, revocations)
     if (member instanceof Promise) member.then(admit, done)
     else admit(member)
   }
