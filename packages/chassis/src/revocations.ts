@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { Revocation } from '@tidings/protocol'
-import type { Principal } from './principal.ts'
+
+/** To whom a token was issued, and when, in Unix seconds. */
+interface IssuedTo {
+  readonly memberId: Revocation['memberId']
+  readonly issuedAt: number
+}
 
 /** What is revoked of one member. */
 interface OfMember {
@@ -40,7 +45,7 @@ export class Revocations {
   }
 
   /** Returns whether the token of a verified member is revoked. */
-  refuses({ memberId, issuedAt }: Principal, token: string): boolean {
+  refuses({ memberId, issuedAt }: IssuedTo, token: string): boolean {
     const member = this.#members.get(memberId)
     if (!member) return false
     return issuedAt < member.issuedBefore || (member.tokens.size > 0 && member.tokens.has(tokenHashOf(token)))
