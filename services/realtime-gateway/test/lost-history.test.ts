@@ -38,9 +38,13 @@ async function leaveEmptyChannel(queue = 'notification') {
   return { memberId, destination, channel: `member:${memberId}:${queue}`, position }
 }
 
+/** Returns how often the gateway has connected to Redis and subscribed to its channels. */
+function reconnections(): number {
+  return gateway.logs.filter((line) => line.includes('redis subscriptions are up')).length
+}
+
 /** Restarts Redis, empty, and resolves when the gateway has noticed: until then it answers by what it has received. */
 async function restartRedis(): Promise<void> {
-  const reconnections = () => gateway.logs.filter((line) => line.includes('redis subscriptions are up')).length
   const before = reconnections()
   await stack.redis.restart()
   await waitFor(() => reconnections() > before, { what: 'the gateway to reconnect', deadlineMs })
