@@ -31,7 +31,8 @@ const maxHeartBeatMs = 999_999_999
 /** Checks of a setting: the bounds that its use can bear, both allowed. */
 const within = (least: number, most: number) => [z.gte(least, `is at least ${least}`), z.lte(most, `is at most ${most}`)] as const
 
-const Variables = z.object({
+/** The environment variables of this service. */
+export const Variables = z.object({
   ...serviceVariables({ service: 8_082, ops: 9_082 }),
   ...tokenVariables('MEMBER'),
   PUBLIC_TOPICS: z
