@@ -25,8 +25,12 @@ export async function run(start: () => Promise<RunningService>): Promise<void> {
     closeWithGrace({ delay: service.closeTimeoutMs, logger: false }, async ({ err, signal }) => {
       if (err) log.fatal({ err }, 'stopping after an error')
       else log.info({ signal }, 'stopping')
-      await service.close()
-      log.info('stopped')
+      try {
+        await service.close()
+        log.info('stopped')
+      } finally {
+        await new Promise<void>((resolve) => log.flush(() => resolve()))
+      }
     })
   } catch (error) {
     process.stderr.write(
