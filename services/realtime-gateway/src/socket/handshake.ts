@@ -53,7 +53,9 @@ export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics
   }
   // With callbacks: where the key is known, a handshake needs no promise.
   return (request, reply, done) => {
-    if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
+    // The plugin also routes upgrades to other protocols here, such as the `h2c` that HTTP clients offer.
+    const asked = request.ws && request.headers.upgrade?.toLowerCase() === 'websocket'
+    if (!asked) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
     if (capacity.draining) return refuse(reply.header('retry-after', drainingRetrySeconds), 503, 'this gateway is stopping')
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
     const { origin, cookie = '' } = request.headers
