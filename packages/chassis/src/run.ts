@@ -44,14 +44,14 @@ export async function run(start: () => Promise<RunningService>): Promise<void> {
 const listenBacklog = 4_096
 
 /**
- * Listens on both ports of a service, ops port first, and logs `listening` with the ports. Operators and tests wait for that
+ * Listens on both ports of a service, ops port first unless it is open already, and logs `listening` with the ports. Operators and tests wait for that
  * line.
  */
 export async function listen(
   log: Log,
   { host, app, port, ops, opsPort }: { host: string; app: FastifyInstance; port: number; ops: FastifyInstance; opsPort: number },
 ): Promise<void> {
-  await ops.listen({ host, port: opsPort })
+  if (!ops.server.listening) await ops.listen({ host, port: opsPort })
   await app.listen({ host, port, backlog: listenBacklog })
   log.info({ host, port: portOf(app), opsPort: portOf(ops) }, 'listening')
 }

@@ -33,6 +33,7 @@ export class TaskUploads {
   readonly #timer: NodeJS.Timeout
   #checking = false
   #position = beforeEndedTasks
+  #stopping = false
 
   constructor(options: TaskUploadsOptions) {
     this.#options = options
@@ -46,6 +47,7 @@ export class TaskUploads {
    */
   async receive(taskId: string, request: UploadRequest): Promise<AcceptedTaskEvent> {
     const upload = await TaskUpload.begin(taskId, request, this.#options)
+    if (this.#stopping) throw stopping()
     this.#open.add(upload)
     try {
       return await upload.receive()
@@ -54,9 +56,10 @@ export class TaskUploads {
     }
   }
 
-  /** Ends all uploads: their producers continue at another instance. */
+  /** Ends all uploads, and refuses new ones: their producers continue at another instance. */
   stopAll(): void {
-    for (const upload of this.#open) upload.stop(unavailable('This instance is stopping: go on with another upload.'))
+    this.#stopping = true
+    for (const upload of this.#open) upload.stop(stopping())
   }
 
   close(): void {
@@ -105,4 +108,8 @@ export class TaskUploads {
       else if (error.problem !== 'unavailable') upload.stop(error)
     }
   }
+}
+
+function stopping(): Problem {
+  return unavailable('This instance is stopping: go on with another upload.')
 }
