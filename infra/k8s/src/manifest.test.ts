@@ -20,7 +20,7 @@ const manifests = render(example)
 const dockerfile = readFileSync(join(folder, '../../Dockerfile'), 'utf8')
 const readme = readFileSync(join(folder, 'README.md'), 'utf8')
 
-/** What a pod takes to close after its drain: `closeMs` of the gateway, `closeTimeoutMs` of notify-api. */
+/** How long a pod may take to close after its delay and drain: `closeMs` in `main.ts` of each service. */
 const closeSeconds = { 'notify-api': 30, 'realtime-gateway': 10 }
 const services = ['notify-api', 'realtime-gateway'] as const
 const variables = { 'notify-api': Object.keys(ApiVariables.shape), 'realtime-gateway': Object.keys(GatewayVariables.shape) }
@@ -107,10 +107,12 @@ test.each(services)('%s reads every variable that its pod has, and starts with t
 
 test.each(services)('%s has as long to end as it takes', (service) => {
   const { pod, container } = podOf(service)
-  const preStopSeconds = Number(container.lifecycle?.preStop?.exec?.command?.[1])
+  const preStopSeconds = Number(container.lifecycle?.preStop?.exec?.command?.[1] ?? 0)
+  const shutdownDelaySeconds = service === 'notify-api' ? apiConfigFrom(environmentOf(service)).shutdownDelayMs / 1_000 : 0
   const drainSeconds = service === 'realtime-gateway' ? gatewayConfigFrom(environmentOf(service)).drainMs / 1_000 : 0
-  expect(preStopSeconds).toBeGreaterThan(0)
-  expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(preStopSeconds + drainSeconds + closeSeconds[service])
+  const servesOnSeconds = preStopSeconds + shutdownDelaySeconds
+  expect(servesOnSeconds).toBeGreaterThanOrEqual(5)
+  expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(servesOnSeconds + drainSeconds + closeSeconds[service])
   // One gateway drains at a time.
   expect(find('Deployment', service).spec?.minReadySeconds ?? 0).toBeGreaterThanOrEqual(drainSeconds)
 })
@@ -130,9 +132,9 @@ test.each(services)('%s runs without privileges, on a file system that it cannot
 test.each(services)('probes, Service, budget, autoscaler and policy of %s lead to its pods', (service) => {
   const { pod, container, labels } = podOf(service)
   const selector = { 'app.kubernetes.io/name': service }
-  const { readinessProbe, livenessProbe, startupProbe } = container
+  const { readinessProbe, livenessProbe } = container
   expect(readinessProbe?.httpGet).toEqual({ path: '/ready', port: 'ops' })
-  for (const probe of [livenessProbe, startupProbe]) expect(probe?.httpGet).toEqual({ path: '/live', port: 'ops' })
+  expect(livenessProbe?.httpGet).toEqual({ path: '/live', port: 'ops' })
   expect(labels).toMatchObject(selector)
   const budget = find('PodDisruptionBudget', service)
   const policy = find('NetworkPolicy', service)
