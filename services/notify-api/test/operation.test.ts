@@ -40,6 +40,7 @@ test('live, ready and metrics are on the ops port and nowhere else', async () =>
     'group_commit_commands_count 1',
     'group_commit_seconds_sum',
     'queued_writes 0',
+    'ready 1',
     'outbox_depth',
     'outbox_oldest_age_seconds',
     'circuit_open 0',
