@@ -1,4 +1,4 @@
-import type { BroadcastMessage, InboxPage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
+import type { BroadcastMessage, InboxPage, NotificationMessage, ReadAllResult, ReadMessage, UnreadCount } from '@tidings/protocol'
 import { backoffMs } from '../connection/backoff.ts'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
@@ -19,6 +19,7 @@ import {
   mergeOlder,
   newestId,
   newSince,
+  removeItems,
   view,
 } from './inbox-model.ts'
 import { InboxPages } from './inbox-pages.ts'
@@ -157,7 +158,11 @@ export class LiveInbox implements Inbox {
   }
 
   wasRead(message: ReadMessage): void {
-    this.#setModel(applyCount(markAsRead(this.#model, message), message))
+    const model =
+      'removedIds' in message
+        ? removeItems(this.#model, message.removedIds)
+        : markAsRead(this.#model, message.notificationIds, message.readAt)
+    this.#setModel(applyCount(model, message))
     this.#recount.counted()
   }
 
@@ -194,26 +199,34 @@ export class LiveInbox implements Inbox {
   readonly markRead = async (notificationId: number): Promise<boolean> => {
     const item = find(this.getSnapshot(), notificationId)
     if (item && item.readAt !== null) return true
-    return this.#mark({ notificationId, readAt: new Date().toISOString() }, `/notification/${notificationId}/read`, {})
+    const mark = { notificationIds: new Set([notificationId]), older: false, readAt: new Date().toISOString() }
+    return this.#mark(mark, `/notification/${notificationId}/read`, {})
   }
 
-  readonly markAllRead = async (): Promise<boolean> => {
-    if (!this.#model.loaded && !(await this.reload())) return false
-    const upTo = this.#model.items[0]?.notificationId
-    if (upTo === undefined || this.getSnapshot().unreadCount === 0) return true
-    return this.#mark({ upTo, readAt: new Date().toISOString() }, '/notification/read-all', { upTo })
+  readonly markAllRead = async (upTo = newestId(this.#model)): Promise<boolean> => {
+    const { items, unreadCount } = this.getSnapshot()
+    if (upTo === 0 || unreadCount === 0) return true
+    const shown = items.map((item) => item.notificationId).filter((id) => id <= upTo)
+    const mark = { notificationIds: new Set(shown), older: true, readAt: new Date().toISOString() }
+    return this.#mark(mark, '/notification/read-all', { upTo })
   }
 
   async #mark(mark: Mark, path: string, body: object): Promise<boolean> {
     const generation = this.#generation
     this.#setModel(addMark(this.#model, mark))
-    const result = await this.#api.post<UnreadCount>(path, body)
+    const result = await this.#api.post<UnreadCount & Partial<ReadAllResult>>(path, body)
     if (generation !== this.#generation) return result.ok
     const model = dropMark(this.#model, mark)
     this.#error = result.ok ? undefined : result.detail
-    this.#setModel(result.ok ? applyCount(markAsRead(model, mark), result.body, { sameRevision: true }) : model)
-    if (result.ok) this.#recount.counted()
-    return result.ok
+    if (!result.ok) {
+      this.#setModel(model)
+      return false
+    }
+    // The response of read-all names what it has marked, which may be less than what is shown.
+    const { notificationIds = [...mark.notificationIds] } = result.body
+    this.#setModel(applyCount(markAsRead(model, notificationIds, mark.readAt), result.body, { sameRevision: true }))
+    this.#recount.counted()
+    return true
   }
 
   #discardRequests(): void {
