@@ -44,6 +44,12 @@ test('reads the count itself when the leading tab does not', async () => {
   expect(shared).not.toHaveBeenCalled()
 })
 
+test('drops what retention has removed, with the count of the server', async () => {
+  const { inbox } = await openFollowingInbox()
+  inbox.wasRead({ memberId: 1, removedIds: [3, 7], unreadCount: 0, revision: 2 })
+  expect(inbox.getSnapshot()).toMatchObject({ items: [], unreadCount: 0 })
+})
+
 test('does not read the count when the leading tab has', async () => {
   const { inbox, requests } = await openFollowingInbox()
   await vi.advanceTimersByTimeAsync(1_000)

@@ -219,7 +219,9 @@ export class LiveInbox implements Inbox {
     const model = dropMark(this.#model, mark)
     this.#error = result.ok ? undefined : result.detail
     if (!result.ok) {
-      this.#setModel(model)
+      // Not stored any more: a broadcast that was removed because of its age, for instance.
+      const gone = result.status === 404 && !mark.older
+      this.#setModel(gone ? removeItems(model, [...mark.notificationIds]) : model)
       return false
     }
     // The response of read-all names what it has marked, which may be less than what is shown.
