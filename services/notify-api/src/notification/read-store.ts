@@ -1,7 +1,7 @@
 import { maxIdsPerReadMessage, memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
 import type { OutboxRow } from '../outbox/row.ts'
 import type { Connection, Database } from '../database/database.ts'
-import { countUnread } from './inbox-store.ts'
+import { countUnread, type Statement } from './inbox-store.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
 import { allMembers } from './published-body.ts'
 
@@ -110,19 +110,29 @@ interface UnreadRow {
  * return it, as an UPDATE or INSERT … SELECT with the same condition would.
  */
 async function unreadUpTo(connection: Connection, memberId: number, upTo: number): Promise<readonly UnreadRow[]> {
-  const own = await connection.rows<UnreadRow>(
-    `SELECT notification_id AS notificationId, member_id AS owner, NOW(3) AS now FROM notification FORCE INDEX (notification_unread)
-     WHERE member_id = ? AND read_at IS NULL AND notification_id <= ? ORDER BY notification_id DESC LIMIT ?`,
-    [memberId, upTo, maxIdsPerReadMessage],
-  )
-  const broadcasts = await connection.rows<UnreadRow>(
-    `SELECT b.notification_id AS notificationId, b.member_id AS owner, NOW(3) AS now FROM notification AS b FORCE INDEX (notification_page)
-     LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
-     WHERE b.member_id = ${allMembers} AND b.notification_id <= ? AND r.member_id IS NULL
-     ORDER BY b.notification_id DESC LIMIT ?`,
-    [memberId, upTo, maxIdsPerReadMessage],
-  )
+  const own = await connection.rows<UnreadRow>(...ownUnread(memberId, upTo))
+  const broadcasts = await connection.rows<UnreadRow>(...unreadBroadcasts(memberId, upTo))
   return [...own, ...broadcasts].toSorted((a, b) => b.notificationId - a.notificationId).slice(0, maxIdsPerReadMessage)
+}
+
+/** @internal exported for the test of its query plan */
+export function ownUnread(memberId: number, upTo: number): Statement {
+  return [
+    `SELECT n.notification_id AS notificationId, n.member_id AS owner, NOW(3) AS now FROM notification AS n FORCE INDEX (notification_unread)
+     WHERE n.member_id = ? AND n.read_at IS NULL AND n.notification_id <= ? ORDER BY n.notification_id DESC LIMIT ?`,
+    [memberId, upTo, maxIdsPerReadMessage],
+  ]
+}
+
+/** @internal exported for the test of its query plan */
+export function unreadBroadcasts(memberId: number, upTo: number): Statement {
+  return [
+    `SELECT n.notification_id AS notificationId, n.member_id AS owner, NOW(3) AS now FROM notification AS n FORCE INDEX (notification_page)
+     LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
+     WHERE n.member_id = ${allMembers} AND n.notification_id <= ? AND r.member_id IS NULL
+     ORDER BY n.notification_id DESC LIMIT ?`,
+    [memberId, upTo, maxIdsPerReadMessage],
+  ]
 }
 
 async function markRead(connection: Connection, memberId: number, rows: readonly UnreadRow[], readAt: Date): Promise<void> {
