@@ -23,7 +23,7 @@ export interface RetentionPass {
 }
 
 /** Number of deleted rows by table. */
-export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task', number>>
+export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task' | 'revocation', number>>
 
 const idempotencyHours = 24
 
@@ -52,7 +52,8 @@ export class RetentionStore {
         const idempotency_key = await repeat(limits, () => retireKeys(connection, batchRows))
         const early = await repeat(limits, () => retireEarlyCancels(connection, batchRows))
         const task = early + (await repeat(limits, () => retireTasks(connection, days, batchRows)))
-        return { retired: { notification, broadcast_read, idempotency_key, task }, failure }
+        const revocation = await repeat(limits, () => retireRevocations(connection, batchRows))
+        return { retired: { notification, broadcast_read, idempotency_key, task, revocation }, failure }
       } finally {
         await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
       }
@@ -172,6 +173,15 @@ async function retireTasks(connection: Connection, days: number, rows: number): 
   const { affectedRows } = await connection.write(
     'DELETE FROM task WHERE task_number <= ? AND lease_until IS NULL AND created_at < NOW(3) - INTERVAL ? DAY',
     [oldest.upTo, days],
+  )
+  return affectedRows
+}
+
+/** Deletes revocations of tokens that have expired. */
+async function retireRevocations(connection: Connection, rows: number): Promise<number> {
+  const { affectedRows } = await connection.write(
+    'DELETE FROM revocation WHERE expires_at < UNIX_TIMESTAMP() ORDER BY expires_at LIMIT ?',
+    [rows],
   )
   return affectedRows
 }
