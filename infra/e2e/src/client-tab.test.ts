@@ -1,4 +1,4 @@
-import { waitFor } from '@tidings/local'
+import { openLateNotification, waitFor } from '@tidings/local'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -222,4 +222,33 @@ test('shows the inbox of the new member when a tab reads it before it knows to w
     })
   }
   await stack.waitForSessionCount(9, 0)
+})
+
+// Last: its broadcast is in every inbox.
+test('a notification with a smaller id that is stored after a read-all is unread on all devices', async () => {
+  const pages = [await (await stack.openDevice(19)).openTab(), await (await stack.openDevice(19)).openTab()]
+  const [here, there] = pages as [Page, Page]
+  for (const page of pages) await waitForStatus(page, 'connected')
+  const [late, lateForAll] = [
+    await openLateNotification(stack.databaseUrl, 19, 'late'),
+    await openLateNotification(stack.databaseUrl, 0, 'late for all'),
+  ]
+  await stack.send(19, 'shown')
+  for (const page of pages) await waitForNotifications(page, ['shown'])
+  expect(await here.evaluate(() => window.tidings.inbox.markAllRead())).toBe(true)
+  for (const page of pages) await waitForUnread(page, 0)
+  await late.commit()
+  await lateForAll.commit()
+  for (const page of [here, there]) {
+    await waitFor(async () => (await readArrived(page)).length === 3, { deadlineMs, what: 'the late notifications' })
+    await waitForUnread(page, 2)
+    await page.evaluate(() => window.tidings.inbox.reload())
+    const { items, unreadCount } = await readInbox(page)
+    expect(items.map(({ message, readAt }) => [message, readAt !== null])).toEqual([
+      ['shown', true],
+      ['late for all', false],
+      ['late', false],
+    ])
+    expect(unreadCount).toBe(2)
+  }
 })

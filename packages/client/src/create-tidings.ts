@@ -1,4 +1,4 @@
-import type { BroadcastMessage, NotificationMessage, ReadMessage, TaskAnnouncement, TaskMessage } from '@tidings/protocol'
+import type { TaskMessage } from '@tidings/protocol'
 import { broadcastDestination, notificationDestination, readDestination } from '@tidings/protocol/destination'
 import { SessionRenewal } from './connection/session-renewal.ts'
 import { SharedConnection } from './tab/shared-connection.ts'
@@ -6,6 +6,7 @@ import { taskAnnouncementDestination, taskPrefix } from './tab/task-destination.
 import { HttpApi } from './http-api.ts'
 import type { InboxItem } from './inbox/inbox.ts'
 import { LiveInbox } from './inbox/live-inbox.ts'
+import { isNotification, isReadMessage, isTaskAnnouncement } from './message-check.ts'
 import { settingsOf, type TidingsOptions } from './options.ts'
 import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
@@ -42,11 +43,11 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     },
   })
 
-  const handlers: Readonly<Record<string, (body: unknown) => void>> = {
-    [notificationDestination]: (body) => inbox.arrived(body as NotificationMessage, false),
-    [broadcastDestination]: (body) => inbox.arrived(body as BroadcastMessage, true),
-    [readDestination]: (body) => inbox.wasRead(body as ReadMessage),
-    [taskAnnouncementDestination]: (body) => tasks.announced(body as TaskAnnouncement),
+  const handlers: Readonly<Record<string, (body: object) => unknown>> = {
+    [notificationDestination]: (body) => isNotification(body) && inbox.arrived(body, false),
+    [broadcastDestination]: (body) => isNotification(body) && inbox.arrived(body, true),
+    [readDestination]: (body) => isReadMessage(body) && inbox.wasRead(body),
+    [taskAnnouncementDestination]: (body) => isTaskAnnouncement(body) && tasks.announced(body),
   }
   const connection = new SharedConnection(settings, api, renewal, isFocused, {
     message(destination, body) {
@@ -58,6 +59,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       else if (handlers[destination]) inbox.missed(spreadMs)
     },
     counted: (count) => inbox.counted(count),
+    taskWaits: (taskId) => tasks.waits(taskId),
     memberChanged() {
       inbox.reset()
       tasks.reset()
@@ -77,7 +79,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     ),
     wakeLeaderForRetry({ state: connection.state, wake: () => connection.wake() }),
     connection.state.subscribe(() => {
-      if (connection.state.getSnapshot().status !== 'connected') return
+      if (connection.state.getSnapshot().status !== 'connected') return inbox.disconnected()
       inbox.connected(connection.memberId)
       tasks.connected()
     }),

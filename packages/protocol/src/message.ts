@@ -156,9 +156,24 @@ export type InboxPage = z.infer<typeof InboxPage>
 export const UnreadCount = z.object({ unreadCount: z.int().nonnegative(), revision: z.int().nonnegative() })
 export type UnreadCount = z.infer<typeof UnreadCount>
 
-/** Request of `POST /notification/read-all`: marks everything up to and including `upTo` as read. */
+/** Most notifications that one {@link ReadMessage} names. */
+export const maxIdsPerReadMessage = 1_000
+const NotificationIds = z.array(NotificationId).max(maxIdsPerReadMessage)
+
+/**
+ * Request of `POST /notification/read-all`: marks as read what is stored at that moment, up to and including `upTo`. An id is given before
+ * its notification is stored, so a smaller one may be stored later: it stays unread.
+ */
 export const ReadAll = z.strictObject({ upTo: NotificationId })
 export type ReadAll = z.infer<typeof ReadAll>
+
+/** Response of `POST /notification/read-all`. */
+export const ReadAllResult = UnreadCount.extend({
+  notificationIds: NotificationIds.meta({
+    description: 'What was unread and was marked; the newest of them when there are more.',
+  }),
+})
+export type ReadAllResult = z.infer<typeof ReadAllResult>
 
 const SessionId = z.uuid()
 
@@ -189,19 +204,21 @@ export const SessionList = z.object({
 })
 export type SessionList = z.infer<typeof SessionList>
 
-/** A change of a member's read state, on `/member/queue/read`. It has either `notificationId` or `upTo`. */
-export const ReadMessage = z.object({
+const ReadState = z.object({
   memberId: MemberId,
-  /** The notification that was read. */
-  notificationId: NotificationId.optional(),
-  /** All notifications up to and including this one were read. */
-  upTo: NotificationId.optional(),
-  readAt: z.iso.datetime(),
   /** Authoritative: the response of `GET /notification/unread-count` at this revision. */
   unreadCount: z.int().nonnegative(),
-  /** Grows with every change of the member's read state. A message with a smaller revision than the last one is out of date. */
+  /** Grows with every change of the member's read state. A count with a smaller revision than the last one is out of date. */
   revision: z.int().positive(),
 })
+
+/** A change of a member's read state, on `/member/queue/read`. It names each notification that changed, and no other has. */
+export const ReadMessage = z.union([
+  /** These notifications were read. */
+  ReadState.extend({ notificationIds: NotificationIds.min(1), readAt: z.iso.datetime() }),
+  /** These notifications were unread, and were removed because of their age. */
+  ReadState.extend({ removedIds: NotificationIds.min(1) }),
+])
 export type ReadMessage = z.infer<typeof ReadMessage>
 
 /** A message from the gateway to one session, on `/member/queue/session`. */

@@ -69,6 +69,7 @@ await run(async (): Promise<RunningService> => {
   })
   const retention = new Retention({
     store: new RetentionStore(database),
+    outbox,
     days: config.retention.days,
     intervalMs: config.retention.intervalMs,
     log,

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { million, openStack, type Stack } from './fixture/notify-api.ts'
 import { broadcastPage, ownPage, unreadCount } from '../src/notification/inbox-store.ts'
+import { ownUnread, unreadBroadcasts } from '../src/notification/read-store.ts'
 import { migrate } from '../src/database/migration.ts'
 
 const busy = 1
@@ -68,6 +69,18 @@ describe.each([
       // Most broadcasts were read and have to be skipped.
       const skipped = query.unread && sql.includes('LEFT JOIN') ? 1_000 : 0
       expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(2 * (query.limit + 1) + 2 * skipped)
+    }
+  })
+
+  test('a step of a read-all is read along an index, without sorting', async () => {
+    const upTo = 2_000_000
+    for (const [sql, values] of [ownUnread(memberId, upTo), unreadBroadcasts(memberId, upTo)]) {
+      for (const step of await explain(sql, values)) {
+        expect(step.Extra ?? '').toMatch(/Using index/)
+        expect(step.Extra ?? '').not.toMatch(/filesort|temporary/i)
+        expect(['ref', 'range', 'eq_ref']).toContain(step.type)
+      }
+      expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(4_000)
     }
   })
 

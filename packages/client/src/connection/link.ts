@@ -2,7 +2,7 @@ import type { SessionMessage } from '@tidings/protocol'
 import { sessionDestination } from '@tidings/protocol/destination'
 import type { HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
-import { backoffMs } from './backoff.ts'
+import { backoffMs, resetsBackoff } from './backoff.ts'
 import { type CloseAction, closeAction } from './close-action.ts'
 import type { ConnectionState, ConnectionStatus, StopReason } from './connection-state.ts'
 import type { SessionRenewal } from './session-renewal.ts'
@@ -20,8 +20,6 @@ export interface LinkListener {
   message(message: Message): void
 }
 
-/** A session that lived for less counts as another failure. */
-const minLifeMs = 5_000
 /** Consecutive renewals after which the gateway still refuses the token. */
 const maxVainRenewals = 2
 /** Shortest time between an attempt and the next one that `wake` hurries. */
@@ -166,7 +164,7 @@ export class Link {
       this.#live = undefined
       clearTimeout(this.#renewalTimer)
       if (this.#opening) return this.#setState({ status: 'reconnecting' })
-      if (performance.now() - this.#readyAt > minLifeMs) this.#failures = 0
+      if (resetsBackoff({ code: end.code, livedMs: performance.now() - this.#readyAt })) this.#failures = 0
     } else if (session === this.#opening) {
       this.#opening = undefined
       if (this.#live) return this.#retryRenewal(() => this.reopen())

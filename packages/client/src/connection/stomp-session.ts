@@ -1,5 +1,6 @@
 import { Client, type IFrame, TickerStrategy, Versions } from '@stomp/stompjs'
 import { errorDestination } from '@tidings/protocol/destination'
+import { abnormalClosure } from './close-action.ts'
 
 /** The gateway's reply to a SUBSCRIBE, from its RECEIPT (PROTOCOL.md §5, RECEIPT). */
 export interface Subscribed {
@@ -39,8 +40,6 @@ export interface SessionListener {
   closed(session: StompSession, end: { code: number; reason: string; wasConnected: boolean }): void
 }
 
-/** RFC 6455 §7.4.1: closed without a Close frame. */
-const abnormalClosure = 1006
 /** How long `close` waits for the gateway's part of the closing handshake. */
 const closeTimeoutMs = 1_000
 /** A probed connection that receives nothing for this long is dead. */

@@ -22,11 +22,13 @@ import { TaskWatchers } from './task-watchers.ts'
 
 export interface SharedConnectionListener {
   /** A message arrived. Repeats are dropped before. */
-  message(destination: string, body: unknown): void
+  message(destination: string, body: object): void
   /** Messages of this destination may be lost for good: read the state over HTTP, at a random time within `spreadMs`. */
   missed(destination: string, spreadMs: number): void
   /** The leading tab read the unread count. */
   counted(count: UnreadCount): void
+  /** Too many tasks are watched: this one is subscribed when another one has ended, or is no longer watched. */
+  taskWaits(taskId: string): void
   /** Another member has signed in: discard all state. */
   memberChanged(): void
 }
@@ -94,7 +96,9 @@ export class SharedConnection {
       subscribed: (subscribed) => this.#broadcast({ type: 'subscribed', ...subscribed }),
     })
     this.#questions = new TabQuestions(this.#tabs.tab, (message) => this.#tabs.post(message))
-    this.#watchers = new TaskWatchers(this.#tabs.tab, this.#resumePoints, this.#link)
+    this.#watchers = new TaskWatchers(this.#tabs.tab, this.#resumePoints, this.#link, (taskId) =>
+      this.#broadcast({ type: 'waits', taskId }),
+    )
   }
 
   get leading(): boolean {
@@ -222,6 +226,8 @@ export class SharedConnection {
         return this.#subscribed(message)
       case 'count':
         return this.#listener.counted(message)
+      case 'waits':
+        return this.#listener.taskWaits(message.taskId)
       case 'state':
         return this.#follow(message)
       case 'ask':
@@ -276,7 +282,7 @@ export class SharedConnection {
     const body = parse(text)
     const isTask = destination.startsWith(taskPrefix)
     // A snapshot replaces everything before it, so its position holds even if it is lower.
-    if (isTask && (body as { type?: unknown } | undefined)?.type === 'snapshot') this.#resumePoints.set(destination, messageId)
+    if (isTask && body && 'type' in body && body.type === 'snapshot') this.#resumePoints.set(destination, messageId)
     else if (isTask && !this.#resumePoints.isNext(destination, messageId)) return this.#requestSnapshot(destination)
     else if (!this.#resumePoints.accept(destination, messageId)) return
     if (isTask) this.#watchers.received(destination, body, this.leading)
@@ -310,10 +316,11 @@ export class SharedConnection {
   }
 }
 
-/** Returns undefined for text that is not JSON: it comes from a foreign publisher on the channel. */
-function parse(text: string): unknown {
+/** Returns undefined for text that is not a JSON object or array: it comes from a foreign publisher on the channel. */
+function parse(text: string): object | undefined {
   try {
-    return JSON.parse(text)
+    const body: unknown = JSON.parse(text)
+    return typeof body === 'object' && body !== null ? body : undefined
   } catch {
     return undefined
   }

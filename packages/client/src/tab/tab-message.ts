@@ -11,6 +11,8 @@ export type TabMessage =
   | ({ readonly type: 'message' } & Message)
   | ({ readonly type: 'subscribed' } & Subscribed)
   | ({ readonly type: 'count' } & UnreadCount)
+  /** Too many tasks are watched: this one waits for another to end. */
+  | { readonly type: 'waits'; readonly taskId: string }
   | {
       readonly type: 'state'
       /** Id of the leading tab. */

@@ -60,7 +60,7 @@ export async function countUnread(connection: Connection, memberId: number): Pro
   return row ?? { unreadCount: 0, revision: 0 }
 }
 
-type Statement = [sql: string, values: readonly unknown[]]
+export type Statement = [sql: string, values: readonly unknown[]]
 
 // The indexes are forced: from its statistics the optimizer may prefer to scan the primary key backwards, over the rows of all members.
 export function ownPage(memberId: number, { limit, before, unread }: PageQuery): Statement {

@@ -1,4 +1,4 @@
-import { InboxPage, ReadAll, UnreadCount } from '@tidings/protocol'
+import { InboxPage, ReadAll, ReadAllResult, UnreadCount } from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses } from '../http/document.ts'
@@ -109,13 +109,16 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
         summary: "Mark every notification up to one as read and publish it to the member's devices",
         security: memberSecurity,
         body: ReadAll,
-        response: { 200: UnreadCount, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
+        response: { 200: ReadAllResult, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
       },
     },
     async (request) => {
       const memberId = memberOf(request)
-      const { state } = await publishChange(memberId, () => reads.readAll(memberId, request.body.upTo))
-      return state
+      const step = () => publishChange(memberId, () => reads.readAll(memberId, request.body.upTo))
+      const newest = await step()
+      let last = newest
+      while (last.more) last = await step()
+      return { ...last.state, notificationIds: [...newest.notificationIds] }
     },
   )
 }
