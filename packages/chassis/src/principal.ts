@@ -1,9 +1,12 @@
+import type { Revocations } from './revocations.ts'
 import type { Claims } from './claims.ts'
 import type { TokenVerifier, Verdict } from './token-verifier.ts'
 
 /** The authenticated member of a session or a request. */
 export interface Principal {
   readonly memberId: number
+  /** Time at which the token was issued, in Unix seconds; 0 when the token does not state it. */
+  readonly issuedAt: number
   /** Time at which the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
@@ -13,20 +16,32 @@ export type MemberVerdict =
   | { readonly principal: Principal; readonly claims: Claims; readonly token: string; readonly refused?: undefined }
   | { readonly refused: string }
 
+/** Verifies one token, or undefined where a request presents none. */
+type Verify = (token: string | undefined) => MemberVerdict | Promise<MemberVerdict>
+
 /**
- * Verifies the tokens that a request presents for a member, in their order. The first one that is valid counts, and its subject must be
- * a member id (PROTOCOL.md §2). If none is valid, the first one is the reason. Returns a promise only if the verifier returns one, or if
- * there are several tokens.
+ * Verifies the tokens that a request presents for a member, in their order. The first one that is valid and not revoked counts, and its
+ * subject must be a member id (PROTOCOL.md §2). If there is none, the first one is the reason. Returns a promise only if the verifier
+ * returns one, or if there are several tokens.
  */
-export function authenticateMember(verifier: TokenVerifier, tokens: readonly string[]): MemberVerdict | Promise<MemberVerdict> {
+export function authenticateMember(
+  verifier: TokenVerifier,
+  tokens: readonly string[],
+  revocations?: Revocations,
+): MemberVerdict | Promise<MemberVerdict> {
+  const verify: Verify = (token) => {
+    const verdict = verifier.verify(token)
+    if (verdict instanceof Promise) return verdict.then((later) => memberVerdict(later, token, revocations))
+    return memberVerdict(verdict, token, revocations)
+  }
   const [token, ...others] = tokens
-  const first = verifyMember(verifier, token)
+  const first = verify(token)
   const admitted = !(first instanceof Promise) && first.refused === undefined
-  return others.length === 0 || admitted ? first : firstAdmitted(verifier, first, others)
+  return others.length === 0 || admitted ? first : firstAdmitted(verify, first, others)
 }
 
 async function firstAdmitted(
-  verifier: TokenVerifier,
+  verify: Verify,
   first: MemberVerdict | Promise<MemberVerdict>,
   others: readonly string[],
 ): Promise<MemberVerdict> {
@@ -34,23 +49,19 @@ async function firstAdmitted(
   if (verdict.refused === undefined) return verdict
   for (const token of others) {
     // One after another: a valid token ends the loop.
-    const other = await verifyMember(verifier, token)
+    const other = await verify(token)
     if (other.refused === undefined) return other
   }
   return verdict
 }
 
-function verifyMember(verifier: TokenVerifier, token: string | undefined): MemberVerdict | Promise<MemberVerdict> {
-  const verdict = verifier.verify(token)
-  return verdict instanceof Promise ? verdict.then((later) => memberVerdict(later, token)) : memberVerdict(verdict, token)
-}
-
-function memberVerdict(verdict: Verdict, token = ''): MemberVerdict {
+function memberVerdict(verdict: Verdict, token = '', revocations?: Revocations): MemberVerdict {
   if (verdict.refused !== undefined) return { refused: verdict.refused }
   const memberId = memberIdOf(verdict.subject)
   if (memberId === undefined) return { refused: 'the subject of the token is not a member id' }
   const { claims } = verdict
-  return { principal: { memberId, expiresAt: claims.exp }, claims, token }
+  const principal = { memberId, issuedAt: claims.iat ?? 0, expiresAt: claims.exp }
+  return revocations?.refuses(principal, token) ? { refused: 'the token was revoked' } : { principal, claims, token }
 }
 
 function memberIdOf(subject: string | number): number | undefined {

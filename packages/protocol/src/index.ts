@@ -5,6 +5,7 @@ export * from './limit.ts'
 export * from './message.ts'
 export * from './position.ts'
 export * from './publication.ts'
+export * from './revocation.ts'
 export { escapeHeader } from './stomp/escape.ts'
 export {
   type ClientCommand,

@@ -181,7 +181,11 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
       ErrorMessage,
       { destination: '/publish/notification/read', type: 'about:blank', title: 'Forbidden', status: 403 },
     ],
-    ['revoke', ControlMessage, { type: 'revoke', memberId: 1 }],
+    [
+      'revoke',
+      ControlMessage,
+      { type: 'revoke', memberId: 1, tokenHash: '', issuedBefore: 1_800_000_000, expiresAt: 1_800_086_400 },
+    ],
   ])('%s is valid', (_, schema, message) => {
     expect(schema.parse(message)).toEqual(message)
   })

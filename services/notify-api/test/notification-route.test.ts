@@ -139,21 +139,6 @@ describe('POST /notification/broadcast', () => {
   })
 })
 
-describe('POST /session/revoke', () => {
-  test('publishes the revocation to all gateways', async () => {
-    const gateway = await stack.listen('gateway:control')
-    const { status, body } = await api.post('/session/revoke', { memberId: 7 })
-    expect([status, body]).toEqual([202, { memberId: 7 }])
-    await waitFor(() => gateway.publications.length === 1, { what: 'the control message' })
-    expect(gateway.publications[0]).toEqual({
-      channel: 'gateway:control',
-      position: expect.any(String),
-      body: { type: 'revoke', memberId: 7 },
-    })
-    gateway.close()
-  })
-})
-
 describe('a refusal names the error and its place', () => {
   test.each([
     ['memberId missing', { message: 'a', redirectPath: '/' }, invalid('#/memberId')],

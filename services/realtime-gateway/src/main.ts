@@ -1,4 +1,4 @@
-import { buildOps, listen, openLog, openTokenVerifier, originMatcher, run } from '@tidings/chassis'
+import { buildOps, listen, openLog, openTokenVerifier, originMatcher, Revocations, run } from '@tidings/chassis'
 import { controlChannel } from '@tidings/protocol'
 import { buildApp } from './app.ts'
 import { forwardTo } from './backend/publish-forward.ts'
@@ -31,6 +31,8 @@ await run(async () => {
   const topicAccess = new TopicAccess(config.publicTopics)
   const handle = frameHandler({ hub, limits, metrics, topicAccess, forward, snapshots, storedTask })
   const sessions = new Sessions({ handle, hub, limits, metrics, log })
+  const revocations = new Revocations()
+  const control = new Control({ sessions, revocations, store: broker.revocations, log })
   const canary = new Canary(broker, metrics, log)
   const app = await buildApp({
     sessions,
@@ -38,6 +40,7 @@ await run(async () => {
     memberCookie,
     allowOrigin: originMatcher(config.allowedOrigins),
     tokens: openTokenVerifier(config.memberTokens, { log, onJwksFailure: () => metrics.jwksFailed() }),
+    revocations,
     batch: new WriteBatch(metrics),
     maxBufferedBytes: limits.maxBufferedBytes,
     maxFrameBytes: limits.maxFrameBytes,
@@ -48,11 +51,13 @@ await run(async () => {
   addSessionRoute(ops, sessions)
   metrics.observe('sessions', 'Open sessions', () => sessions.size)
   metrics.observe('subscriptions', 'Subscriptions of all sessions', () => sessions.subscriptions)
+  metrics.observe('revocations', 'Members of whom tokens are revoked', () => revocations.size)
   metrics.observe('channels', 'Channels listened to', () => hub.channels)
 
   // Not awaited: the gateway opens its ports while Redis is away, and its sessions wait for it.
   canary.open()
-  void hub.follow(controlChannel, new Control(sessions, log))
+  // Listening first: what is revoked after the read arrives as a message.
+  void hub.follow(controlChannel, control).then(() => control.load())
   await listen(log, { ...config, app, ops })
   return {
     log,
@@ -62,6 +67,7 @@ await run(async () => {
       await app.close()
       sessions.close()
       canary.close()
+      control.close()
       await broker.close()
       await ops.close()
     },

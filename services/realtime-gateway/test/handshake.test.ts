@@ -194,6 +194,12 @@ describe('before the upgrade', () => {
     expect(await openRawSession(other.url, { token: memberToken(1) })).toMatchObject({ status: 401 })
   })
 
+  test('logs that the JWKS could not be fetched', async () => {
+    const other = await stack.startGateway({ MEMBER_JWT_SECRET: undefined, MEMBER_JWKS_URL: 'http://127.0.0.1:1/jwks' })
+    expect(await openRawSession(other.url, { token: rs256Token({ kid: 'k1' }) })).toMatchObject({ status: 401 })
+    await waitFor(() => other.logs.some((line) => line.includes('the JWKS could not be fetched')), { what: 'the log line' })
+  })
+
   test('refuses an HS256 token that is signed with the text of the configured public key', async () => {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
     const other = await stack.startGateway({ MEMBER_JWT_SECRET: undefined, MEMBER_JWT_PUBLIC_KEY: pem })
@@ -253,6 +259,10 @@ describe('the only route', () => {
   test('responds to GET /ws without an upgrade with 426', async () => {
     const response = await fetch(`${gateway.url}/ws`)
     expect([response.status, response.headers.get('upgrade')]).toEqual([426, 'websocket'])
+  })
+
+  test('responds to an upgrade to another protocol with 426', async () => {
+    expect(await upgradeStatus('GET', '/ws', { upgrade: 'h2c' })).toBe(426)
   })
 
   test('responds to an invalid WebSocket handshake with 400', async () => {

@@ -7,12 +7,11 @@ import type { Metrics } from '../metrics.ts'
 import type { Api } from '../route/api.ts'
 import { type InboxDeps, inboxRoutes } from '../route/inbox.ts'
 import { type NotificationDeps, notificationRoutes } from '../route/notification.ts'
-import { type SessionDeps, sessionRoutes } from '../route/session.ts'
+import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
 import { type Caller, callerDecorator } from './caller.ts'
 import { clientErrorHandler } from './client-error.ts'
-import { endIdleConnections } from './connection.ts'
 import { openDocument } from './document.ts'
 import { openGuards } from './guards.ts'
 import { refuseOtherMethods } from './other-methods.ts'
@@ -39,6 +38,8 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     childLoggerFactory: (logger) => logger,
     bodyLimit: config.maxBodyBytes,
     requestTimeout: requestTimeoutMs,
+    // A request that comes while the server closes is served: after it the connection ends.
+    return503OnClosing: false,
     clientErrorHandler: clientErrorHandler(log, untimed),
     frameworkErrors: (error, _request, reply) => sendProblem(reply, problemFrom(error)),
   }) as unknown as Api
@@ -52,13 +53,12 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     metrics.onRequest(request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1_000)
     done()
   })
-  endIdleConnections(app)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
   await openDocument(app, config.member.cookie)
 
   const allowed = originMatcher(config.allowedOrigins)
-  const guards = await openGuards(app, config, allowed, log, metrics.onJwksFailure)
+  const guards = await openGuards(app, config, allowed, deps.sessions.revocations, log, metrics.onJwksFailure)
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, guards, deps, config.maxSendBytes)
   sessionRoutes(app, guards, deps)
@@ -76,6 +76,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     })
     inboxRoutes(browsers, guards, deps)
     memberTaskRoutes(browsers, guards, deps)
+    memberSessionRoutes(browsers, guards, deps)
   })
   addOtherMethods()
   return app

@@ -5,6 +5,7 @@ import {
   memberChallenge,
   type MemberVerdict,
   presentedTokens,
+  type Revocations,
   scopesOf,
   type TokenVerifier,
   type Verdict,
@@ -18,6 +19,8 @@ export interface Caller {
   readonly id: string
   /** Set when the caller is a member. */
   readonly memberId: number | undefined
+  /** The token of a member. */
+  readonly token?: string
 }
 
 /** Name of the request decorator that holds the caller. */
@@ -35,6 +38,11 @@ export function memberOf(request: FastifyRequest): number {
   const { memberId } = callerOf(request)
   if (memberId === undefined) throw new Error('this route is not for members')
   return memberId
+}
+
+/** Returns the token with which a member made a request, on routes for members. */
+export function tokenOf(request: FastifyRequest): string {
+  return callerOf(request).token ?? ''
 }
 
 export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke' | 'task:write'
@@ -81,6 +89,7 @@ function authenticateBackend(
 
 export interface MemberOptions {
   readonly tokens: TokenVerifier
+  readonly revocations: Revocations
   readonly cookie: string
   readonly allowed: (origin: string | undefined) => boolean
 }
@@ -106,21 +115,21 @@ export function member(options: MemberOptions, { writes }: { writes: boolean }):
 }
 
 function authenticateAsMember(
-  { tokens, cookie }: MemberOptions,
+  { tokens, revocations, cookie }: MemberOptions,
   { headers }: FastifyRequest,
 ): Caller | Problem | Promise<Caller | Problem> {
   const presented = presentedTokens(headers, cookie)
   const callerFrom = (verdict: MemberVerdict): Caller | Problem => {
     if (verdict.refused === undefined) {
       const { memberId } = verdict.principal
-      return { id: `member:${memberId}`, memberId }
+      return { id: `member:${memberId}`, memberId, token: verdict.token }
     }
     const detail = presented.header === 'cookie' ? `${cookie}: ${verdict.refused}` : verdict.refused
     return refusal('unauthorized', presented.header, detail, {
       'www-authenticate': memberChallenge(presented, verdict.refused, cookie),
     })
   }
-  const verdict = authenticateMember(tokens, presented.tokens)
+  const verdict = authenticateMember(tokens, presented.tokens, revocations)
   return verdict instanceof Promise ? verdict.then(callerFrom) : callerFrom(verdict)
 }
 

@@ -1,4 +1,4 @@
-import { type Log, openTokenVerifier, type TokenSettings } from '@tidings/chassis'
+import { type Log, openTokenVerifier, type Revocations, type TokenSettings } from '@tidings/chassis'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import type { Guards } from '../route/api.ts'
@@ -13,13 +13,14 @@ export async function openGuards(
   app: FastifyInstance,
   { service, member: { tokens, cookie }, requestsPerMinute }: Config,
   allowed: MemberOptions['allowed'],
+  revocations: Revocations,
   log: Log,
   onJwksFailure: (caller: 'service' | 'member') => void,
 ): Promise<Guards> {
   const verifierOf = (settings: TokenSettings, caller: 'service' | 'member') =>
     openTokenVerifier(settings, { cacheSize: tokenCacheSize, log, onJwksFailure: () => onJwksFailure(caller) })
   const services: BackendOptions = { tokens: verifierOf(service.tokens, 'service'), scopeClaim: service.scopeClaim }
-  const members: MemberOptions = { tokens: verifierOf(tokens, 'member'), cookie, allowed }
+  const members: MemberOptions = { tokens: verifierOf(tokens, 'member'), revocations, cookie, allowed }
   const limit = await rateLimit(app, requestsPerMinute)
   return {
     backend: (scope) => [backend(services, scope), limit],

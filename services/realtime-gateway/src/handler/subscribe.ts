@@ -83,7 +83,7 @@ async function open(deps: SubscribeDeps, session: Session, subscription: Channel
   }
   const lastMessageId = frame.headers.get('last-message-id')
   const after = lastMessageId === undefined ? undefined : (parsePosition(lastMessageId) ?? unknown)
-  const upToDate = after?.epoch === position.epoch && after.offset === position.offset
+  const upToDate = after?.epoch === position.epoch && after.offset === position.offset && !hub.catchingUp(channel)
   if (after && !upToDate) return resume(deps, session, subscription, after, frame)
   if (after) metrics.resumed(true)
   else if (isTask(subscription)) return joinTask(deps, session, subscription, position)
