@@ -248,9 +248,9 @@ function openAdmin(): Redis {
   return admin
 }
 
-/** Starts an instance whose Redis user may publish to the channels of `pattern` only. */
+/** Starts an instance whose Redis user may publish to the channels of `pattern` and to those of gateways only. */
 async function startLimited(admin: Redis, pattern: string): Promise<NotifyApi> {
-  await admin.call('ACL', 'SETUSER', 'notify', 'reset', 'on', '>secret', '~*', '+@all', pattern)
+  await admin.call('ACL', 'SETUSER', 'notify', 'reset', 'on', '>secret', '~*', '+@all', '&gateway:*', pattern)
   return stack.start({ REDIS_URL: stack.redis.url.replace('redis://', 'redis://notify:secret@') })
 }
 

@@ -242,7 +242,7 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
  * @internal exported for the test of its query plan
  */
 export function deletion(table: 'outbox' | 'outbox_deferred', outboxIds: readonly number[]): string {
-  const ids = outboxIds.map((outboxId) => `SELECT ${Number(outboxId)} AS id`).join(' UNION ALL ')
+  const ids = outboxIds.map((outboxId) => `SELECT ${outboxId} AS id`).join(' UNION ALL ')
   return `DELETE deleted FROM (${ids}) AS ids STRAIGHT_JOIN ${table} AS deleted ON deleted.outbox_id = ids.id`
 }
 
