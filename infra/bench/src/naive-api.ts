@@ -24,11 +24,10 @@ await run(async () => {
   const redis = connectRedis(config.redisUrl, {})
   const database = new Database(config.database.url, config.database)
 
-  const outbox: Pick<Outbox, 'publish' | 'listening'> = {
+  const outbox: Pick<Outbox, 'publish'> = {
     async publish(rows) {
       await Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body)))
     },
-    listening: async (channels) => channels.map(() => null),
   }
   const { redisUrl, publishTimeoutMs, task, taskStream } = config
   const { rollUpMs } = taskStream

@@ -120,8 +120,8 @@ export const SendNotification = z
 export type SendNotification = z.infer<typeof SendNotification>
 
 /**
- * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway is subscribed
- * to the member's channel, and null if Redis did not respond.
+ * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway has
+ * received its publication, and null if it is not published yet.
  */
 export const SentNotification = z.object({ notificationId: NotificationId, memberId: MemberId, online: z.boolean().nullable() })
 export type SentNotification = z.infer<typeof SentNotification>

@@ -13,6 +13,7 @@ import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
+import { SweepLease } from './outbox/sweep-lease.ts'
 import { readiness } from './readiness.ts'
 import { Retention } from './retention/retention.ts'
 import { RetentionStore } from './retention/store.ts'
@@ -41,7 +42,13 @@ await run(async (): Promise<RunningService> => {
   const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
   const publisher = new RedisPublisher(config.redisUrl, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
   const outboxStore = new OutboxStore(database)
-  const outbox = new Outbox({ store: outboxStore, publisher, log, onSweep: metrics.onSweep })
+  const outbox = new Outbox({
+    store: outboxStore,
+    lease: new SweepLease(database),
+    publisher,
+    log,
+    onReport: metrics.onOutboxReport,
+  })
   const idempotencyStore = new IdempotencyStore(database, config.group)
   const idempotency = new Idempotency(idempotencyStore, log)
   const sender = new Sender(writer, { outbox, idempotency, limits: config.group, onCommit: metrics.onCommit })
@@ -81,7 +88,7 @@ await run(async (): Promise<RunningService> => {
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
   await Promise.all([publisher.untilConnected(), tasks.untilConnected()])
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
-  ready = readiness({ database, publisher, metrics })
+  ready = readiness({ database, publisher, outbox, metrics })
 
   return {
     log,
