@@ -18,8 +18,12 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-const publishRevoke = (memberId: number) =>
-  stack.publisher.publish('gateway:control', JSON.stringify({ type: 'revoke', memberId }))
+/** A control message that revokes the tokens of a member issued until now. */
+function revoke(memberId: number): string {
+  const issuedBefore = Math.floor(Date.now() / 1_000) + 1
+  return JSON.stringify({ type: 'revoke', memberId, tokenHash: '', issuedBefore, expiresAt: issuedBefore + 3_600 })
+}
+const publishRevoke = (memberId: number) => stack.publisher.publish('gateway:control', revoke(memberId))
 
 async function expectClosed(session: RawSession, code: number, message: string): Promise<void> {
   const error = await session.nextFrame(20_000)
@@ -65,7 +69,7 @@ test('ignores malformed control messages', async () => {
 test('applies a revoke that was published while the gateway was disconnected from Redis', async () => {
   const [gateway] = gateways as [ServiceProcess]
   const session = await openSession(gateway, { memberId: 6 })
-  await stack.publisher.appendToHistory('gateway:control', JSON.stringify({ type: 'revoke', memberId: 6 }))
+  await stack.publisher.appendToHistory('gateway:control', revoke(6))
   await expectNothingElse(session)
   const list = String(await stack.publisher.redis.client('LIST'))
   for (const line of list.split('\n').filter((each) => each.includes('name=realtime-gateway:subscriber'))) {

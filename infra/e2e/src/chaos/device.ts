@@ -66,6 +66,11 @@ export class Device {
     this.#subscribe(taskQueue + taskId)
   }
 
+  /** True while there is a connection. */
+  get connected(): boolean {
+    return this.#session !== undefined
+  }
+
   /** Drops the connection and stays away until `comeBack`. */
   leave(): void {
     this.#away = true

@@ -22,11 +22,12 @@ export interface LoadOptions {
   readonly members: readonly number[]
   readonly postsPerSecond: number
   readonly apiUrls: readonly string[]
-  readonly producerUrls: readonly string[]
-  /** Called before a task is created. */
-  readonly onTask: (taskId: string, memberId: number) => void
-  /** Only posts to single members: no groups, reads and tasks. */
-  readonly quiet: boolean
+  /** Also posts to several members, reads, and streams tasks. */
+  readonly mixed?: {
+    readonly producerUrls: readonly string[]
+    /** Called before a task is created. */
+    readonly onTask: (taskId: string, memberId: number) => void
+  }
 }
 
 const retryMs = 100
@@ -44,7 +45,7 @@ const taskPatienceMs = 60_000
 /**
  * Posts to each member in turn at a fixed rate, over all notify-apis, each post with an idempotency key and repeated until it is
  * accepted. The next post of a series is sent only after the last one was accepted, so that the order of acceptance is known. Other
- * series go to several members, or to all. Besides, members read, and producers stream tasks.
+ * series go to several members, or to all.
  */
 export class Load {
   readonly accepted: Accepted[] = []
@@ -61,13 +62,17 @@ export class Load {
 
   constructor(options: LoadOptions) {
     this.#options = options
-    const { members, postsPerSecond, quiet } = options
+    const { members, postsPerSecond, mixed } = options
     const intervalMs = (members.length / postsPerSecond) * 1_000
     this.#loops = members.map((memberId) => this.#posts(`${memberId}`, [memberId], intervalMs))
     this.#loops.push(this.#posts('all', undefined, broadcastEveryMs))
-    if (quiet) return
+    if (!mixed) return
     const group = members.slice(0, groupSize)
-    this.#loops.push(this.#posts('group', group, groupEveryMs), this.#reads(), this.#tasks(0), this.#tasks(1))
+    this.#loops.push(
+      this.#posts('group', group, groupEveryMs),
+      this.#reads(),
+      ...mixed.producerUrls.map((url, index) => this.#tasks(url, index, mixed.onTask)),
+    )
   }
 
   /** Resolves when each request that was begun has been accepted, and each task has ended. */
@@ -119,12 +124,11 @@ export class Load {
   }
 
   /** One task after the other, each with another member. */
-  async #tasks(index: number): Promise<void> {
-    const { members, producerUrls, onTask } = this.#options
+  async #tasks(url: string, index: number, onTask: (taskId: string, memberId: number) => void): Promise<void> {
+    const { members } = this.#options
     for (let count = 0; !this.#stopped(); count++) {
       const taskId = randomUUID()
       const memberId = members[(count * 2 + index) % members.length] as number
-      const url = producerUrls[index] as string
       onTask(taskId, memberId)
       let text = ''
       const work = runTask(

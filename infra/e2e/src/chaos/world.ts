@@ -155,10 +155,8 @@ export class World {
     const load = new Load({
       members,
       postsPerSecond,
-      quiet,
-      onTask,
       apiUrls: this.apis.map(({ url }) => url),
-      producerUrls: this.links.apis.map(({ port }) => `http://127.0.0.1:${port}`),
+      ...(!quiet && { mixed: { onTask, producerUrls: this.links.apis.map(({ port }) => `http://127.0.0.1:${port}`) } }),
     })
     this.#load = load
     await this.accepted(quiet ? 1 : memberCount)
