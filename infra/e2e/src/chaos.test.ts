@@ -102,7 +102,7 @@ testFaults('chaos', [
     world: { quiet: true },
     told: true,
     async inject(world) {
-      await world.accepted(60)
+      await world.accepted(30)
       const replica = await world.addReplica()
       for (const device of world.devices) device.leave()
       replica.pause()
@@ -253,7 +253,7 @@ testFaults('chaos', [
     told: true,
     world: { quiet: true, redisAheadMs: 60_000 },
     async inject(world) {
-      await world.accepted(60)
+      await world.accepted(30)
       const replica = await world.addReplica()
       for (const device of world.devices) device.leave()
       replica.pause()

@@ -195,6 +195,7 @@ export class World {
   async addReplica(): Promise<RedisServer> {
     const replica = await startRedis()
     this.#replicas.push(replica)
+    await this.configure('repl-diskless-sync-delay', '0')
     await asAdmin(replica.url, async (admin) => {
       await admin.replicaof('127.0.0.1', this.redis.port)
       await waitFor(async () => (await admin.info('replication')).includes('master_link_status:up'), {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Log, loggable } from '@tidings/chassis'
+import { type Log, RepeatedFailure } from '@tidings/chassis'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { isAlreadyDone, isAway, isTransient } from './error.ts'
 
@@ -58,6 +58,7 @@ export async function migrate(url: string, migrations?: readonly Migration[]): P
  */
 export async function migrateWhenReachable(url: string, log: Log): Promise<void> {
   const deadline = performance.now() + reachableMs
+  const failure = new RepeatedFailure(log, 'the database is not reachable yet')
   for (let collisions = 0; ; ) {
     try {
       const applied = await migrate(url)
@@ -66,7 +67,7 @@ export async function migrateWhenReachable(url: string, log: Log): Promise<void>
     } catch (error) {
       if ((isAlreadyDone(error) || isTransient(error)) && ++collisions <= maxCollisions) continue
       if (!isAway(error) || performance.now() > deadline) throw error
-      log.warn({ err: loggable(error) }, 'the database is not reachable yet')
+      failure.failed(error)
       await delay(retryMs)
     }
   }
