@@ -1,6 +1,7 @@
 export * from './connect-stomp.ts'
 export * from './database.ts'
 export * from './free-port.ts'
+export * from './galera.ts'
 export * from './inbox.ts'
 export * from './late-notification.ts'
 export { findBrowser } from './install.ts'
