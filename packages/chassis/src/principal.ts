@@ -1,8 +1,9 @@
+import { type MemberId, parseMemberId } from '@tidings/protocol'
 import type { TokenVerifier, Verdict } from './token-verifier.ts'
 
 /** The authenticated member of a session or a request. */
 export interface Principal {
-  readonly memberId: number
+  readonly memberId: MemberId
   /** Time at which the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
@@ -21,12 +22,7 @@ export function authenticateMember(tokens: TokenVerifier, token: string | undefi
 
 function memberVerdict(verdict: Verdict): MemberVerdict {
   if (verdict.refused !== undefined) return verdict
-  const memberId = memberIdOf(verdict.claims.sub)
+  const memberId = parseMemberId(verdict.claims.sub)
   if (memberId === undefined) return { refused: 'sub of the token is not a member id' }
   return { principal: { memberId, expiresAt: verdict.claims.exp } }
-}
-
-function memberIdOf(sub: string | number): number | undefined {
-  const id = typeof sub === 'number' ? sub : /^[1-9]\d{0,15}$/.test(sub) ? Number(sub) : Number.NaN
-  return Number.isSafeInteger(id) && id > 0 ? id : undefined
 }

@@ -1,4 +1,4 @@
-import type { BroadcastMessage, InboxPage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
+import type { BroadcastMessage, InboxPage, MemberId, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
 import { backoffMs } from '../connection/backoff.ts'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
@@ -33,7 +33,7 @@ export interface InboxHost {
   /** Passes a count that this tab has read to the other tabs. */
   shareCount(count: UnreadCount): void
   /** A page with items of this member was read. */
-  pageRead(memberId: number): void
+  pageRead(memberId: MemberId): void
 }
 
 /** Longest wait for the connection before the first page is read. Reading after it is established leaves no gap between the two. */
@@ -124,7 +124,7 @@ export class LiveInbox implements Inbox {
   }
 
   /** The connection is established, for this member. */
-  connected(memberId: number | undefined): void {
+  connected(memberId: MemberId | undefined): void {
     if (!this.#started) return
     // The inbox may have been read with the cookie of another member, before the connection was established.
     const foreign = ({ memberId: its }: InboxItem) => its !== undefined && memberId !== undefined && its !== memberId

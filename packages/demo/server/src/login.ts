@@ -1,5 +1,6 @@
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import { authenticateMember, openTokenVerifier } from '@tidings/chassis'
+import { MemberId } from '@tidings/protocol'
 import { createSigner } from 'fast-jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -7,7 +8,7 @@ import type { DemoOptions } from './options.ts'
 import { parseBody, Refusal } from './refusal.ts'
 
 const sessionSeconds = 8 * 3_600
-const Login = z.strictObject({ memberId: z.int().positive() })
+const Login = z.strictObject({ memberId: MemberId })
 
 type LoginOptions = Pick<DemoOptions, 'memberCookie' | 'memberKey'>
 

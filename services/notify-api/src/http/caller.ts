@@ -1,4 +1,5 @@
 import { authenticateMember, scopesOf, type TokenVerifier } from '@tidings/chassis'
+import type { MemberId } from '@tidings/protocol'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Problem, type ProblemName } from './problem.ts'
 
@@ -7,7 +8,7 @@ export interface Caller {
   /** Identifies the caller in rate limits and idempotency keys. */
   readonly id: string
   /** Set when the caller is a member. */
-  readonly memberId: number | undefined
+  readonly memberId: MemberId | undefined
 }
 
 /** Name of the request decorator that holds the caller. */
@@ -21,7 +22,7 @@ export function callerOf(request: FastifyRequest): Caller {
 }
 
 /** Returns the member that made a request, on routes for members. */
-export function memberOf(request: FastifyRequest): number {
+export function memberOf(request: FastifyRequest): MemberId {
   const { memberId } = callerOf(request)
   if (memberId === undefined) throw new Error('this route is not for members')
   return memberId

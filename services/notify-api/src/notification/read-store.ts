@@ -1,6 +1,7 @@
-import { memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
+import { type MemberId, memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
 import type { OutboxRow } from '../outbox/row.ts'
 import type { Connection, Database } from '../database/database.ts'
+import { findMember, type MemberKey, storeMember } from '../database/member-key.ts'
 import { countUnread } from './inbox-store.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
 import { allMembers } from './published-body.ts'
@@ -28,28 +29,30 @@ export class ReadStore {
   }
 
   /** Marks one notification as read. Undefined when the member has no such notification. */
-  async read(memberId: number, notificationId: number): Promise<ReadChange | undefined> {
-    const [found] = await this.#database.run((connection) =>
-      connection.rows<{ owner: number; readAt: Date | null; now: Date }>(
+  async read(memberId: MemberId, notificationId: number): Promise<ReadChange | undefined> {
+    const [found] = await this.#database.run(async (connection) => {
+      const member = await findMember(connection, memberId)
+      return connection.rows<{ owner: number; readAt: Date | null; now: Date }>(
         `SELECT n.member_id AS owner, COALESCE(n.read_at, r.read_at) AS readAt, NOW(3) AS now FROM notification AS n
          LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
          WHERE n.notification_id = ? AND n.member_id IN (?, ${allMembers})`,
-        [memberId, notificationId, memberId],
-      ),
-    )
+        [member, notificationId, member],
+      )
+    })
     if (!found) return undefined
     if (found.readAt) return this.#unchanged(memberId)
     return this.#database.transaction(async (connection) => {
-      await lockMember(connection, memberId)
+      const member = await storeMember(connection, memberId)
+      await lockMember(connection, member)
       const { affectedRows } = await (found.owner === allMembers
         ? connection.write('INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at) VALUES (?)', [
-            [memberId, notificationId, found.now],
+            [member, notificationId, found.now],
           ])
         : connection.write('UPDATE notification SET read_at = ? WHERE notification_id = ? AND read_at IS NULL', [
             found.now,
             notificationId,
           ]))
-      const state = await countUnread(connection, memberId)
+      const state = await countUnread(connection, member)
       if (affectedRows === 0) return { state, event: undefined } // another request marked it first and published the event
       return {
         state,
@@ -59,11 +62,11 @@ export class ReadStore {
   }
 
   /** Marks every notification of the member up to and including `upTo` as read. */
-  async readAll(memberId: number, upTo: number): Promise<ReadChange> {
-    const [newest] = await this.#database.run((connection) =>
+  async readAll(memberId: MemberId, upTo: number): Promise<ReadChange> {
+    const [newest] = await this.#database.run(async (connection) =>
       connection.rows<{ id: number | null; now: Date }>(
         `SELECT MAX(notification_id) AS id, NOW(3) AS now FROM notification WHERE member_id IN (?, ${allMembers})`,
-        [memberId],
+        [await findMember(connection, memberId)],
       ),
     )
     if (!newest?.id) return this.#unchanged(memberId)
@@ -72,12 +75,13 @@ export class ReadStore {
     let changed = 0
     for (;;) {
       const done = await this.#database.transaction(async (connection) => {
-        await lockMember(connection, memberId)
+        const member = await storeMember(connection, memberId)
+        await lockMember(connection, member)
         const rows =
-          (await readOwn(connection, memberId, last, newest.now)) + (await readBroadcasts(connection, memberId, last, newest.now))
+          (await readOwn(connection, member, last, newest.now)) + (await readBroadcasts(connection, member, last, newest.now))
         changed += rows
         if (rows >= maxRowsPerTransaction) return undefined
-        const state = await countUnread(connection, memberId)
+        const state = await countUnread(connection, member)
         if (changed === 0) return { state, event: undefined }
         return {
           state,
@@ -88,34 +92,35 @@ export class ReadStore {
     }
   }
 
-  async #unchanged(memberId: number): Promise<ReadChange> {
-    return { state: await this.#database.run((connection) => countUnread(connection, memberId)), event: undefined }
+  async #unchanged(memberId: MemberId): Promise<ReadChange> {
+    const state = await this.#database.run(async (connection) => countUnread(connection, await findMember(connection, memberId)))
+    return { state, event: undefined }
   }
 }
 
 /** Increments the revision, and so takes the lock that every change of the member's read state takes first. */
-async function lockMember(connection: Connection, memberId: number): Promise<void> {
+async function lockMember(connection: Connection, member: MemberKey): Promise<void> {
   await connection.write(
     'INSERT INTO member_state (member_id, revision) VALUES (?, 1) ON DUPLICATE KEY UPDATE revision = revision + 1',
-    [memberId],
+    [member],
   )
 }
 
-async function readOwn(connection: Connection, memberId: number, upTo: number, now: Date): Promise<number> {
+async function readOwn(connection: Connection, member: MemberKey, upTo: number, now: Date): Promise<number> {
   const { affectedRows } = await connection.write(
     'UPDATE notification SET read_at = ? WHERE member_id = ? AND read_at IS NULL AND notification_id <= ? ORDER BY notification_id LIMIT ?',
-    [now, memberId, upTo, maxRowsPerTransaction],
+    [now, member, upTo, maxRowsPerTransaction],
   )
   return affectedRows
 }
 
-async function readBroadcasts(connection: Connection, memberId: number, upTo: number, now: Date): Promise<number> {
+async function readBroadcasts(connection: Connection, member: MemberKey, upTo: number, now: Date): Promise<number> {
   const { affectedRows } = await connection.write(
     `INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at)
      SELECT ?, b.notification_id, ? FROM notification AS b FORCE INDEX (notification_page)
      LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
      WHERE b.member_id = ${allMembers} AND b.notification_id <= ? AND r.member_id IS NULL LIMIT ?`,
-    [memberId, now, memberId, upTo, maxRowsPerTransaction],
+    [member, now, member, upTo, maxRowsPerTransaction],
   )
   return affectedRows
 }

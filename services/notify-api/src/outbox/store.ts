@@ -1,4 +1,5 @@
 import type { Connection, Database } from '../database/database.ts'
+import { memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
 import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
 import type { OutboxRow } from './row.ts'
 
@@ -75,9 +76,8 @@ interface StoredRow {
   readonly body: string | null
 }
 
-interface StoredNotification {
+interface StoredNotification extends StoredMember {
   readonly notificationId: number
-  readonly memberId: number
   readonly message: string
   readonly redirectPath: string
   /** JSON text. */
@@ -91,7 +91,7 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
     ids.length === 0
       ? []
       : await connection.rows<StoredNotification>(
-          `SELECT notification_id AS notificationId, member_id AS memberId, message, redirect_path AS redirectPath, data
+          `SELECT notification_id AS notificationId, member_id AS memberId, ${textIdColumn}, message, redirect_path AS redirectPath, data
            FROM notification WHERE notification_id IN (?)`,
           [ids],
         )
@@ -100,7 +100,8 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
     if (channel !== null && body !== null) return { outboxId, channel, body }
     const notification = notificationId === null ? undefined : notifications.get(notificationId)
     if (!notification) return []
-    const { memberId, message, redirectPath, data } = notification
+    const { message, redirectPath, data } = notification
+    const memberId = memberIdOf(notification)
     const bodyEnd = bodyEndOf(message, redirectPath, data)
     return { outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notification.notificationId, bodyEnd) }
   })
