@@ -1,4 +1,4 @@
-import { positive, readConfig, serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
+import { claimName, positive, readConfig, serviceVariables, tokenSettings, tokenVariables } from '@tidings/chassis'
 import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 
@@ -11,6 +11,7 @@ export const Variables = z.object({
   ...serviceVariables({ service: 8081, ops: 9081 }),
   ...tokenVariables('MEMBER'),
   ...tokenVariables('SERVICE'),
+  SERVICE_SCOPE_CLAIM: claimName.default('scope'),
   MYSQL_URL: z.url({ protocol: /^mysql$/, error: 'is required: mysql://user:password@host:3306/tidings' }),
   DATABASE_CONNECTIONS: positive(10),
   DATABASE_TIMEOUT_MS: positive(5_000),
@@ -30,6 +31,7 @@ export const Variables = z.object({
   TASK_LEASE_SECONDS: positive(30),
   TASK_ROLLUP_MS: positive(40),
   TASK_STREAM_IDLE_SECONDS: positive(300),
+  MAX_REVOCATIONS: positive(1_000_000),
   RETENTION_DAYS: positive(90),
   RETENTION_INTERVAL_SECONDS: positive(60),
 })
@@ -41,8 +43,8 @@ const Config = Variables.transform((variables, context) => ({
   opsPort: variables.OPS_PORT,
   redisUrl: variables.REDIS_URL,
   allowedOrigins: variables.ALLOWED_ORIGINS,
-  member: { key: tokenKey('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
-  service: { key: tokenKey('SERVICE', variables, context) },
+  member: { tokens: tokenSettings('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
+  service: { tokens: tokenSettings('SERVICE', variables, context), scopeClaim: variables.SERVICE_SCOPE_CLAIM },
   database: {
     url: variables.MYSQL_URL,
     connections: variables.DATABASE_CONNECTIONS,
@@ -69,6 +71,8 @@ const Config = Variables.transform((variables, context) => ({
     idleMs: variables.TASK_STREAM_IDLE_SECONDS * 1_000,
   },
   taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
+  maxRevocations: variables.MAX_REVOCATIONS,
+  maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400,
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 

@@ -15,6 +15,9 @@ import { OutboxStore } from './outbox/store.ts'
 import { readiness } from './readiness.ts'
 import { Retention } from './retention/retention.ts'
 import { RetentionStore } from './retention/store.ts'
+import { RedisSessions } from './session/redis-sessions.ts'
+import { SessionControl } from './session/session-control.ts'
+import { RevocationStore } from './session/store.ts'
 import { openTasks } from './task/tasks.ts'
 
 const closeTimeoutMs = 30_000
@@ -37,6 +40,14 @@ await run(async (): Promise<RunningService> => {
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
   const { redisUrl, publishTimeoutMs, task, taskStream } = config
+  const sessions = new SessionControl({
+    store: new RevocationStore(database, config.maxTokenSeconds),
+    redis: new RedisSessions(redisUrl, { timeoutMs: publishTimeoutMs, log }),
+    outbox,
+    outboxStore,
+    maxRevocations: config.maxRevocations,
+    log,
+  })
   const tasks = openTasks({
     database,
     outbox,
@@ -54,8 +65,9 @@ await run(async (): Promise<RunningService> => {
     log,
     onPass: metrics.onRetention,
   })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, outboxStore, outbox, tasks } })
+  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, tasks } })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
+  await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
   await Promise.all([publisher.untilConnected(), tasks.untilConnected()])
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
@@ -66,6 +78,7 @@ await run(async (): Promise<RunningService> => {
     async close() {
       await app.close()
       await retention.close()
+      await sessions.close()
       await tasks.close()
       await sender.close()
       await idempotencyStore.close()

@@ -80,10 +80,19 @@ export class Metrics {
     registers: this.#registers,
   })
 
+  readonly jwksFailures = new Counter({
+    name: 'tidings_jwks_failures_total',
+    help: 'Fetches of a JWKS that failed, by kind of caller whose tokens it verifies.',
+    labelNames: ['caller'],
+    registers: this.#registers,
+  })
+
   /** Sets the function that returns the number of queued writes; it is called at each scrape. */
   countQueuedWrites(queued: () => number): void {
     this.#queued = queued
   }
+
+  readonly onJwksFailure = (caller: 'service' | 'member'): void => this.jwksFailures.inc({ caller })
 
   readonly onTaskEnd = (status: string): void => this.tasksEnded.inc({ status })
 

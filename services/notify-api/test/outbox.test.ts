@@ -210,8 +210,8 @@ test('a revocation is delivered after an outage of Redis', async () => {
   expect(await api.post('/session/revoke', { memberId: 7 })).toMatchObject({ status: 202 })
   const gateway = await listenToRestarted('gateway:control')
   relay.target = stack.redis.port
-  await waitFor(() => gateway.publications.length === 1, { deadlineMs: sweepDeadlineMs, what: 'the control message' })
-  expect(gateway.publications[0]?.body).toEqual({ type: 'revoke', memberId: 7 })
+  await waitFor(() => gateway.publications.length > 0, { deadlineMs: sweepDeadlineMs, what: 'the control message' })
+  expect(gateway.publications[0]?.body).toMatchObject({ type: 'revoke', memberId: 7 })
 })
 
 test('three instances that sweep the same backlog publish each row exactly once', async () => {

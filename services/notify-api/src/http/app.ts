@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import { type Log, originMatcher } from '@tidings/chassis'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
@@ -8,7 +7,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Api } from '../route/api.ts'
 import { type InboxDeps, inboxRoutes } from '../route/inbox.ts'
 import { type NotificationDeps, notificationRoutes } from '../route/notification.ts'
-import { type SessionDeps, sessionRoutes } from '../route/session.ts'
+import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
 import { type Caller, callerDecorator } from './caller.ts'
@@ -56,11 +55,10 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
   endIdleConnections(app)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
-  await app.register(cookie, { hook: false })
   await openDocument(app, config.member.cookie)
 
   const allowed = originMatcher(config.allowedOrigins)
-  const guards = await openGuards(app, config, allowed, log)
+  const guards = await openGuards(app, config, allowed, deps.sessions.revocations, log, metrics.onJwksFailure)
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, guards, deps, config.maxSendBytes)
   sessionRoutes(app, guards, deps)
@@ -78,6 +76,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     })
     inboxRoutes(browsers, guards, deps)
     memberTaskRoutes(browsers, guards, deps)
+    memberSessionRoutes(browsers, guards, deps)
   })
   addOtherMethods()
   return app
