@@ -84,7 +84,13 @@ export class Stack {
       SERVICE_SCOPE_CLAIM: '',
     }
     await Promise.all([
-      this.#service('notify-api', 'notify-api', { ...shared, ...forApi, PORT: String(apiPort), MYSQL_URL: mysqlUrl }),
+      this.#service('notify-api', 'notify-api', {
+        SHUTDOWN_DELAY_SECONDS: '0',
+        ...shared,
+        ...forApi,
+        PORT: String(apiPort),
+        MYSQL_URL: mysqlUrl,
+      }),
       ...gatewayPorts.map((each, at) =>
         this.#service(`gateway-${at + 1}`, 'realtime-gateway', {
           DRAIN_SECONDS: '1',

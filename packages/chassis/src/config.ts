@@ -22,6 +22,10 @@ export function readConfig<S extends z.ZodType>(schema: S, environment: NodeJS.P
 /** Schema of a bound or a duration: a positive integer, so that no setting is unbounded. */
 export const positive = (byDefault: number) => z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).default(byDefault)
 
+/** Checks of a setting: the bounds that its use can bear, both allowed. */
+export const within = (least: number, most: number) =>
+  [z.gte(least, `is at least ${least}`), z.lte(most, `is at most ${most}`)] as const
+
 const port = (byDefault: number) => z.coerce.number().int().min(0).max(65_535).default(byDefault)
 
 /** Schema of the name of a claim. Refusals state it in a header (RFC 6750 §3). */

@@ -1,5 +1,6 @@
 export { type Claims, scopesOf } from './claims.ts'
-export { claimName, ConfigError, positive, readConfig, serviceVariables } from './config.ts'
+export { claimName, ConfigError, positive, readConfig, serviceVariables, within } from './config.ts'
+export { FailureLog } from './failure-log.ts'
 export { type Log, openLog } from './log.ts'
 export { type Loggable, loggable } from './loggable.ts'
 export { buildOps, type Readiness } from './ops.ts'

@@ -4,7 +4,7 @@ import type { Metrics } from './metrics.ts'
 import type { Publisher } from './outbox/redis-publisher.ts'
 
 /**
- * Returns the readiness check: it fails while MySQL does not reply or accepts no writes. Redis is only `degraded`: posts are accepted
+ * Returns the readiness check of a started service: it fails while MySQL does not reply or accepts no writes. Redis is only `degraded`: posts are accepted
  * without it, so the instance must keep its traffic.
  */
 export function readiness({ database, publisher, metrics }: { database: Database; publisher: Publisher; metrics: Metrics }) {

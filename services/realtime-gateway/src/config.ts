@@ -1,4 +1,4 @@
-import { positive, readConfig, serviceVariables, tokenSettings, tokenVariables } from '@tidings/chassis'
+import { positive, readConfig, serviceVariables, tokenSettings, tokenVariables, within } from '@tidings/chassis'
 import { defaultLimits, isTopicPattern } from '@tidings/protocol'
 import { z } from 'zod'
 import { sweepMs } from './session/sweep-interval.ts'
@@ -27,9 +27,6 @@ const minBufferedMs = 1_000
 const minPeriodMs = 2 * sweepMs
 /** STOMP heart-beats are numbers of at most nine digits (PROTOCOL.md §5). */
 const maxHeartBeatMs = 999_999_999
-
-/** Checks of a setting: the bounds that its use can bear, both allowed. */
-const within = (least: number, most: number) => [z.gte(least, `is at least ${least}`), z.lte(most, `is at most ${most}`)] as const
 
 const Variables = z.object({
   ...serviceVariables({ service: 8_082, ops: 9_082 }),

@@ -261,6 +261,10 @@ describe('the only route', () => {
     expect([response.status, response.headers.get('upgrade')]).toEqual([426, 'websocket'])
   })
 
+  test('responds to an upgrade to another protocol with 426', async () => {
+    expect(await upgradeStatus('GET', '/ws', { upgrade: 'h2c' })).toBe(426)
+  })
+
   test('responds to an invalid WebSocket handshake with 400', async () => {
     expect(await upgradeStatus('GET', '/ws', { 'sec-websocket-version': '12' })).toBe(400)
     expect(await upgradeStatus('GET', '/ws', { 'sec-websocket-key': 'short' })).toBe(400)

@@ -12,7 +12,6 @@ import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
 import { type Caller, callerDecorator } from './caller.ts'
 import { clientErrorHandler } from './client-error.ts'
-import { endIdleConnections } from './connection.ts'
 import { openDocument } from './document.ts'
 import { openGuards } from './guards.ts'
 import { refuseOtherMethods } from './other-methods.ts'
@@ -39,6 +38,8 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     childLoggerFactory: (logger) => logger,
     bodyLimit: config.maxBodyBytes,
     requestTimeout: requestTimeoutMs,
+    // A request that comes while the server closes is served: after it the connection ends.
+    return503OnClosing: false,
     clientErrorHandler: clientErrorHandler(log, untimed),
     frameworkErrors: (error, _request, reply) => sendProblem(reply, problemFrom(error)),
   }) as unknown as Api
@@ -52,7 +53,6 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     metrics.onRequest(request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1_000)
     done()
   })
-  endIdleConnections(app)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
   await openDocument(app, config.member.cookie)

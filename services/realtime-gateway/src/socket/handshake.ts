@@ -75,8 +75,10 @@ export function handshake({
     refuse(reply.header('retry-after', drainingRetrySeconds).header('connection', 'close'), 503, 'this gateway is stopping')
   // With callbacks: where the key is known, a handshake needs no promise.
   return (request, reply, done) => {
+    // The plugin also routes upgrades to other protocols here, such as the `h2c` that HTTP clients offer.
+    const asked = request.ws && request.headers.upgrade?.toLowerCase() === 'websocket'
+    if (!asked) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
     if (capacity.draining) return refuseDraining(reply)
-    if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
     const { origin, 'user-agent': userAgent } = request.headers
     const presented = presentedTokens(request.headers, memberCookie)
