@@ -1,8 +1,10 @@
+import type { MemberId } from './member-id.ts'
+
 /** Redis channel with commands for all gateways (PROTOCOL.md §3). */
 export const controlChannel = 'gateway:control'
 
-/** Returns the channel of a member's queue, for example `member:1:notification` (PROTOCOL.md §3). */
-export function memberChannel(memberId: number, queue: string): string {
+/** Returns the channel of a member's queue, for example `member:1:notification` (PROTOCOL.md §3). No member id contains a colon. */
+export function memberChannel(memberId: MemberId, queue: string): string {
   return `member:${memberId}:${queue}`
 }
 

@@ -1,4 +1,5 @@
 import { broadcastChannel, memberChannel } from './channel.ts'
+import type { MemberId } from './member-id.ts'
 
 /** Target of a SUBSCRIBE destination (PROTOCOL.md §5, Destinations). */
 export type Destination =
@@ -42,7 +43,7 @@ const topic = '/topic/'
  * Resolves a SUBSCRIBE destination for one member. Returns undefined if there is no such destination. The caller takes `memberId`
  * from the principal of the session, never from the client, so that a client cannot name the queue of another member.
  */
-export function resolveDestination(destination: string, memberId: number): Destination | undefined {
+export function resolveDestination(destination: string, memberId: MemberId): Destination | undefined {
   if (destination.startsWith(memberQueue)) {
     const queue = destination.slice(memberQueue.length)
     if (!name.test(queue)) return undefined

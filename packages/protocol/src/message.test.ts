@@ -4,7 +4,6 @@ import {
   BroadcastMessage,
   ControlMessage,
   ErrorMessage,
-  MemberId,
   maxMembersPerSend,
   maxMessageLength,
   maxRedirectPathLength,
@@ -144,14 +143,6 @@ describe('SendNotification', () => {
   test('refuses a body that is not an object', () => {
     for (const body of ['', [], null, undefined, 1]) expect(SendNotification.safeParse(body).success).toBe(false)
   })
-})
-
-test.each([0, -1, 1.5, '1', 2 ** 53, Number.NaN, null])('%j is not a member id', (memberId) => {
-  expect(MemberId.safeParse(memberId).success).toBe(false)
-})
-
-test('the largest member id is 2^53 - 1', () => {
-  expect(MemberId.parse(Number.MAX_SAFE_INTEGER)).toBe(Number.MAX_SAFE_INTEGER)
 })
 
 describe('the bodies of PROTOCOL.md §4 and §6', () => {

@@ -1,10 +1,9 @@
 import { z } from 'zod'
+import { MemberId } from './member-id.ts'
 
 // Schemas of the bodies of HTTP, Redis and STOMP (PROTOCOL.md §4, §6). A length is in UTF-16 code units, unless its name ends in
 // `Bytes`.
 
-/** Id of a member (PROTOCOL.md §1). */
-export const MemberId = z.int().positive().meta({ description: 'A member: a positive integer up to 2^53 - 1.' })
 /** Id of a stored notification or broadcast. */
 export const NotificationId = z.int().positive().meta({ description: 'A notification: a positive integer up to 2^53 - 1.' })
 

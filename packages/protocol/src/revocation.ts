@@ -16,7 +16,7 @@ export function revocationEntry({ memberId, tokenHash, issuedBefore, expiresAt }
 export function parseRevocationEntry(field: string, value: string): Revocation | undefined {
   const [tokenHash, memberId] = field.split(':')
   const [issuedBefore, expiresAt] = value.split(' ').map(Number)
-  return Revocation.safeParse({ memberId: Number(memberId), tokenHash, issuedBefore, expiresAt }).data
+  return Revocation.safeParse({ memberId, tokenHash, issuedBefore, expiresAt }).data
 }
 
 /** Returns the key of the list to which gateways append their replies to the question `questionId` (PROTOCOL.md §3). */

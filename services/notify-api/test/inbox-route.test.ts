@@ -243,7 +243,7 @@ describe('a member call', () => {
     ],
     [
       'with a token whose subject is no member',
-      { origin: localOrigin, ...json, cookie: `access_token=${memberToken(1, { claims: { sub: 'x' } })}` },
+      { origin: localOrigin, ...json, cookie: `access_token=${memberToken(1, { claims: { sub: 'a b' } })}` },
       401,
       'cookie',
     ],

@@ -50,9 +50,9 @@ test('the sweep publishes the same bodies as an immediate publication', async ()
     redirectPath: '/a?b=c&d="e"',
     data: { text: "it's \\ 가", list: [1, 2.5, null], nested: { b: true, a: {} } },
   }
-  const channels = ['member:1:notification', 'member:2:notification', 'broadcast:all']
+  const channels = ['member:1:notification', 'member:auth0|a1:notification', 'broadcast:all']
   const send = async () => {
-    const sent = await api.post('/notification/send', { memberIds: [1, 2], ...content })
+    const sent = await api.post('/notification/send', { memberIds: [1, 'auth0|a1'], ...content })
     const broadcast = await api.post('/notification/broadcast', content)
     expect([sent.status, broadcast.status]).toEqual([201, 201])
   }
@@ -70,7 +70,7 @@ test('the sweep publishes the same bodies as an immediate publication', async ()
   await waitFor(() => after.publications.length === 3, { deadlineMs: sweepDeadlineMs, what: 'the swept publications' })
   const expected = [
     { channel: channels[0], body: { notificationId: expect.any(Number), memberId: 1, ...content } },
-    { channel: channels[1], body: { notificationId: expect.any(Number), memberId: 2, ...content } },
+    { channel: channels[1], body: { notificationId: expect.any(Number), memberId: 'auth0|a1', ...content } },
     { channel: channels[2], body: { notificationId: expect.any(Number), ...content } },
   ]
   expect(before.publications).toMatchObject(expected)

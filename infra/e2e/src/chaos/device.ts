@@ -31,9 +31,8 @@ export class Device {
   /** When the device was told of a loss (`gap`, or `recovered:false`), by destination, in ms of `performance.now()`. */
   readonly told = new Map<string, number>()
   timesTold = 0
-  /** Ids that are read, as the device was told, one by one and up to one. */
+  /** Ids that are read, as the device was told. */
   readonly read = new Set<number>()
-  readUpTo = 0
   /** State of each task that the device follows; undefined before its first message. */
   readonly tasks = new Map<string, TaskState | undefined>()
   /** Positions of one epoch that did not come one after the other. */
@@ -140,8 +139,7 @@ export class Device {
     this.#advance(destination, position)
     if (destination === readQueue) {
       const event = JSON.parse(body) as ReadMessage
-      if (event.upTo !== undefined) this.readUpTo = Math.max(this.readUpTo, event.upTo)
-      if (event.notificationId !== undefined) this.read.add(event.notificationId)
+      if ('notificationIds' in event) for (const id of event.notificationIds) this.read.add(id)
       return
     }
     const { message, notificationId, memberId } = JSON.parse(body) as {

@@ -88,8 +88,7 @@ export function missing(
 function unknownReads(device: Device, stored: readonly Stored[]): Stored[] {
   if (device.told.has(readQueue)) return []
   return stored.filter(
-    ({ memberId, notificationId, read }) =>
-      read && memberId === device.memberId && notificationId > device.readUpTo && !device.read.has(notificationId),
+    ({ memberId, notificationId, read }) => read && memberId === device.memberId && !device.read.has(notificationId),
   )
 }
 

@@ -1,4 +1,4 @@
-import type { SessionMessage } from '@tidings/protocol'
+import type { MemberId, SessionMessage } from '@tidings/protocol'
 import { sessionDestination } from '@tidings/protocol/destination'
 import type { HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
@@ -12,7 +12,7 @@ export type LinkState = Omit<ConnectionState, 'leader'>
 
 export interface LinkListener {
   /** The member of the session. Called before anything that arrives on it. */
-  member(memberId: number): void
+  member(memberId: MemberId): void
   /** Returns what each session subscribes to. */
   subscriptions(): Iterable<Subscription>
   state(state: LinkState): void

@@ -1,5 +1,7 @@
 import { Client, type IFrame, TickerStrategy, Versions } from '@stomp/stompjs'
+import type { MemberId } from '@tidings/protocol'
 import { errorDestination } from '@tidings/protocol/destination'
+import { parseMemberId } from '@tidings/protocol/parse-member-id'
 import { abnormalClosure } from './close-action.ts'
 
 /** The gateway's reply to a SUBSCRIBE, from its RECEIPT (PROTOCOL.md §5, RECEIPT). */
@@ -22,7 +24,7 @@ export type Subscription = readonly [destination: string, lastMessageId: string 
 
 /** Facts from the CONNECTED frame. */
 export interface Greeting {
-  readonly memberId: number
+  readonly memberId: MemberId
   /** When the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
@@ -159,7 +161,7 @@ export class StompSession {
   }
 
   #connected({ headers }: IFrame): void {
-    this.#greeting = { memberId: Number(headers['user-name']), expiresAt: Number(headers['expires-at']) }
+    this.#greeting = { memberId: parseMemberId(headers['user-name']) as MemberId, expiresAt: Number(headers['expires-at']) }
     const gatewayMs = Number(headers['heart-beat']?.split(',')[0] ?? 0)
     this.#maxSilenceMs = gatewayMs && Math.max(gatewayMs, heartBeatMs) * silentHeartBeats
     this.#heard()

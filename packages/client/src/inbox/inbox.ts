@@ -4,7 +4,7 @@ import type { Store } from '../store.ts'
 export interface InboxItem {
   readonly notificationId: number
   /** Missing on a broadcast. */
-  readonly memberId?: number
+  readonly memberId?: number | string
   readonly message: string
   /** A path on the application's own origin, validated by the server. */
   readonly redirectPath: string

@@ -1,4 +1,12 @@
-import type { BroadcastMessage, InboxPage, NotificationMessage, ReadAllResult, ReadMessage, UnreadCount } from '@tidings/protocol'
+import type {
+  BroadcastMessage,
+  InboxPage,
+  MemberId,
+  NotificationMessage,
+  ReadAllResult,
+  ReadMessage,
+  UnreadCount,
+} from '@tidings/protocol'
 import { backoffMs } from '../connection/backoff.ts'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
@@ -34,7 +42,7 @@ export interface InboxHost {
   /** Passes a count that this tab has read to the other tabs. */
   shareCount(count: UnreadCount): void
   /** A page with items of this member was read. */
-  pageRead(memberId: number): void
+  pageRead(memberId: MemberId): void
 }
 
 /** Longest wait for the connection before the first page is read. Reading after it is established leaves no gap between the two. */
@@ -129,7 +137,7 @@ export class LiveInbox implements Inbox {
   }
 
   /** The connection is established, for this member. */
-  connected(memberId: number | undefined): void {
+  connected(memberId: MemberId | undefined): void {
     this.#connected = true
     if (this.#model.loaded && this.#deliveryLagEndsAt === Number.POSITIVE_INFINITY) this.#limitDeliveryLag()
     if (!this.#started) return

@@ -5,7 +5,7 @@ import {
   readDestination,
   sessionDestination,
 } from '@tidings/protocol/destination'
-import type { UnreadCount } from '@tidings/protocol'
+import type { MemberId, UnreadCount } from '@tidings/protocol'
 import type { ConnectionState } from '../connection/connection-state.ts'
 import { Link, type LinkState } from '../connection/link.ts'
 import { ResumePoints } from '../connection/resume-points.ts'
@@ -73,7 +73,7 @@ export class SharedConnection {
   #joined = false
   /** Id of the leading tab. */
   #leader: string | undefined
-  #memberId: number | undefined
+  #memberId: MemberId | undefined
   /** Of the leading tab: its link's last state. */
   #linkState: LinkState = { status: 'stopped' }
 
@@ -106,7 +106,7 @@ export class SharedConnection {
   }
 
   /** The member of the connection; undefined before the first session. */
-  get memberId(): number | undefined {
+  get memberId(): MemberId | undefined {
     return this.#memberId
   }
 
@@ -270,7 +270,7 @@ export class SharedConnection {
     if (!known) this.#watchers.follow((message) => this.#tabs.post(message))
   }
 
-  #setMember(memberId: number): void {
+  #setMember(memberId: MemberId): void {
     const before = this.#memberId
     this.#memberId = memberId
     if (before === undefined || before === memberId) return

@@ -1,4 +1,4 @@
-import type { UnreadCount } from '@tidings/protocol'
+import type { MemberId, UnreadCount } from '@tidings/protocol'
 import type { LinkState } from '../connection/link.ts'
 import type { Message, Subscribed } from '../connection/stomp-session.ts'
 
@@ -18,7 +18,7 @@ export type TabMessage =
       /** Id of the leading tab. */
       readonly tab: string
       readonly state: LinkState
-      readonly memberId: number | undefined
+      readonly memberId: MemberId | undefined
       /** Resume points. */
       readonly places: readonly (readonly [destination: string, lastMessageId: string])[]
     }

@@ -1,5 +1,6 @@
-import type { InboxItem, InboxPage, UnreadCount } from '@tidings/protocol'
+import type { InboxItem, InboxPage, MemberId, UnreadCount } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
+import { findMember, type MemberKey } from '../database/member-key.ts'
 import { allMembers } from './published-body.ts'
 
 export interface PageQuery {
@@ -35,10 +36,11 @@ export class InboxStore {
    * The member's own notifications and the broadcasts are read along an index each and merged here: a single statement would have to
    * sort.
    */
-  async page(memberId: number, query: PageQuery): Promise<InboxPage> {
+  async page(memberId: MemberId, query: PageQuery): Promise<InboxPage> {
     return this.#database.run(async (connection) => {
-      const own = await connection.rows<Row>(...ownPage(memberId, query))
-      const broadcasts = await connection.rows<Row>(...broadcastPage(memberId, query))
+      const member = await findMember(connection, memberId)
+      const own = await connection.rows<Row>(...ownPage(member, query))
+      const broadcasts = await connection.rows<Row>(...broadcastPage(member, query))
       const items = [...own.map((row) => itemOf(row, memberId)), ...broadcasts.map((row) => itemOf(row))]
         .toSorted((a, b) => b.notificationId - a.notificationId)
         .slice(0, query.limit + 1)
@@ -49,40 +51,40 @@ export class InboxStore {
     })
   }
 
-  unread(memberId: number): Promise<UnreadCount> {
-    return this.#database.run((connection) => countUnread(connection, memberId))
+  unread(memberId: MemberId): Promise<UnreadCount> {
+    return this.#database.run(async (connection) => countUnread(connection, await findMember(connection, memberId)))
   }
 }
 
 /** Returns count and revision from one statement, so that they belong together. It reads indexes only. */
-export async function countUnread(connection: Connection, memberId: number): Promise<UnreadCount> {
-  const [row] = await connection.rows<UnreadCount>(...unreadCount(memberId))
+export async function countUnread(connection: Connection, member: MemberKey): Promise<UnreadCount> {
+  const [row] = await connection.rows<UnreadCount>(...unreadCount(member))
   return row ?? { unreadCount: 0, revision: 0 }
 }
 
 export type Statement = [sql: string, values: readonly unknown[]]
 
 // The indexes are forced: from its statistics the optimizer may prefer to scan the primary key backwards, over the rows of all members.
-export function ownPage(memberId: number, { limit, before, unread }: PageQuery): Statement {
+export function ownPage(member: MemberKey, { limit, before, unread }: PageQuery): Statement {
   return [
     `SELECT ${columns}, n.read_at AS readAt FROM notification AS n FORCE INDEX (${unread ? 'notification_unread' : 'notification_page'})
      WHERE n.member_id = ?${unread ? ' AND n.read_at IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
      ORDER BY n.notification_id DESC LIMIT ?`,
-    [memberId, ...(before ? [before] : []), limit + 1],
+    [member, ...(before ? [before] : []), limit + 1],
   ]
 }
 
-export function broadcastPage(memberId: number, { limit, before, unread }: PageQuery): Statement {
+export function broadcastPage(member: MemberKey, { limit, before, unread }: PageQuery): Statement {
   return [
     `SELECT ${columns}, r.read_at AS readAt FROM notification AS n FORCE INDEX (notification_page)
      LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
      WHERE n.member_id = ${allMembers}${unread ? ' AND r.member_id IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
      ORDER BY n.notification_id DESC LIMIT ?`,
-    [memberId, ...(before ? [before] : []), limit + 1],
+    [member, ...(before ? [before] : []), limit + 1],
   ]
 }
 
-export function unreadCount(memberId: number): Statement {
+export function unreadCount(member: MemberKey): Statement {
   return [
     `SELECT
        (SELECT COUNT(*) FROM notification AS n FORCE INDEX (notification_unread) WHERE n.member_id = ? AND n.read_at IS NULL)
@@ -90,11 +92,11 @@ export function unreadCount(memberId: number): Statement {
           LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
           WHERE b.member_id = ${allMembers} AND r.member_id IS NULL) AS unreadCount,
        COALESCE((SELECT s.revision FROM member_state AS s WHERE s.member_id = ?), 0) AS revision`,
-    [memberId, memberId, memberId],
+    [member, member, member],
   ]
 }
 
-function itemOf({ notificationId, message, redirectPath, data, createdAt, readAt }: Row, memberId?: number): InboxItem {
+function itemOf({ notificationId, message, redirectPath, data, createdAt, readAt }: Row, memberId?: MemberId): InboxItem {
   return {
     ...(memberId !== undefined && { memberId }),
     notificationId,

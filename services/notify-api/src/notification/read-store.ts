@@ -1,6 +1,7 @@
-import { maxIdsPerReadMessage, memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
+import { maxIdsPerReadMessage, type MemberId, memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
 import type { OutboxRow } from '../outbox/row.ts'
 import type { Connection, Database } from '../database/database.ts'
+import { findMember, type MemberKey, storeMember } from '../database/member-key.ts'
 import { countUnread, type Statement } from './inbox-store.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
 import { allMembers } from './published-body.ts'
@@ -33,28 +34,30 @@ export class ReadStore {
   }
 
   /** Marks one notification as read. Undefined when the member has no such notification. */
-  async read(memberId: number, notificationId: number): Promise<ReadChange | undefined> {
-    const [found] = await this.#database.run((connection) =>
-      connection.rows<{ owner: number; readAt: Date | null; now: Date }>(
+  async read(memberId: MemberId, notificationId: number): Promise<ReadChange | undefined> {
+    const [found] = await this.#database.run(async (connection) => {
+      const member = await findMember(connection, memberId)
+      return connection.rows<{ owner: number; readAt: Date | null; now: Date }>(
         `SELECT n.member_id AS owner, COALESCE(n.read_at, r.read_at) AS readAt, NOW(3) AS now FROM notification AS n
          LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
          WHERE n.notification_id = ? AND n.member_id IN (?, ${allMembers})`,
-        [memberId, notificationId, memberId],
-      ),
-    )
+        [member, notificationId, member],
+      )
+    })
     if (!found) return undefined
     if (found.readAt) return this.#unchanged(memberId)
     return this.#database.transaction(async (connection) => {
-      await lockMember(connection, memberId)
+      const member = await storeMember(connection, memberId)
+      await lockMember(connection, member)
       const { affectedRows } = await (found.owner === allMembers
         ? connection.write('INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at) VALUES (?)', [
-            [memberId, notificationId, found.now],
+            [member, notificationId, found.now],
           ])
         : connection.write('UPDATE notification SET read_at = ? WHERE notification_id = ? AND read_at IS NULL', [
             found.now,
             notificationId,
           ]))
-      const state = await countUnread(connection, memberId)
+      const state = await countUnread(connection, member)
       if (affectedRows === 0) return { state, event: undefined } // another request marked it first and published the event
       return {
         state,
@@ -72,30 +75,32 @@ export class ReadStore {
    * Marks the newest unread notifications of the member, up to and including `upTo`, as many as one event names. Only what is committed
    * is marked, and the event names it: a notification whose id is smaller, but which is committed later, stays unread everywhere.
    */
-  async readAll(memberId: number, upTo: number): Promise<ReadAllStep> {
+  async readAll(memberId: MemberId, upTo: number): Promise<ReadAllStep> {
     return this.#database.transaction(async (connection) => {
-      await lockMember(connection, memberId)
-      const unread = await unreadUpTo(connection, memberId, upTo)
+      const member = await storeMember(connection, memberId)
+      await lockMember(connection, member)
+      const unread = await unreadUpTo(connection, member, upTo)
       const readAt = unread[0]?.now
-      if (readAt) await markRead(connection, memberId, unread, readAt)
+      if (readAt) await markRead(connection, member, unread, readAt)
       const notificationIds = unread.map(({ notificationId }) => notificationId)
-      const state = await countUnread(connection, memberId)
+      const state = await countUnread(connection, member)
       const event =
         readAt && (await insertReadEvent(connection, { memberId, notificationIds, readAt: readAt.toISOString(), ...state }))
       return { state, event, notificationIds, more: notificationIds.length === maxIdsPerReadMessage }
     })
   }
 
-  async #unchanged(memberId: number): Promise<ReadChange> {
-    return { state: await this.#database.run((connection) => countUnread(connection, memberId)), event: undefined }
+  async #unchanged(memberId: MemberId): Promise<ReadChange> {
+    const state = await this.#database.run(async (connection) => countUnread(connection, await findMember(connection, memberId)))
+    return { state, event: undefined }
   }
 }
 
 /** Increments the revision, and so takes the lock that every change of the member's read state takes first. */
-export async function lockMember(connection: Connection, memberId: number): Promise<void> {
+export async function lockMember(connection: Connection, member: MemberKey): Promise<void> {
   await connection.write(
     'INSERT INTO member_state (member_id, revision) VALUES (?, 1) ON DUPLICATE KEY UPDATE revision = revision + 1',
-    [memberId],
+    [member],
   )
 }
 
@@ -109,33 +114,33 @@ interface UnreadRow {
  * Returns the newest unread notifications, newest first. These are plain reads: they neither wait for a row that is not committed yet nor
  * return it, as an UPDATE or INSERT … SELECT with the same condition would.
  */
-async function unreadUpTo(connection: Connection, memberId: number, upTo: number): Promise<readonly UnreadRow[]> {
-  const own = await connection.rows<UnreadRow>(...ownUnread(memberId, upTo))
-  const broadcasts = await connection.rows<UnreadRow>(...unreadBroadcasts(memberId, upTo))
+async function unreadUpTo(connection: Connection, member: MemberKey, upTo: number): Promise<readonly UnreadRow[]> {
+  const own = await connection.rows<UnreadRow>(...ownUnread(member, upTo))
+  const broadcasts = await connection.rows<UnreadRow>(...unreadBroadcasts(member, upTo))
   return [...own, ...broadcasts].toSorted((a, b) => b.notificationId - a.notificationId).slice(0, maxIdsPerReadMessage)
 }
 
 /** @internal exported for the test of its query plan */
-export function ownUnread(memberId: number, upTo: number): Statement {
+export function ownUnread(member: MemberKey, upTo: number): Statement {
   return [
     `SELECT n.notification_id AS notificationId, n.member_id AS owner, NOW(3) AS now FROM notification AS n FORCE INDEX (notification_unread)
      WHERE n.member_id = ? AND n.read_at IS NULL AND n.notification_id <= ? ORDER BY n.notification_id DESC LIMIT ?`,
-    [memberId, upTo, maxIdsPerReadMessage],
+    [member, upTo, maxIdsPerReadMessage],
   ]
 }
 
 /** @internal exported for the test of its query plan */
-export function unreadBroadcasts(memberId: number, upTo: number): Statement {
+export function unreadBroadcasts(member: MemberKey, upTo: number): Statement {
   return [
     `SELECT n.notification_id AS notificationId, n.member_id AS owner, NOW(3) AS now FROM notification AS n FORCE INDEX (notification_page)
      LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
      WHERE n.member_id = ${allMembers} AND n.notification_id <= ? AND r.member_id IS NULL
      ORDER BY n.notification_id DESC LIMIT ?`,
-    [memberId, upTo, maxIdsPerReadMessage],
+    [member, upTo, maxIdsPerReadMessage],
   ]
 }
 
-async function markRead(connection: Connection, memberId: number, rows: readonly UnreadRow[], readAt: Date): Promise<void> {
+async function markRead(connection: Connection, member: MemberKey, rows: readonly UnreadRow[], readAt: Date): Promise<void> {
   const idsOf = (its: (row: UnreadRow) => boolean) => rows.filter(its).map(({ notificationId }) => notificationId)
   const own = idsOf(({ owner }) => owner !== allMembers)
   const broadcasts = idsOf(({ owner }) => owner === allMembers)
@@ -148,7 +153,7 @@ async function markRead(connection: Connection, memberId: number, rows: readonly
   }
   if (broadcasts.length > 0) {
     await connection.write('INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at) VALUES ?', [
-      broadcasts.map((notificationId) => [memberId, notificationId, readAt]),
+      broadcasts.map((notificationId) => [member, notificationId, readAt]),
     ])
   }
 }

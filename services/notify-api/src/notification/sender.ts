@@ -1,4 +1,11 @@
-import type { SendBroadcast, SendNotification, SentBroadcast, SentNotification, SentNotifications } from '@tidings/protocol'
+import type {
+  MemberId,
+  SendBroadcast,
+  SendNotification,
+  SentBroadcast,
+  SentNotification,
+  SentNotifications,
+} from '@tidings/protocol'
 import type { Database } from '../database/database.ts'
 import { isDuplicate } from '../database/error.ts'
 import { failureOf, GroupCommit, type GroupLimits } from '../database/group-commit.ts'
@@ -60,7 +67,7 @@ export class Sender {
     { memberId, memberIds, ...content }: SendNotification,
     key: IdempotencyKey | undefined,
   ): Promise<Sent<SentNotification | SentNotifications>> {
-    const recipients = memberIds ?? [memberId as number]
+    const recipients = memberIds ?? [memberId as MemberId]
     return this.#sendOnce({ memberIds: recipients, ...content, key }, (notificationIds, online) => {
       const notifications = recipients.map((recipient, index) => ({
         notificationId: notificationIds[index] as number,

@@ -1,5 +1,7 @@
+import type { MemberId } from '@tidings/protocol'
 import { escape } from 'mysql2'
 import type { Database, ScriptResult } from '../database/database.ts'
+import { type MemberKey, storeMembers } from '../database/member-key.ts'
 import type { Weight } from '../database/group-commit.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxRow } from '../outbox/row.ts'
@@ -10,7 +12,7 @@ import { bodyEndOf, bodyOf, channelOf } from './published-body.ts'
 /** The same content for one member, for several, or for all members. */
 export interface NewNotification {
   /** One row is stored for each, in this order; `[allMembers]` for a broadcast. */
-  readonly memberIds: readonly number[]
+  readonly memberIds: readonly MemberId[]
   readonly message: string
   readonly redirectPath: string
   readonly data?: Readonly<Record<string, unknown>> | undefined
@@ -19,7 +21,7 @@ export interface NewNotification {
 
 /** A notification prepared for its group: writing the group only joins text. */
 export interface GroupEntry extends Weight {
-  readonly memberIds: readonly number[]
+  readonly memberIds: readonly MemberId[]
   readonly message: string
   readonly redirectPath: string
   /** JSON text. */
@@ -60,8 +62,10 @@ export async function writeGroup(
   { database, outbox, onCommit }: WriteGroupDeps,
 ): Promise<StoredEntry[]> {
   const begin = performance.now()
-  const script = groupScript(group)
-  const results = await database.run((connection) => connection.script<Steps>(script.sql))
+  const { script, results } = await database.run(async (connection) => {
+    const groupSql = groupScript(group, await storeMembers(connection, textIdsOf(group)))
+    return { script: groupSql, results: await connection.script<Steps>(groupSql.sql) }
+  })
   onCommit(group.length, (performance.now() - begin) / 1_000)
   let notificationId = insertIdOf(results[script.notificationStatement])
   let outboxId = insertIdOf(results[script.outboxStatement])
@@ -85,6 +89,10 @@ export async function writeGroup(
     notificationIds,
     online: online.slice(published, (published += notificationIds.length)),
   }))
+}
+
+function textIdsOf(group: readonly GroupEntry[]): string[] {
+  return group.flatMap(({ memberIds }) => memberIds.filter((id) => typeof id === 'string'))
 }
 
 /** Distance between consecutive ids of one INSERT, by table. */
@@ -123,7 +131,7 @@ interface GroupScript {
  * A cluster changes the step when nodes join or leave, even between two statements of a connection. So each INSERT notes the step that
  * it uses itself; reading it in another statement could return another step.
  */
-function groupScript(group: readonly GroupEntry[]): GroupScript {
+function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<MemberId, MemberKey>): GroupScript {
   const variables: string[] = []
   const notifications: string[] = []
   const keys: string[] = []
@@ -143,7 +151,7 @@ function groupScript(group: readonly GroupEntry[]): GroupScript {
     if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',${idOf(notifications.length)},${rows > 1 ? '@step' : 1})`)
     for (const memberId of memberIds) {
       const index = notifications.length
-      notifications.push(`(${memberId}${noted('@step', index)},${values})`)
+      notifications.push(`(${escape(textMembers.get(memberId) ?? memberId)}${noted('@step', index)},${values})`)
       outbox.push(`(${idOf(index)}${noted('@outbox_step', index)})`)
     }
   }

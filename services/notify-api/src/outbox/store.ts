@@ -1,4 +1,5 @@
 import type { Connection, Database } from '../database/database.ts'
+import { memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
 import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
 import type { OutboxRow } from './row.ts'
 
@@ -92,16 +93,16 @@ export class OutboxStore {
   /** Leaves rows to the sweep that are older than `ageMs`: their instance has not published them. Returns how many. */
   async deferOld(ageMs: number, limit: number): Promise<number> {
     const rows = await this.#database.run((connection) =>
-      connection.rows<{ outboxId: number; channel: string | null; memberId: number | null }>(
-        `SELECT o.outbox_id AS outboxId, o.channel, n.member_id AS memberId FROM outbox AS o
+      connection.rows<{ outboxId: number; channel: string | null; memberId: number | string | null; textId: string | null }>(
+        `SELECT o.outbox_id AS outboxId, o.channel, n.member_id AS memberId, ${textIdColumn} FROM outbox AS o
          LEFT JOIN outbox_deferred AS d ON d.outbox_id = o.outbox_id
          LEFT JOIN notification AS n ON n.notification_id = o.notification_id
          WHERE d.outbox_id IS NULL AND o.created_at < NOW(3) - INTERVAL ? MICROSECOND ORDER BY o.outbox_id LIMIT ${limit}`,
         [ageMs * 1_000],
       ),
     )
-    const deferrals = rows.flatMap(({ outboxId, channel, memberId }) => {
-      const name = channel ?? (memberId === null ? undefined : channelOf(memberId))
+    const deferrals = rows.flatMap(({ outboxId, channel, memberId, textId }) => {
+      const name = channel ?? (memberId === null ? undefined : channelOf(memberIdOf({ memberId, textId })))
       return name === undefined ? [] : { outboxId, channel: name }
     })
     const deferred = new Set(deferrals.map(({ outboxId }) => outboxId))
@@ -203,9 +204,8 @@ interface StoredRow {
   readonly body: string | null
 }
 
-interface StoredNotification {
+interface StoredNotification extends StoredMember {
   readonly notificationId: number
-  readonly memberId: number
   readonly message: string
   readonly redirectPath: string
   /** JSON text. */
@@ -219,7 +219,7 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
     ids.length === 0
       ? []
       : await connection.rows<StoredNotification>(
-          `SELECT notification_id AS notificationId, member_id AS memberId, message, redirect_path AS redirectPath, data
+          `SELECT notification_id AS notificationId, member_id AS memberId, ${textIdColumn}, message, redirect_path AS redirectPath, data
            FROM notification WHERE notification_id IN (?)`,
           [ids],
         )
@@ -228,7 +228,8 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
     if (channel !== null && body !== null) return { outboxId, channel, body }
     const notification = notificationId === null ? undefined : notifications.get(notificationId)
     if (!notification) return []
-    const { memberId, message, redirectPath, data } = notification
+    const { message, redirectPath, data } = notification
+    const memberId = memberIdOf(notification)
     const bodyEnd = bodyEndOf(message, redirectPath, data)
     return { outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notification.notificationId, bodyEnd) }
   })

@@ -1,4 +1,6 @@
+import type { MemberId } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
+import { findMember, memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
 import { countUnread } from '../notification/inbox-store.ts'
 import { allMembers } from '../notification/published-body.ts'
 import { insertReadEvent, lockMember } from '../notification/read-store.ts'
@@ -102,13 +104,14 @@ async function retireNotifications(
     [upTo, before],
   )
   let deleted = affectedRows
-  const unread = await connection.rows<{ memberId: number; notificationId: number }>(
-    `SELECT member_id AS memberId, notification_id AS notificationId FROM notification
+  const unread = await connection.rows<StoredMember & { notificationId: number }>(
+    `SELECT member_id AS memberId, ${textIdColumn}, notification_id AS notificationId FROM notification
      WHERE notification_id <= ? AND created_at < ? AND member_id <> ${allMembers} AND read_at IS NULL`,
     [upTo, before],
   )
-  const idsByMember = new Map<number, number[]>()
-  for (const { memberId, notificationId } of unread) {
+  const idsByMember = new Map<MemberId, number[]>()
+  for (const { notificationId, ...member } of unread) {
+    const memberId = memberIdOf(member)
     const ids = idsByMember.get(memberId)
     if (ids) ids.push(notificationId)
     else idsByMember.set(memberId, [notificationId])
@@ -127,11 +130,12 @@ async function retireNotifications(
 }
 
 /** Deletes notifications of one member, in one transaction with the event for its devices. */
-async function removeUnread(connection: Connection, memberId: number, removedIds: number[]): Promise<OutboxRow> {
+async function removeUnread(connection: Connection, memberId: MemberId, removedIds: number[]): Promise<OutboxRow> {
   await connection.write('START TRANSACTION')
-  await lockMember(connection, memberId)
+  const member = await findMember(connection, memberId)
+  await lockMember(connection, member)
   await connection.write('DELETE FROM notification WHERE notification_id IN (?)', [removedIds])
-  const state = await countUnread(connection, memberId)
+  const state = await countUnread(connection, member)
   const event = await insertReadEvent(connection, { memberId, removedIds, ...state })
   await connection.write('COMMIT')
   return event

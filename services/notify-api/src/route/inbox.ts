@@ -1,4 +1,4 @@
-import { InboxPage, ReadAll, ReadAllResult, UnreadCount } from '@tidings/protocol'
+import { InboxPage, type MemberId, ReadAll, ReadAllResult, UnreadCount } from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses } from '../http/document.ts'
@@ -36,7 +36,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
    * instance publishes events in the order of their revisions.
    */
   function publishChange<Change extends ReadChange | undefined>(
-    memberId: number,
+    memberId: MemberId,
     change: () => Promise<Change>,
   ): Promise<Change> {
     return changes.run(memberId, async () => {

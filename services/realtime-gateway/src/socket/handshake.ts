@@ -9,6 +9,7 @@ import {
   type Revocations,
   type TokenVerifier,
 } from '@tidings/chassis'
+import type { MemberId } from '@tidings/protocol'
 import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Metrics } from '../ops/metrics.ts'
@@ -19,7 +20,7 @@ export interface Capacity {
   readonly draining: boolean
   readonly full: boolean
   /** Returns after how many ms another session of the member is accepted; 0 means at once. */
-  retryAfterMs(memberId: number): number
+  retryAfterMs(memberId: MemberId): number
 }
 
 export interface HandshakeDeps {
