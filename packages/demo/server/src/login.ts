@@ -18,7 +18,8 @@ export function serveWhoami(app: FastifyInstance, { memberTokens, memberCookie }
     void reply.header('cache-control', 'no-store')
     const verdict = await authenticateMember(tokens, presentedTokens(request.headers, memberCookie).tokens)
     if (verdict.refused !== undefined) throw new Refusal(401, verdict.refused)
-    return verdict.principal
+    const { memberId, expiresAt } = verdict.principal
+    return { memberId, expiresAt }
   })
 }
 
