@@ -52,6 +52,7 @@ await run(async () => {
         broadcast: () => Promise.reject(new Error('the benchmark sends no broadcasts')),
       },
       outbox,
+      publisher: { ...outbox, publish: () => Promise.reject(new Error('the benchmark sends no messages')) },
       tasks,
       inbox: new InboxStore(database),
       reads: new ReadStore(database),

@@ -54,7 +54,7 @@ await run(async (): Promise<RunningService> => {
     log,
     onPass: metrics.onRetention,
   })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, outboxStore, outbox, tasks } })
+  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, outboxStore, outbox, publisher, tasks } })
   const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
   await Promise.all([publisher.untilConnected(), tasks.untilConnected()])

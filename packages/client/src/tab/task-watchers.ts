@@ -3,8 +3,8 @@ import type { ResumePoints } from '../connection/resume-points.ts'
 import type { TabMessage } from './tab-message.ts'
 import { taskPrefix } from './task-destination.ts'
 
-/** A session may hold 64 subscriptions (PROTOCOL.md §8). The rest is for the destinations that every session has. */
-const maxTasks = 50
+/** A session may hold 64 subscriptions (PROTOCOL.md §8). The rest is for messages, and for the destinations that every session has. */
+const maxTasks = 36
 
 type Watch = { readonly tab: string; readonly taskId: string; readonly fresh: boolean }
 

@@ -27,7 +27,14 @@ export function memberOf(request: FastifyRequest): number {
   return memberId
 }
 
-export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke' | 'task:write'
+export type Scope =
+  | 'notification:send'
+  | 'notification:broadcast'
+  | 'notification:read'
+  | 'message:send'
+  | 'presence:read'
+  | 'session:revoke'
+  | 'task:write'
 
 /** Returns a hook that authenticates backends and requires `scope` in their token. */
 export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHookHandler {

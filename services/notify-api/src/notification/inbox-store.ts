@@ -1,4 +1,4 @@
-import type { InboxItem, InboxPage, UnreadCount } from '@tidings/protocol'
+import type { InboxItem, InboxPage, UnreadCount, UnreadCounts } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import { allMembers } from './published-body.ts'
 
@@ -18,6 +18,9 @@ interface Row {
   readonly createdAt: Date
   readonly readAt: Date | null
 }
+
+/** Members whose unread notifications one statement counts: few enough to stay far below the timeout of a statement. */
+const membersPerStatement = 100
 
 const columns =
   'n.notification_id AS notificationId, n.message, n.redirect_path AS redirectPath, n.data, n.created_at AS createdAt'
@@ -51,6 +54,19 @@ export class InboxStore {
 
   unread(memberId: number): Promise<UnreadCount> {
     return this.#database.run((connection) => countUnread(connection, memberId))
+  }
+
+  /** Returns the counts of several members in their order, each with its revision as {@link unread} does. */
+  unreadOf(memberIds: readonly number[]): Promise<UnreadCounts['members']> {
+    return this.#database.run(async (connection) => {
+      const counts: UnreadCounts['members'] = []
+      for (let start = 0; start < memberIds.length; start += membersPerStatement) {
+        const members = memberIds.slice(start, start + membersPerStatement)
+        const rows = await connection.rows<UnreadCount & { at: number }>(...unreadCounts(members))
+        for (const { at, ...count } of rows) counts[start + at] = { memberId: members[at] as number, ...count }
+      }
+      return counts
+    })
   }
 }
 
@@ -91,6 +107,15 @@ export function unreadCount(memberId: number): Statement {
           WHERE b.member_id = ${allMembers} AND r.member_id IS NULL) AS unreadCount,
        COALESCE((SELECT s.revision FROM member_state AS s WHERE s.member_id = ?), 0) AS revision`,
     [memberId, memberId, memberId],
+  ]
+}
+
+/** The statement of {@link unreadCount} for each member. `at` is the index of the member. */
+export function unreadCounts(memberIds: readonly number[]): Statement {
+  const statements = memberIds.map(unreadCount)
+  return [
+    statements.map(([sql], at) => `SELECT ${at} AS at, counted.* FROM (${sql}) AS counted`).join(' UNION ALL '),
+    statements.flatMap(([, values]) => values),
   ]
 }
 

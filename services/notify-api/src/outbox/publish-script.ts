@@ -12,6 +12,7 @@ export const publishScript = (publish: 'PUBLISH' | 'SPUBLISH') => `${runFunction
 local call = cjson.decode(ARGV[1])
 local count = #KEYS - 1
 local maxLength = call.maxLength
+local positions = {}
 openRun(call.runId, KEYS[count + 1], call.runSeconds)
 for i = 1, count do
   local history = KEYS[i]
@@ -23,11 +24,13 @@ for i = 1, count do
     redis.call('DEL', history)
     epoch, offset = newEpoch(), 0
   end
-  local publication = string.format('%s-%.0f\\n', epoch, offset + 1) .. ARGV[i + 1]
+  positions[i] = string.format('%s-%.0f', epoch, offset + 1)
+  local publication = positions[i] .. '\\n' .. ARGV[i + 1]
   if redis.call('RPUSH', history, publication) > maxLength then redis.call('LTRIM', history, -maxLength, -1) end
   redis.call('EXPIRE', history, call.seconds)
   redis.call('${publish}', channel, publication)
 end
+return positions
 `
 
 /** Named arguments of {@link publishScript}. A field that is undefined is absent from the JSON, and nil in Lua. */

@@ -15,9 +15,9 @@ import { listeningScript, type PublishCall, publishScript } from './publish-scri
 export interface Publisher {
   /**
    * Publishes in the order of the calls on each channel. Rejects when Redis refuses or has not replied in time; in the latter case the
-   * message may still be published.
+   * message may still be published. Resolves to the position.
    */
-  publish(channel: string, body: string): Promise<void>
+  publish(channel: string, body: string): Promise<string>
   /** Resolves to whether gateways listen on each channel; null when Redis refuses the query. Rejects when Redis does not reply in time. */
   listening(channels: readonly string[]): Promise<(boolean | null)[]>
   /** Resolves to the round trip in seconds. Rejects when Redis does not reply in time. */
@@ -30,7 +30,7 @@ interface Pending<Result> {
   readonly reject: (error: unknown) => void
 }
 
-interface PendingPublication extends Pending<void> {
+interface PendingPublication extends Pending<string> {
   readonly channel: string
   readonly body: string
   readonly limit: HistoryLimit | undefined
@@ -42,7 +42,7 @@ interface PendingQuery extends Pending<(boolean | null)[]> {
 
 /** The commands that this file uses: its two scripts, PUBLISH and SPUBLISH. */
 interface PublisherCommands {
-  appendAndPublish(...keysAndArguments: (string | number)[]): Promise<null>
+  appendAndPublish(...keysAndArguments: (string | number)[]): Promise<string[]>
   listening(...keysAndArguments: (string | number)[]): Promise<number[]>
   publish(channel: string, body: string): Promise<number>
   spublish(channel: string, body: string): Promise<number>
@@ -97,7 +97,7 @@ export class RedisPublisher implements Publisher {
     return opened(this.#redis)
   }
 
-  publish(channel: string, body: string): Promise<void> {
+  publish(channel: string, body: string): Promise<string> {
     return new Promise((resolve, reject) => {
       // Flush in a microtask: the rows of one commit share one command, which is sent before any response.
       const length = this.#publications.push({ channel, body, limit: historyLimitOf(channel), resolve, reject })
@@ -172,17 +172,18 @@ export class RedisPublisher implements Publisher {
   /** Publishes to a channel without a history. */
   #publishOnly(publication: PendingPublication): Promise<void> {
     const { channel, body } = publication
-    return this.#settle([publication], () =>
-      this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body),
-    )
+    return this.#settle([publication], async () => {
+      await (this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
+      return ['']
+    })
   }
 
   /** Sends `command` and settles the publications in it. */
-  async #settle(publications: readonly PendingPublication[], command: () => Promise<unknown>): Promise<void> {
+  async #settle(publications: readonly PendingPublication[], command: () => Promise<readonly string[]>): Promise<void> {
     const begin = performance.now()
     try {
-      await command()
-      for (const { resolve } of publications) resolve()
+      const positions = await command()
+      publications.forEach(({ resolve }, index) => resolve(positions[index] as string))
     } catch (error) {
       for (const { reject } of publications) reject(error)
     }
