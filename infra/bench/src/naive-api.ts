@@ -22,7 +22,7 @@ await run(async () => {
   const metrics = new Metrics()
   await migrateWhenReachable(config.database.url, log)
   const pool = createPool({ uri: config.database.url, connectionLimit: 10, timezone: 'Z' })
-  const redis = connectRedis(config.redisUrl, {})
+  const redis = connectRedis(config.redis.url, {})
   const database = new Database(config.database.url, config.database)
 
   const outbox: Pick<Outbox, 'publish' | 'listening'> = {
@@ -31,9 +31,9 @@ await run(async () => {
     },
     listening: async (channels) => channels.map(() => null),
   }
-  const { redisUrl, publishTimeoutMs, task, taskStream } = config
+  const { publishTimeoutMs, task, taskStream } = config
   const { rollUpMs } = taskStream
-  const tasks = openTasks({ database, outbox, redisUrl, publishTimeoutMs, ...task, rollUpMs, log, onEnd: () => {} })
+  const tasks = openTasks({ database, outbox, redis: config.redis, publishTimeoutMs, ...task, rollUpMs, log, onEnd: () => {} })
   const app = await buildApp({
     config,
     log,

@@ -11,6 +11,7 @@ test('channels have the names of PROTOCOL.md §3', () => {
 
 test('the key of a history has its channel as hash tag, so that both are on one cluster slot', () => {
   expect(historyKey('member:1:notification')).toBe('{member:1:notification}:history')
+  expect(historyKey('member:1:notification', 'staging:')).toBe('{staging:member:1:notification}:history')
 })
 
 test.each([

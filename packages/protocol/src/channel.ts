@@ -13,10 +13,10 @@ export function broadcastChannel(topic: string): string {
 
 /**
  * Returns the key of the list with the recent publications of a channel. The braces make the channel the hash tag of the key, so
- * that channel and history are on the same slot of a Redis Cluster.
+ * that channel and history are on the same slot of a Redis Cluster. `prefix` precedes every channel in Redis.
  */
-export function historyKey(channel: string): string {
-  return `{${channel}}:history`
+export function historyKey(channel: string, prefix = ''): string {
+  return `{${prefix}${channel}}:history`
 }
 
 /** Caps of the history of one channel (PROTOCOL.md §3). */

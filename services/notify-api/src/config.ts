@@ -1,4 +1,4 @@
-import { positive, readConfig, serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
+import { positive, readConfig, redisTarget, serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
 import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 
@@ -39,7 +39,7 @@ const Config = Variables.transform((variables, context) => ({
   host: variables.HOST,
   port: variables.PORT,
   opsPort: variables.OPS_PORT,
-  redisUrl: variables.REDIS_URL,
+  redis: redisTarget(variables, context),
   allowedOrigins: variables.ALLOWED_ORIGINS,
   member: { key: tokenKey('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
   service: { key: tokenKey('SERVICE', variables, context) },

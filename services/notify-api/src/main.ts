@@ -27,7 +27,7 @@ await run(async (): Promise<RunningService> => {
   await migrateWhenReachable(config.database.url, log)
   const database = new Database(config.database.url, config.database)
   const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
-  const publisher = new RedisPublisher(config.redisUrl, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
+  const publisher = new RedisPublisher(config.redis, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
   const outboxStore = new OutboxStore(database)
   const outbox = new Outbox({ store: outboxStore, publisher, log, onSweep: metrics.onSweep })
   const idempotencyStore = new IdempotencyStore(database, config.group)
@@ -36,11 +36,11 @@ await run(async (): Promise<RunningService> => {
   metrics.countQueuedWrites(() => sender.queued)
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
-  const { redisUrl, publishTimeoutMs, task, taskStream } = config
+  const { redis, publishTimeoutMs, task, taskStream } = config
   const tasks = openTasks({
     database,
     outbox,
-    redisUrl,
+    redis,
     publishTimeoutMs,
     ...task,
     rollUpMs: taskStream.rollUpMs,

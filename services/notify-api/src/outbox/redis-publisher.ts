@@ -4,6 +4,7 @@ import {
   type Log,
   opened,
   type RedisConnection,
+  type RedisTarget,
   RepeatedFailure,
   runIdOf,
   runKey,
@@ -57,6 +58,8 @@ export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
   readonly #commands: PublisherCommands
   readonly #cluster: boolean
+  /** Precedes every channel and key. */
+  readonly #prefix: string
   readonly #runId: () => string | undefined
   readonly #queryFailure: RepeatedFailure
   readonly #onPublish: (seconds: number) => void
@@ -66,10 +69,14 @@ export class RedisPublisher implements Publisher {
   readonly #sharded = new Map<string, PendingPublication[]>()
 
   /** `onPublish` is called with the time that Redis took for publications sent together. */
-  constructor(url: string, { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void }) {
+  constructor(
+    { url, prefix }: RedisTarget,
+    { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void },
+  ) {
     this.#onPublish = onPublish
     this.#queryFailure = new RepeatedFailure(log, 'redis refuses to list subscribers: online is unknown')
     this.#cluster = isCluster(url)
+    this.#prefix = prefix
     this.#redis = connectRedis(url, {
       connectionName: 'notify-api',
       // A publication that cannot be sent now stays in the outbox, not in a queue of the client.
@@ -164,7 +171,9 @@ export class RedisPublisher implements Publisher {
       runId: this.#runId(),
       runSeconds: this.#cluster ? seconds : 0,
     }
-    const keys = [...batch.map(({ channel }) => historyKey(channel)), runKey(this.#cluster, first?.channel ?? '')]
+    const prefix = this.#prefix
+    const run = runKey(this.#cluster, first?.channel ?? '', prefix)
+    const keys = [...batch.map(({ channel }) => historyKey(channel, prefix)), run]
     const bodies = batch.map(({ body }) => body)
     return this.#settle(batch, () => this.#commands.appendAndPublish(keys.length, ...keys, JSON.stringify(call), ...bodies))
   }
@@ -173,7 +182,8 @@ export class RedisPublisher implements Publisher {
   #publishOnly(publication: PendingPublication): Promise<void> {
     const { channel, body } = publication
     return this.#settle([publication], async () => {
-      await (this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
+      const name = this.#prefix + channel
+      await (this.#cluster ? this.#commands.spublish(name, body) : this.#commands.publish(name, body))
       return ['']
     })
   }
@@ -214,7 +224,8 @@ export class RedisPublisher implements Publisher {
     const counts: Promise<number[]>[] = []
     for (let start = 0; start < channels.length; start += perScript) {
       const some = channels.slice(start, start + perScript)
-      counts.push(this.#commands.listening(1, historyKey(some[0] as string), ...some))
+      const names = some.map((channel) => this.#prefix + channel)
+      counts.push(this.#commands.listening(1, historyKey(some[0] as string, this.#prefix), ...names))
     }
     return (await Promise.all(counts)).flat()
   }

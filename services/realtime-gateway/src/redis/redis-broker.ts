@@ -1,4 +1,12 @@
-import { connectRedis, isCluster, type Log, loggable, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
+import {
+  connectRedis,
+  isCluster,
+  type Log,
+  loggable,
+  type RedisConnection,
+  type RedisTarget,
+  RepeatedFailure,
+} from '@tidings/chassis'
 import type { Position } from '@tidings/protocol'
 import { Cluster } from 'ioredis'
 import { type Broker, ChannelRefusedError, type Receiver } from './broker.ts'
@@ -28,6 +36,8 @@ const maxRemembered = 1_000
 export class RedisBroker implements Broker, SubscriberListener {
   readonly history: RedisHistory
   readonly #log: Log
+  /** Precedes every channel and key. */
+  readonly #prefix: string
   readonly #subscriber: Subscriber | ClusterSubscriber
   readonly #commands: RedisConnection
   readonly #channels = new Map<string, Listening>()
@@ -36,7 +46,8 @@ export class RedisBroker implements Broker, SubscriberListener {
   /** Channels of the gateway itself that Redis refuses. */
   readonly #refusedOwn = new Set<string>()
 
-  constructor(url: string, log: Log) {
+  constructor({ url, prefix }: RedisTarget, log: Log) {
+    this.#prefix = prefix
     this.#log = log
     // Commands queue in the connection while Redis is away, so that callers need not retry.
     this.#commands = connectRedis(url, {
@@ -50,11 +61,11 @@ export class RedisBroker implements Broker, SubscriberListener {
         historyLast: { lua: lastScript },
       },
     })
-    this.history = new RedisHistory(this.#commands, isCluster(url), log)
+    this.history = new RedisHistory(this.#commands, { cluster: isCluster(url), prefix, log })
     this.#subscriber =
       this.#commands instanceof Cluster
-        ? new ClusterSubscriber({ url, cluster: this.#commands, listener: this, log })
-        : new Subscriber({ redis: connectRedis(url, subscriberOptions), sharded: false, listener: this, log })
+        ? new ClusterSubscriber({ url, prefix, cluster: this.#commands, listener: this, log })
+        : new Subscriber({ redis: connectRedis(url, subscriberOptions), prefix, sharded: false, listener: this, log })
     const failure = new RepeatedFailure(log, 'redis error')
     this.#commands.on('error', (error: Error) => failure.failed(error))
     this.#commands.on('ready', () => failure.succeeded())
@@ -89,7 +100,8 @@ export class RedisBroker implements Broker, SubscriberListener {
 
   async publish(channel: string, body: string): Promise<void> {
     const { isCluster: sharded } = this.#commands
-    await (sharded ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body))
+    const name = this.#prefix + channel
+    await (sharded ? this.#commands.spublish(name, body) : this.#commands.publish(name, body))
   }
 
   async close(): Promise<void> {
@@ -164,7 +176,8 @@ export class RedisBroker implements Broker, SubscriberListener {
     if (refused === this.#refused && refused.size >= maxRemembered) refused.clear()
     refused.add(channel)
     const fields = { err: loggable(error), channel }
-    if (refused === this.#refusedOwn) this.#log.error(fields, 'redis refuses a channel of the gateway: its user needs &gateway:*')
+    if (refused === this.#refusedOwn)
+      this.#log.error(fields, `redis refuses a channel of the gateway: its user needs &${this.#prefix}gateway:*`)
     else this.#log.warn(fields, 'redis refuses a channel to the user of the gateway')
   }
 }

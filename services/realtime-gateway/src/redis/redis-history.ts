@@ -24,6 +24,8 @@ const reportEveryMs = 10_000
 export class RedisHistory implements History {
   readonly #scripts: HistoryScripts
   readonly #cluster: boolean
+  /** Precedes every key. */
+  readonly #prefix: string
   readonly #runId: () => string | undefined
   readonly #maxKeys: number
   readonly #log: Log
@@ -31,10 +33,11 @@ export class RedisHistory implements History {
   #reportedAt = Number.NEGATIVE_INFINITY
 
   /** On a Cluster the keys of one call must share a slot, which those of two channels do not. */
-  constructor(redis: RedisConnection, cluster: boolean, log: Log) {
+  constructor(redis: RedisConnection, { cluster, prefix, log }: { cluster: boolean; prefix: string; log: Log }) {
     this.#log = log
     this.#scripts = redis as unknown as HistoryScripts
     this.#cluster = cluster
+    this.#prefix = prefix
     this.#runId = runIdOf(redis)
     this.#maxKeys = cluster ? 1 : batchLength
   }
@@ -43,7 +46,7 @@ export class RedisHistory implements History {
     const lifetimeSeconds = historyLimitOf(channel)?.seconds ?? 0
     const call: HistoryCall = { ...this.#run(channel), epoch: String(epoch), offset, limit, lifetimeSeconds }
     const [last, whole, ...publications] = await this.#retry(() =>
-      this.#scripts.historyAfterBuffer(historyKey(channel), runKey(this.#cluster, channel), JSON.stringify(call)),
+      this.#scripts.historyAfterBuffer(this.#historyKey(channel), this.#runKey(channel), JSON.stringify(call)),
     )
     return {
       last: parsePosition(last.toString()) as Position,
@@ -58,12 +61,20 @@ export class RedisHistory implements History {
     for (let at = 0; at < channels.length; at += this.#maxKeys) {
       const batch = channels.slice(at, at + this.#maxKeys)
       const [first = ''] = batch
-      const keys = [...batch.map(historyKey), runKey(this.#cluster, first)]
+      const keys = [...batch.map((channel) => this.#historyKey(channel)), this.#runKey(first)]
       calls.push(this.#retry(() => this.#scripts.historyLast(keys.length, ...keys, JSON.stringify(this.#run(first)))))
     }
     return (await Promise.all(calls))
       .flatMap((positions) => positions.split(' '))
       .map((position) => parsePosition(position) as Position)
+  }
+
+  #historyKey(channel: string): string {
+    return historyKey(channel, this.#prefix)
+  }
+
+  #runKey(channel: string): string {
+    return runKey(this.#cluster, channel, this.#prefix)
   }
 
   /** The record of a whole server is kept for ever; on a Cluster, that of a channel as long as its history. */
