@@ -1,4 +1,4 @@
-import { buildOps, connectRedis, listen, openLog, run } from '@tidings/chassis'
+import { buildOps, connectRedis, listen, openLog, Revocations, run } from '@tidings/chassis'
 import { buildApp } from '@tidings/notify-api/http/app'
 import { configFrom } from '@tidings/notify-api/config'
 import { Metrics } from '@tidings/notify-api/metrics'
@@ -6,7 +6,6 @@ import type { Outbox } from '@tidings/notify-api/outbox/outbox'
 import { Database } from '@tidings/notify-api/database/database'
 import { InboxStore } from '@tidings/notify-api/notification/inbox-store'
 import { migrateWhenReachable } from '@tidings/notify-api/database/migration'
-import { OutboxStore } from '@tidings/notify-api/outbox/store'
 import { ReadStore } from '@tidings/notify-api/notification/read-store'
 import { openTasks } from '@tidings/notify-api/task/tasks'
 import { createPool, type ResultSetHeader } from 'mysql2/promise'
@@ -25,11 +24,10 @@ await run(async () => {
   const redis = connectRedis(config.redis.url, {})
   const database = new Database(config.database.url, config.database)
 
-  const outbox: Pick<Outbox, 'publish' | 'listening'> = {
+  const outbox: Pick<Outbox, 'publish'> = {
     async publish(rows) {
       await Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body)))
     },
-    listening: async (channels) => channels.map(() => null),
   }
   const { publishTimeoutMs, task, taskStream } = config
   const { rollUpMs } = taskStream
@@ -49,14 +47,17 @@ await run(async () => {
           await redis.publish(`member:${memberId}:notification`, body)
           return { response: { notificationId: insertId, memberId, online: null }, replayed: false }
         },
-        broadcast: () => Promise.reject(new Error('the benchmark sends no broadcasts')),
+        broadcast: unused,
       },
       outbox,
-      publisher: { ...outbox, publish: () => Promise.reject(new Error('the benchmark sends no messages')) },
+      publisher: {
+        append: () => Promise.reject(new Error('the benchmark sends no messages')),
+        listening: async (channels) => channels.map(() => null),
+      },
       tasks,
       inbox: new InboxStore(database),
       reads: new ReadStore(database),
-      outboxStore: new OutboxStore(database),
+      sessions: { revocations: new Revocations(), revokeMember: unused, revokeSession: unused, of: unused },
     },
   })
   const ops = buildOps(metrics.registry, () => ({ failing: [] }))
@@ -74,3 +75,7 @@ await run(async () => {
     },
   }
 })
+
+function unused(): Promise<never> {
+  return Promise.reject(new Error('the benchmark does not call this'))
+}

@@ -103,6 +103,8 @@ test('two environments with prefixes share a Redis, and nothing crosses', async 
   const ofTasks: (string | undefined)[] = []
   while (ofTasks.length < 5) ofTasks.push((await session.nextFrame(20_000)).headers.get('destination'))
   expect(new Set(ofTasks)).toEqual(new Set(['/member/queue/task', `/member/queue/task.${taskId}`]))
+  const sessions = await fetch(`${staging.api.url}/session`, { headers })
+  expect(await sessions.json()).toMatchObject({ sessions: [{ sessionId: expect.any(String) }], complete: true })
   await staging.post('/session/revoke', { memberId: 7 })
   expect((await session.closed()).code).toBe(4401)
 

@@ -34,7 +34,6 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'kill -9 a notify-api, twice',
-    unordered: true,
     async inject(world) {
       for (let round = 0; round < 2; round++) {
         await (world.apis[round % 2] as ServiceProcess).kill()
@@ -55,7 +54,6 @@ const faults: readonly Fault[] = [
   {
     name: 'kill -9 Redis, back empty',
     told: true,
-    unordered: true,
     async inject(world) {
       await world.redis.kill()
       await delay(1_500)
@@ -65,7 +63,6 @@ const faults: readonly Fault[] = [
   {
     name: 'kill -9 Redis, back with its append-only file',
     long: true,
-    unordered: true,
     world: { redisDirectory: mkdtempSync(join(tmpdir(), 'tidings-chaos-')) },
     async inject(world) {
       await world.redis.kill()
@@ -181,7 +178,6 @@ const faults: readonly Fault[] = [
   {
     name: 'SIGSTOP Redis for 3 s',
     long: true,
-    unordered: true,
     async inject(world) {
       world.redis.pause()
       await delay(3_000)
@@ -191,7 +187,6 @@ const faults: readonly Fault[] = [
   {
     name: 'failover to a replica that has everything',
     long: true,
-    unordered: true,
     async inject(world) {
       const replica = await world.addReplica()
       await world.redis.kill()
@@ -202,7 +197,6 @@ const faults: readonly Fault[] = [
   {
     name: 'Redis is full for 3 s (maxmemory, noeviction)',
     long: true,
-    unordered: true,
     async inject(world) {
       const admin = new Redis(world.redis.url)
       await admin.config('SET', 'maxmemory', '1')
@@ -214,7 +208,6 @@ const faults: readonly Fault[] = [
   {
     name: 'Redis refuses writes for 3 s (min-replicas-to-write)',
     long: true,
-    unordered: true,
     async inject(world) {
       const admin = new Redis(world.redis.url)
       await admin.config('SET', 'min-replicas-to-write', '1')

@@ -1,4 +1,4 @@
-import { serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
+import { serviceVariables, tokenSettings, tokenVariables } from '@tidings/chassis'
 import { builtPageDirectory } from '@tidings/demo/server'
 import { z } from 'zod'
 
@@ -47,7 +47,7 @@ export const EdgeConfig = z
       demo: {
         allowedOrigins: variables.ALLOWED_ORIGINS,
         memberCookie: variables.MEMBER_COOKIE,
-        memberKey: tokenKey('MEMBER', variables, context),
+        memberTokens: tokenSettings('MEMBER', variables, context),
         signingSecrets: localLogin ? { member: secrets.member ?? '', service: secrets.service ?? '' } : undefined,
         pageDirectory: variables.PAGE_DIRECTORY,
       },

@@ -33,13 +33,15 @@ const browser: Requirement = {
   macos: '--cask google-chrome',
 }
 
+const loadBalancer: Requirement = { programs: ['nginx'], debian: 'nginx-light', unit: 'nginx', fedora: 'nginx', macos: 'nginx' }
+
 /** Installs the servers of `npm start` that are missing. */
 export function installForStart({ ownDatabase, ownRedis }: { ownDatabase: boolean; ownRedis: boolean }): string {
   return install([...(ownDatabase ? [database] : []), ...(ownRedis ? [redis] : [])])
 }
 
 export function installForTests(): string {
-  return install([database, redis, browser])
+  return install([database, redis, browser, loadBalancer])
 }
 
 /** Returns the path of the browser for page tests; throws a {@link Refusal} when none is installed. */

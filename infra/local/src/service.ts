@@ -66,6 +66,7 @@ function defaults(): NodeJS.ProcessEnv {
     HOST: '127.0.0.1',
     PORT: '0',
     OPS_PORT: '0',
+    SHUTDOWN_DELAY_SECONDS: '0',
     MEMBER_JWT_SECRET: developmentSecrets.member,
     SERVICE_JWT_SECRET: developmentSecrets.service,
     ALLOWED_ORIGINS: localOrigin,

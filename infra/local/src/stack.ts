@@ -70,11 +70,27 @@ export class Stack {
       MEMBER_JWT_SECRET: developmentSecrets.member,
       MEMBER_JWT_PUBLIC_KEY: '',
       MEMBER_JWKS_URL: '',
+      MEMBER_CLAIM: '',
+      MEMBER_ISSUER: '',
+      MEMBER_AUDIENCE: '',
       ALLOWED_ORIGINS: `http://localhost:${port},http://127.0.0.1:${port}`,
     }
-    const forApi = { SERVICE_JWT_SECRET: developmentSecrets.service, SERVICE_JWT_PUBLIC_KEY: '', SERVICE_JWKS_URL: '' }
+    const forApi = {
+      SERVICE_JWT_SECRET: developmentSecrets.service,
+      SERVICE_JWT_PUBLIC_KEY: '',
+      SERVICE_JWKS_URL: '',
+      SERVICE_ISSUER: '',
+      SERVICE_AUDIENCE: '',
+      SERVICE_SCOPE_CLAIM: '',
+    }
     await Promise.all([
-      this.#service('notify-api', 'notify-api', { ...shared, ...forApi, PORT: String(apiPort), MYSQL_URL: mysqlUrl }),
+      this.#service('notify-api', 'notify-api', {
+        SHUTDOWN_DELAY_SECONDS: '0',
+        ...shared,
+        ...forApi,
+        PORT: String(apiPort),
+        MYSQL_URL: mysqlUrl,
+      }),
       ...gatewayPorts.map((each, at) =>
         this.#service(`gateway-${at + 1}`, 'realtime-gateway', {
           DRAIN_SECONDS: '1',

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isOriginPattern } from './origin.ts'
 
 /** Error of {@link readConfig}. The message has one line for each invalid variable, without its value, which may be a secret. */
 export class ConfigError extends Error {
@@ -21,7 +22,19 @@ export function readConfig<S extends z.ZodType>(schema: S, environment: NodeJS.P
 /** Schema of a bound or a duration: a positive integer, so that no setting is unbounded. */
 export const positive = (byDefault: number) => z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER).default(byDefault)
 
+/** Checks of a setting: the bounds that its use can bear, both allowed. */
+export const within = (least: number, most: number) =>
+  [z.gte(least, `is at least ${least}`), z.lte(most, `is at most ${most}`)] as const
+
 const port = (byDefault: number) => z.coerce.number().int().min(0).max(65_535).default(byDefault)
+
+/** Schema of the name of a claim. Refusals state it in a header (RFC 6750 §3). */
+export const claimName = z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'must be ASCII without spaces, quotes and backslashes')
+
+/** Largest leeway for clocks: a larger difference is a defect of a clock. */
+const maxLeewaySeconds = 300
+/** Largest bound of the life of a token: a revocation is kept for as long. */
+const maxTokenDays = 3_650
 
 /** Schemas of the variables that both services read. `ports` are the defaults of PORT and OPS_PORT. */
 export const serviceVariables = (ports: { service: number; ops: number }) => ({
@@ -35,6 +48,9 @@ export const serviceVariables = (ports: { service: number; ops: number }) => ({
     .string()
     .regex(/^[A-Za-z0-9._-]{1,32}$/, 'must be 1 to 32 characters of A-Z a-z 0-9 . _ -')
     .optional(),
+  MEMBER_CLAIM: claimName.default('sub'),
+  CLOCK_LEEWAY_SECONDS: z.coerce.number().int().min(0).max(maxLeewaySeconds).default(5),
+  MAX_TOKEN_DAYS: positive(90).refine((days) => days <= maxTokenDays, `is at most ${maxTokenDays}`),
   MEMBER_COOKIE: z
     .string()
     .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'must be a cookie name (RFC 6265)')
@@ -42,5 +58,5 @@ export const serviceVariables = (ports: { service: number; ops: number }) => ({
   ALLOWED_ORIGINS: z
     .string({ error: 'is required: comma-separated Origins such as https://app.example.com or https://*.example.com' })
     .transform((list) => list.split(',').map((origin) => origin.trim()))
-    .pipe(z.array(z.string().regex(/^https?:\/\/(\*\.)?[A-Za-z0-9.[\]:-]+$/, 'must be Origins: scheme, host and optional port'))),
+    .pipe(z.array(z.string().refine(isOriginPattern, 'must be Origins: scheme, host and optional port'))),
 })

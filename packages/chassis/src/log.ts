@@ -1,4 +1,5 @@
 import { type Logger, pino } from 'pino'
+import { LogOutput } from './log-output.ts'
 
 /** Structured log of a service. */
 export type Log = Logger
@@ -15,5 +16,10 @@ const secretPaths = [
 
 /** Opens a log that writes one JSON line per event to stdout, each with `service` and `pid`. `level` is a level of pino. */
 export function openLog(service: string, level: string): Log {
-  return pino({ level, base: { service, pid: process.pid }, redact: { paths: secretPaths, censor: '[redacted]' } })
+  const base = { service, pid: process.pid }
+  const output = new LogOutput((dropped) => {
+    const line = { level: pino.levels.values['warn'], time: Date.now(), ...base, dropped, msg: 'log lines were dropped' }
+    return `${JSON.stringify(line)}\n`
+  })
+  return pino({ level, base, redact: { paths: secretPaths, censor: '[redacted]' } }, output)
 }

@@ -1,32 +1,70 @@
+import type { Revocations } from './revocations.ts'
+import type { Claims } from './claims.ts'
 import type { TokenVerifier, Verdict } from './token-verifier.ts'
 
 /** The authenticated member of a session or a request. */
 export interface Principal {
   readonly memberId: number
+  /** Time at which the token was issued, in Unix seconds; 0 when the token does not state it. */
+  readonly issuedAt: number
   /** Time at which the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
 
-/** Result of {@link authenticateMember}. `refused` is the reason, as text for the caller. */
-export type MemberVerdict = { readonly principal: Principal; readonly refused?: undefined } | { readonly refused: string }
+/** Result of {@link authenticateMember}: the member with the token that is valid, or the reason of the refusal as text for the caller. */
+export type MemberVerdict =
+  | { readonly principal: Principal; readonly claims: Claims; readonly token: string; readonly refused?: undefined }
+  | { readonly refused: string }
+
+/** Verifies one token, or undefined where a request presents none. */
+type Verify = (token: string | undefined) => MemberVerdict | Promise<MemberVerdict>
 
 /**
- * Verifies a member's token, whose `sub` must be a member id (PROTOCOL.md §2). Returns a promise only if the verifier returns
- * one.
+ * Verifies the tokens that a request presents for a member, in their order. The first one that is valid and not revoked counts, and its
+ * subject must be a member id (PROTOCOL.md §2). If there is none, the first one is the reason. Returns a promise only if the verifier
+ * returns one, or if there are several tokens.
  */
-export function authenticateMember(tokens: TokenVerifier, token: string | undefined): MemberVerdict | Promise<MemberVerdict> {
-  const verdict = tokens.verify(token)
-  return verdict instanceof Promise ? verdict.then(memberVerdict) : memberVerdict(verdict)
+export function authenticateMember(
+  verifier: TokenVerifier,
+  tokens: readonly string[],
+  revocations?: Revocations,
+): MemberVerdict | Promise<MemberVerdict> {
+  const verify: Verify = (token) => {
+    const verdict = verifier.verify(token)
+    if (verdict instanceof Promise) return verdict.then((later) => memberVerdict(later, token, revocations))
+    return memberVerdict(verdict, token, revocations)
+  }
+  const [token, ...others] = tokens
+  const first = verify(token)
+  const admitted = !(first instanceof Promise) && first.refused === undefined
+  return others.length === 0 || admitted ? first : firstAdmitted(verify, first, others)
 }
 
-function memberVerdict(verdict: Verdict): MemberVerdict {
-  if (verdict.refused !== undefined) return verdict
-  const memberId = memberIdOf(verdict.claims.sub)
-  if (memberId === undefined) return { refused: 'sub of the token is not a member id' }
-  return { principal: { memberId, expiresAt: verdict.claims.exp } }
+async function firstAdmitted(
+  verify: Verify,
+  first: MemberVerdict | Promise<MemberVerdict>,
+  others: readonly string[],
+): Promise<MemberVerdict> {
+  const verdict = await first
+  if (verdict.refused === undefined) return verdict
+  for (const token of others) {
+    // One after another: a valid token ends the loop.
+    const other = await verify(token)
+    if (other.refused === undefined) return other
+  }
+  return verdict
 }
 
-function memberIdOf(sub: string | number): number | undefined {
-  const id = typeof sub === 'number' ? sub : /^[1-9]\d{0,15}$/.test(sub) ? Number(sub) : Number.NaN
+function memberVerdict(verdict: Verdict, token = '', revocations?: Revocations): MemberVerdict {
+  if (verdict.refused !== undefined) return { refused: verdict.refused }
+  const memberId = memberIdOf(verdict.subject)
+  if (memberId === undefined) return { refused: 'the subject of the token is not a member id' }
+  const { claims } = verdict
+  const principal = { memberId, issuedAt: claims.iat ?? 0, expiresAt: claims.exp }
+  return revocations?.refuses(principal, token) ? { refused: 'the token was revoked' } : { principal, claims, token }
+}
+
+function memberIdOf(subject: string | number): number | undefined {
+  const id = typeof subject === 'number' ? subject : /^[1-9]\d{0,15}$/.test(subject) ? Number(subject) : Number.NaN
   return Number.isSafeInteger(id) && id > 0 ? id : undefined
 }

@@ -25,8 +25,12 @@ export async function run(start: () => Promise<RunningService>): Promise<void> {
     closeWithGrace({ delay: service.closeTimeoutMs, logger: false }, async ({ err, signal }) => {
       if (err) log.fatal({ err }, 'stopping after an error')
       else log.info({ signal }, 'stopping')
-      await service.close()
-      log.info('stopped')
+      try {
+        await service.close()
+        log.info('stopped')
+      } finally {
+        await new Promise<void>((resolve) => log.flush(() => resolve()))
+      }
     })
   } catch (error) {
     process.stderr.write(
@@ -40,14 +44,14 @@ export async function run(start: () => Promise<RunningService>): Promise<void> {
 const listenBacklog = 4_096
 
 /**
- * Listens on both ports of a service, ops port first, and logs `listening` with the ports. Operators and tests wait for that
+ * Listens on both ports of a service, ops port first unless it is open already, and logs `listening` with the ports. Operators and tests wait for that
  * line.
  */
 export async function listen(
   log: Log,
   { host, app, port, ops, opsPort }: { host: string; app: FastifyInstance; port: number; ops: FastifyInstance; opsPort: number },
 ): Promise<void> {
-  await ops.listen({ host, port: opsPort })
+  if (!ops.server.listening) await ops.listen({ host, port: opsPort })
   await app.listen({ host, port, backlog: listenBacklog })
   log.info({ host, port: portOf(app), opsPort: portOf(ops) }, 'listening')
 }

@@ -1,17 +1,18 @@
 import type { KeyObject } from 'node:crypto'
 import { type Algorithm, createVerifier, TokenError } from 'fast-jwt'
+import { type ClaimRules, type Claims, refusalOf } from './claims.ts'
+import { RecentTokens } from './recent-tokens.ts'
 
-/** Claims of a verified token (RFC 7519 §4.1). The object may be shared between calls: do not modify it. */
-export interface Claims {
-  readonly sub: string | number
-  /** Unix seconds. */
-  readonly exp: number
-  /** As the issuer signed it; {@link scopesOf} parses it. */
-  readonly scope?: unknown
+/** A token that is refused. */
+export interface Refused {
+  /** The reason, as text for the caller; it never contains a part of the token. */
+  readonly refused: string
+  /** True if the token may be signed with another key. */
+  readonly otherKey?: boolean
 }
 
-/** Result of a verification. `refused` is the reason, as text for the caller; it never contains a part of the token. */
-export type Verdict = { readonly claims: Claims; readonly refused?: undefined } | { readonly refused: string }
+/** Result of a verification. `subject` is the claim that identifies the caller. */
+export type Verdict = { readonly claims: Claims; readonly subject: string | number; readonly refused?: undefined } | Refused
 
 /** Verifies tokens of one kind of caller. */
 export interface TokenVerifier {
@@ -22,57 +23,82 @@ export interface TokenVerifier {
   verify(token: string | undefined): Verdict | Promise<Verdict>
 }
 
-/** Longest time for which a verified token is cached. A withdrawn key is refused after at most this time. */
-const verifiedTokenTtlMs = 10_000
+/** Verifies tokens with keys that are known. */
+export interface KeyVerifier {
+  verify(token: string | undefined): Verdict
+}
+
+export interface KeyVerifierOptions {
+  readonly rules: ClaimRules
+  /** Number of verified tokens that are cached; 0 disables the cache. */
+  readonly cacheSize: number
+}
+
+/** Smallest RSA key (RFC 7518 §3.3). */
+export const minRsaBits = 2_048
 
 /**
- * Opens a verifier for one key: a text is an HMAC secret, a `KeyObject` is a public key. `cacheSize` is the number of verified
- * tokens that are cached; 0 disables the cache.
+ * Opens a verifier for keys of which any may have signed a token: a text is an HMAC secret, a `KeyObject` is a public key.
  *
  * @throws Error for a public key of an unsupported type.
  */
-export function openKeyVerifier(key: string | KeyObject, cacheSize: number): TokenVerifier {
-  const verifier = createVerifier({
-    key: typeof key === 'string' ? key : key.export({ type: 'spki', format: 'pem' }),
-    algorithms: [typeof key === 'string' ? 'HS256' : algorithmOf(key)],
-    requiredClaims: ['sub', 'exp'],
-    cache: cacheSize,
-    cacheTTL: verifiedTokenTtlMs,
-    // The token itself, not its hash: hashing would cost more than the cache saves, and the process holds the token anyway.
-    cacheKeyBuilder: (token: string) => token,
-  })
+export function openKeyVerifier(keys: readonly (string | KeyObject)[], { rules, cacheSize }: KeyVerifierOptions): KeyVerifier {
+  const verifiers = keys.map(signatureVerifier)
+  const recent = new RecentTokens<Signed>(cacheSize)
   return {
     verify(token) {
       if (!token) return { refused: 'no token' }
-      try {
-        return verdictOf(verifier(token) as Record<string, unknown>)
-      } catch (error) {
-        if (error instanceof TokenError) return { refused: reasons[error.code] ?? 'the token is not valid' }
-        throw error
+      let signed = recent.get(token)
+      if (!signed) {
+        signed = verifyWithAny(verifiers, token)
+        if (signed.refused === undefined) recent.add(token, signed)
       }
+      if (signed.refused !== undefined) return signed
+      const { claims } = signed
+      const refused = refusalOf(claims, rules, Date.now() / 1_000)
+      return refused === undefined ? { claims, subject: claims[rules.subjectClaim] as string | number } : { refused }
     },
   }
 }
 
-function verdictOf(claims: Readonly<Record<string, unknown>>): Verdict {
-  const { sub, exp } = claims
-  if (!(typeof sub === 'string' && sub !== '') && !Number.isSafeInteger(sub)) {
-    return { refused: 'sub of the token is neither a text nor an integer' }
+/** The claims of a token whose signature is valid. They are not checked yet. */
+type Signed = { readonly claims: Claims; readonly refused?: undefined } | Refused
+
+type SignatureVerifier = (token: string) => Signed
+
+function verifyWithAny(verifiers: readonly SignatureVerifier[], token: string): Signed {
+  let refusal: Refused = { refused: 'there is no key' }
+  for (const verify of verifiers) {
+    const signed = verify(token)
+    if (signed.refused === undefined || !signed.otherKey) return signed
+    refusal = signed
   }
-  // JSON may hold 1e999, which is Infinity: such a token would never expire.
-  if (!Number.isSafeInteger(exp)) return { refused: 'exp of the token is not an integer' }
-  return { claims: claims as unknown as Claims }
+  return refusal
 }
 
-/**
- * Returns the scopes of a token: a text with spaces between them (RFC 8693 §4.2), or an array with one in each item, as some issuers
- * sign it. A token without the claim has none. Returns undefined for any other type.
- */
-export function scopesOf({ scope }: Claims): readonly string[] | undefined {
-  if (scope === undefined) return []
-  if (typeof scope === 'string') return scope.split(' ')
-  return Array.isArray(scope) && scope.every((item) => typeof item === 'string') ? scope : undefined
+function signatureVerifier(key: string | KeyObject): SignatureVerifier {
+  const verifier = createVerifier({
+    key: typeof key === 'string' ? key : key.export({ type: 'spki', format: 'pem' }),
+    algorithms: [typeof key === 'string' ? 'HS256' : algorithmOf(key)],
+    // `refusalOf` checks the times.
+    ignoreExpiration: true,
+    ignoreNotBefore: true,
+  })
+  return (token) => {
+    try {
+      return { claims: verifier(token) as Claims }
+    } catch (error) {
+      if (!(error instanceof TokenError)) throw error
+      return { refused: reasons[error.code] ?? 'the token is not valid', otherKey: codesOfOtherKey.has(error.code) }
+    }
+  }
 }
+
+const codesOfOtherKey: ReadonlySet<string> = new Set([
+  TokenError.codes.invalidAlgorithm,
+  TokenError.codes.invalidSignature,
+  TokenError.codes.verifyError,
+])
 
 const reasons: Readonly<Record<string, string>> = {
   [TokenError.codes.malformed]: 'the token is malformed',
@@ -81,20 +107,21 @@ const reasons: Readonly<Record<string, string>> = {
   [TokenError.codes.missingSignature]: 'the token is not signed',
   [TokenError.codes.invalidAlgorithm]: 'the token is signed with another algorithm than is configured',
   [TokenError.codes.invalidSignature]: 'the signature of the token is not valid',
-  [TokenError.codes.expired]: 'the token has expired',
-  [TokenError.codes.inactive]: 'the token is not valid yet',
-  [TokenError.codes.missingRequiredClaim]: 'the token lacks sub or exp',
-  [TokenError.codes.invalidClaimType]: 'a claim of the token has the wrong type',
+  [TokenError.codes.verifyError]: 'the signature of the token is not valid',
 }
 
 /**
  * Returns the JWS algorithm of a public key (RFC 7518 §3.1, RFC 8037 §3.1).
  *
- * @throws Error for an unsupported type of key.
+ * @throws Error for an unsupported type of key, and for an RSA key that is too short.
  */
 export function algorithmOf(key: KeyObject): Algorithm {
-  if (key.asymmetricKeyType === 'rsa') return 'RS256'
+  const { modulusLength = 0, namedCurve } = key.asymmetricKeyDetails ?? {}
+  if (key.asymmetricKeyType === 'rsa') {
+    if (modulusLength < minRsaBits) throw new Error(`RSA keys of ${modulusLength} bits are too short: at least ${minRsaBits}`)
+    return 'RS256'
+  }
   if (key.asymmetricKeyType === 'ed25519') return 'EdDSA'
-  if (key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'ES256'
-  throw new Error(`keys of type ${key.asymmetricKeyType} are not supported`)
+  if (key.asymmetricKeyType === 'ec' && namedCurve === 'prime256v1') return 'ES256'
+  throw new Error(`keys of type ${key.asymmetricKeyType}${namedCurve ? ` ${namedCurve}` : ''} are not supported`)
 }

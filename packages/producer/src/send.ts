@@ -49,7 +49,7 @@ export function sendNotification(
   return new Caller(options).call('/notification/send', notification, { 'idempotency-key': idempotencyKey })
 }
 
-/** Any JSON value for all who listen to a topic: `/topic/{name}`. */
+/** Any JSON value for all sessions that are subscribed to a topic: `/topic/{name}`. */
 export interface MessageToTopic {
   readonly destination: string
   readonly body: unknown

@@ -8,6 +8,8 @@ export type Destination =
       readonly channel: string
       /** Set if the channel carries one task; the subscription then begins with a snapshot. */
       readonly taskId?: string
+      /** Set if the channel carries a topic; not every member may subscribe to it. */
+      readonly topic?: string
     }
   /** A queue of this one session, which only its gateway writes to. */
   | { readonly kind: 'session'; readonly queue: SessionQueue }
@@ -50,7 +52,7 @@ export function resolveDestination(destination: string, memberId: number): Desti
   }
   if (destination.startsWith(topic)) {
     const topicName = destination.slice(topic.length)
-    return name.test(topicName) ? { kind: 'channel', channel: broadcastChannel(topicName) } : undefined
+    return name.test(topicName) ? { kind: 'channel', channel: broadcastChannel(topicName), topic: topicName } : undefined
   }
   return undefined
 }

@@ -5,6 +5,7 @@ export * from './limit.ts'
 export * from './message.ts'
 export * from './position.ts'
 export * from './publication.ts'
+export * from './revocation.ts'
 export { escapeHeader } from './stomp/escape.ts'
 export {
   type ClientCommand,
@@ -22,3 +23,4 @@ export * from './stomp/heart-beat.ts'
 export * from './stomp/version.ts'
 export * from './task-message.ts'
 export * from './task-state.ts'
+export * from './topic.ts'

@@ -28,13 +28,50 @@ function faultsOfSendTo(memberIds: unknown): string[] {
 }
 
 describe('redirectPath', () => {
-  test.each(['/', '/dashboard', '/a/b?c=d#e', '/order/1?next=//x', '/한글', '/%2f%2fevil.example', '/a//b', '/@evil.example'])(
-    'accepts %j, which stays on the own origin',
-    (redirectPath) => {
-      expect(faults(SendNotification, { ...send, redirectPath })).toEqual([])
-      expect(new URL(redirectPath, 'https://app.example').origin).toBe('https://app.example')
-    },
-  )
+  test.each([
+    '/',
+    '/dashboard',
+    '/a/b?c=d#e',
+    '/order/1?next=//x',
+    '/order/1?next=/..//x#/..//y',
+    '/한글',
+    '/%2f%2fevil.example',
+    '/a//b',
+    '/a/..b//c',
+    '/a//../b',
+    '/a/b/..//c',
+    '/a//..//..//evil.example',
+    '/%252e%252e//a',
+    '/./a',
+    '/a/..',
+    '/..',
+    '/@evil.example',
+  ])('accepts %j, which stays on the own origin, also after its dot segments are removed', (redirectPath) => {
+    expect(faults(SendNotification, { ...send, redirectPath })).toEqual([])
+    const { origin, pathname } = new URL(redirectPath, 'https://app.example')
+    expect([origin, new URL(pathname, 'https://app.example').origin]).toEqual(['https://app.example', 'https://app.example'])
+  })
+
+  test.each([
+    '/.//evil.example',
+    '/..//evil.example',
+    '/././/evil.example',
+    '/a/..//evil.example',
+    '/a/../..//evil.example',
+    '/a/./..//evil.example',
+    '/.../..//..//a/..',
+    '/%2e//evil.example',
+    '/%2E%2e//evil.example',
+    '/.%2e//evil.example',
+    '/%2e.//evil.example?a#b',
+    '/a/%2e%2e//evil.example',
+    '/.///evil.example',
+    '/..//',
+  ])('refuses %j, which begins with two slashes after its dot segments are removed', (redirectPath) => {
+    expect(new URL(redirectPath, 'https://app.example').pathname).toMatch(/^\/\//)
+    expect(faults(SendNotification, { ...send, redirectPath })).toEqual(['redirectPath'])
+    expect(faults(NotificationMessage, { ...send, notificationId: 1, redirectPath })).toEqual(['redirectPath'])
+  })
 
   test.each([
     '',
@@ -145,7 +182,11 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
       ErrorMessage,
       { destination: '/publish/notification/read', type: 'about:blank', title: 'Forbidden', status: 403 },
     ],
-    ['revoke', ControlMessage, { type: 'revoke', memberId: 1 }],
+    [
+      'revoke',
+      ControlMessage,
+      { type: 'revoke', memberId: 1, tokenHash: '', issuedBefore: 1_800_000_000, expiresAt: 1_800_086_400 },
+    ],
   ])('%s is valid', (_, schema, message) => {
     expect(schema.parse(message)).toEqual(message)
   })

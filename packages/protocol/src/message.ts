@@ -35,7 +35,8 @@ const Message = wholeText(maxMessageLength)
 
 /**
  * A path on the application's own origin. It begins with exactly one slash and contains no backslash and no control character, so
- * that a browser resolves it neither to another host nor to another scheme such as `javascript:`.
+ * that a browser resolves it neither to another host nor to another scheme such as `javascript:`. It still begins with one slash where a
+ * router removes `.` and `..` first.
  */
 export const RedirectPath = z
   .string()
@@ -44,6 +45,13 @@ export const RedirectPath = z
     /^\/(?![/\\])[^\\\p{Cc}\p{Cs}]*$/u,
     'must be a path on your own origin: one leading slash, no backslash or control character',
   )
+  .refine((path) => !path.includes('//') || !hidesLeadingSlashes(path), 'must not become a path with two leading slashes')
+
+/** Returns whether a path begins with two slashes once its dot segments, also encoded ones, are removed (RFC 3986 §5.2.4). */
+function hidesLeadingSlashes(path: string): boolean {
+  const base = 'https://host.invalid'
+  return URL.canParse(path, base) && new URL(path, base).pathname.startsWith('//')
+}
 
 /** Deepest nesting of `data` and `result`. */
 export const maxDataDepth = 16
@@ -113,8 +121,8 @@ export const SendNotification = z
 export type SendNotification = z.infer<typeof SendNotification>
 
 /**
- * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway is subscribed
- * to the member's channel, and null if Redis did not respond.
+ * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway has
+ * received its publication, and null if it is not published yet.
  */
 export const SentNotification = z.object({ notificationId: NotificationId, memberId: MemberId, online: z.boolean().nullable() })
 export type SentNotification = z.infer<typeof SentNotification>
@@ -211,9 +219,34 @@ export type UnreadCounts = z.infer<typeof UnreadCounts>
 export const ReadAll = z.strictObject({ upTo: NotificationId })
 export type ReadAll = z.infer<typeof ReadAll>
 
-/** Request of `POST /session/revoke`: closes the member's sessions on every gateway. */
-export const RevokeSession = z.strictObject({ memberId: MemberId })
+const SessionId = z.uuid()
+
+/**
+ * Request of `POST /session/revoke`: refuses the tokens that the member was issued until now, or the token of one session, and closes
+ * their sessions on every gateway.
+ */
+export const RevokeSession = z.strictObject({ memberId: MemberId, sessionId: SessionId.optional() })
 export type RevokeSession = z.infer<typeof RevokeSession>
+
+/** Path parameters of `POST /session/{sessionId}/revoke`. */
+export const SessionPath = z.object({ sessionId: SessionId })
+
+/** A session of a member, as a gateway reports it. */
+export const SessionInfo = z.object({
+  sessionId: SessionId,
+  connectedAt: z.iso.datetime(),
+  lastActivityAt: z.iso.datetime(),
+  /** The `User-Agent` of the handshake, at most 200 characters; absent when the client sent none. */
+  userAgent: z.string().optional(),
+})
+export type SessionInfo = z.infer<typeof SessionInfo>
+
+/** Response of `GET /session`, oldest first. `complete` is false when a gateway did not reply in time. */
+export const SessionList = z.object({
+  sessions: z.array(SessionInfo.extend({ current: z.boolean().describe('whether the session uses the token of this request') })),
+  complete: z.boolean(),
+})
+export type SessionList = z.infer<typeof SessionList>
 
 /** A change of a member's read state, on `/member/queue/read`. It has either `notificationId` or `upTo`. */
 export const ReadMessage = z.object({
@@ -252,6 +285,28 @@ export const ErrorMessage = z.object({
 })
 export type ErrorMessage = z.infer<typeof ErrorMessage>
 
+/** Tokens that are refused before they expire: those of a member issued before a time, or a single one. */
+export const Revocation = z.object({
+  memberId: MemberId,
+  /** Base64url of the first 16 bytes of SHA-256 over header and payload of the token, as signed; empty: all tokens of the member. */
+  tokenHash: z.string(),
+  /** Tokens with an earlier `iat`, in Unix seconds, are refused, also those without; 0 for a single token. */
+  issuedBefore: z.int().nonnegative(),
+  /** Unix seconds, when the last of these tokens has expired. */
+  expiresAt: z.int().positive(),
+})
+export type Revocation = z.infer<typeof Revocation>
+
 /** A command for all gateways, on the channel `gateway:control`. */
-export const ControlMessage = z.discriminatedUnion('type', [z.object({ type: z.literal('revoke'), memberId: MemberId })])
+export const ControlMessage = z.discriminatedUnion('type', [
+  Revocation.extend({ type: z.literal('revoke') }),
+  /** The revocations were written to an empty Redis: read them all. */
+  z.object({ type: z.literal('revocations') }),
+  /** Append a {@link SessionsReply} to the key of the question. Published without position: a late reply would be of no use. */
+  z.object({ type: z.literal('sessions'), memberId: MemberId, questionId: z.uuid() }),
+])
 export type ControlMessage = z.infer<typeof ControlMessage>
+
+/** The member's sessions on one gateway, each with the hash of its token and when that expires, in Unix seconds. */
+export const SessionsReply = z.array(SessionInfo.extend({ tokenHash: z.string(), expiresAt: z.int().positive() }))
+export type SessionsReply = z.infer<typeof SessionsReply>

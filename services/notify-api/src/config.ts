@@ -1,8 +1,22 @@
-import { positive, readConfig, redisTarget, serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
+import {
+  claimName,
+  positive,
+  readConfig,
+  redisTarget,
+  serviceVariables,
+  tokenSettings,
+  tokenVariables,
+  within,
+} from '@tidings/chassis'
 import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 
 const maxEvents = historyLimits.taskEvents.length
+const maxSeconds = 86_400
+/** A caller does not wait longer for a response. */
+const maxWaitMs = 60_000
+/** The statement of a group fits into the smallest `max_allowed_packet` of the supported servers, 16 MiB, also when escaped. */
+const maxGroupBytes = 4_194_304
 /** Upper bound of text and of data, so that a row with both fits into one statement. */
 const maxColumnBytes = 4_194_304
 
@@ -11,27 +25,34 @@ export const Variables = z.object({
   ...serviceVariables({ service: 8081, ops: 9081 }),
   ...tokenVariables('MEMBER'),
   ...tokenVariables('SERVICE'),
+  SERVICE_SCOPE_CLAIM: claimName.default('scope'),
   MYSQL_URL: z.url({ protocol: /^mysql$/, error: 'is required: mysql://user:password@host:3306/tidings' }),
-  DATABASE_CONNECTIONS: positive(10),
-  DATABASE_TIMEOUT_MS: positive(5_000),
-  MAX_BODY_BYTES: positive(65_536),
-  MAX_GROUP_ROWS: positive(1_000),
-  MAX_GROUP_BYTES: positive(1_048_576),
-  MAX_QUEUED_WRITES: positive(10_000),
-  MAX_QUEUED_BYTES: positive(67_108_864),
-  MAX_QUEUED_MS: positive(2_000),
-  MAX_SEND_BYTES: positive(16_777_216),
-  PUBLISH_TIMEOUT_MS: positive(1_000),
-  SERVICE_REQUESTS_PER_MINUTE: positive(1_000_000),
-  MEMBER_REQUESTS_PER_MINUTE: positive(600),
-  MAX_TASK_TEXT_BYTES: positive(524_288).refine((bytes) => bytes <= maxColumnBytes, `is at most ${maxColumnBytes}`),
-  MAX_TASK_DATA_BYTES: positive(524_288).refine((bytes) => bytes <= maxColumnBytes, `is at most ${maxColumnBytes}`),
-  MAX_TASK_EVENTS: positive(10_000).refine((events) => events <= maxEvents, `is at most ${maxEvents}, the length of the history`),
-  TASK_LEASE_SECONDS: positive(30),
-  TASK_ROLLUP_MS: positive(40),
-  TASK_STREAM_IDLE_SECONDS: positive(300),
-  RETENTION_DAYS: positive(90),
-  RETENTION_INTERVAL_SECONDS: positive(60),
+  DATABASE_CONNECTIONS: positive(10).check(...within(2, 1_000)),
+  DATABASE_TIMEOUT_MS: positive(5_000).check(...within(500, maxWaitMs)),
+  SHUTDOWN_DELAY_SECONDS: z.coerce
+    .number()
+    .int()
+    .default(5)
+    .check(...within(0, 600)),
+  MAX_BODY_BYTES: positive(65_536).check(...within(1_024, maxColumnBytes)),
+  MAX_GROUP_ROWS: positive(1_000).check(...within(1, 10_000)),
+  MAX_GROUP_BYTES: positive(1_048_576).check(...within(1_024, maxGroupBytes)),
+  MAX_QUEUED_WRITES: positive(10_000).check(...within(1, 1_000_000)),
+  MAX_QUEUED_BYTES: positive(67_108_864).check(...within(65_536, 1_073_741_824)),
+  MAX_QUEUED_MS: positive(2_000).check(...within(100, maxWaitMs)),
+  MAX_SEND_BYTES: positive(16_777_216).check(...within(65_536, 268_435_456)),
+  PUBLISH_TIMEOUT_MS: positive(1_000).check(...within(100, maxWaitMs)),
+  SERVICE_REQUESTS_PER_MINUTE: positive(1_000_000).check(...within(1, 1_000_000_000)),
+  MEMBER_REQUESTS_PER_MINUTE: positive(600).check(...within(1, 1_000_000_000)),
+  MAX_TASK_TEXT_BYTES: positive(524_288).check(...within(1_024, maxColumnBytes)),
+  MAX_TASK_DATA_BYTES: positive(524_288).check(...within(1_024, maxColumnBytes)),
+  MAX_TASK_EVENTS: positive(10_000).check(...within(10, maxEvents)),
+  TASK_LEASE_SECONDS: positive(30).check(...within(1, maxSeconds)),
+  TASK_ROLLUP_MS: positive(40).check(...within(1, 1_000)),
+  TASK_STREAM_IDLE_SECONDS: positive(300).check(...within(1, maxSeconds)),
+  MAX_REVOCATIONS: positive(1_000_000).check(...within(1, 100_000_000)),
+  RETENTION_DAYS: positive(90).check(...within(1, 36_500)),
+  RETENTION_INTERVAL_SECONDS: positive(60).check(...within(1, maxSeconds)),
 })
 
 const Config = Variables.transform((variables, context) => ({
@@ -41,13 +62,14 @@ const Config = Variables.transform((variables, context) => ({
   opsPort: variables.OPS_PORT,
   redis: redisTarget(variables, context),
   allowedOrigins: variables.ALLOWED_ORIGINS,
-  member: { key: tokenKey('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
-  service: { key: tokenKey('SERVICE', variables, context) },
+  member: { tokens: tokenSettings('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
+  service: { tokens: tokenSettings('SERVICE', variables, context), scopeClaim: variables.SERVICE_SCOPE_CLAIM },
   database: {
     url: variables.MYSQL_URL,
     connections: variables.DATABASE_CONNECTIONS,
     timeoutMs: variables.DATABASE_TIMEOUT_MS,
   },
+  shutdownDelayMs: variables.SHUTDOWN_DELAY_SECONDS * 1_000,
   maxBodyBytes: variables.MAX_BODY_BYTES,
   group: {
     maxRows: variables.MAX_GROUP_ROWS,
@@ -69,6 +91,8 @@ const Config = Variables.transform((variables, context) => ({
     idleMs: variables.TASK_STREAM_IDLE_SECONDS * 1_000,
   },
   taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
+  maxRevocations: variables.MAX_REVOCATIONS,
+  maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400,
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 

@@ -1,8 +1,9 @@
-import { buildOps, listen, openLog, type RunningService, run } from '@tidings/chassis'
+import { buildOps, listen, openLog, type Readiness, type RunningService, run } from '@tidings/chassis'
 import { configFrom } from './config.ts'
 import { Database } from './database/database.ts'
 import { migrateWhenReachable } from './database/migration.ts'
 import { buildApp } from './http/app.ts'
+import { openConnections } from './http/connection.ts'
 import { Metrics } from './metrics.ts'
 import { Idempotency } from './notification/idempotency.ts'
 import { IdempotencyStore } from './notification/idempotency-store.ts'
@@ -12,24 +13,42 @@ import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
+import { SweepLease } from './outbox/sweep-lease.ts'
 import { readiness } from './readiness.ts'
 import { Retention } from './retention/retention.ts'
 import { RetentionStore } from './retention/store.ts'
+import { RedisSessions } from './session/redis-sessions.ts'
+import { SessionControl } from './session/session-control.ts'
+import { RevocationStore } from './session/store.ts'
 import { openTasks } from './task/tasks.ts'
 
-const closeTimeoutMs = 30_000
+/** How long the close may take after the shutdown delay. */
+const closeMs = 30_000
+
+const unready = (reason: string) => (): Readiness => ({ failing: [reason] })
 
 await run(async (): Promise<RunningService> => {
   const config = configFrom(process.env)
   const log = openLog('notify-api', config.logLevel)
   const metrics = new Metrics()
 
+  // Before MySQL is there, so that the process counts as alive while it waits.
+  let ready: () => Readiness | Promise<Readiness> = unready('mysql')
+  const ops = buildOps(metrics.registry, () => ready())
+  await ops.listen({ host: config.host, port: config.opsPort })
   await migrateWhenReachable(config.database.url, log)
+  ready = unready('starting')
   const database = new Database(config.database.url, config.database)
   const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
   const publisher = new RedisPublisher(config.redis, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
   const outboxStore = new OutboxStore(database)
-  const outbox = new Outbox({ store: outboxStore, publisher, log, onSweep: metrics.onSweep })
+  const outbox = new Outbox({
+    store: outboxStore,
+    lease: new SweepLease(database),
+    publisher,
+    log,
+    onReport: metrics.onOutboxReport,
+  })
   const idempotencyStore = new IdempotencyStore(database, config.group)
   const idempotency = new Idempotency(idempotencyStore, log)
   const sender = new Sender(writer, { outbox, idempotency, limits: config.group, onCommit: metrics.onCommit })
@@ -37,6 +56,14 @@ await run(async (): Promise<RunningService> => {
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
   const { redis, publishTimeoutMs, task, taskStream } = config
+  const sessions = new SessionControl({
+    store: new RevocationStore(database, config.maxTokenSeconds),
+    redis: new RedisSessions(redis, { timeoutMs: publishTimeoutMs, log }),
+    outbox,
+    outboxStore,
+    maxRevocations: config.maxRevocations,
+    log,
+  })
   const tasks = openTasks({
     database,
     outbox,
@@ -54,18 +81,23 @@ await run(async (): Promise<RunningService> => {
     log,
     onPass: metrics.onRetention,
   })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, outboxStore, outbox, publisher, tasks } })
-  const ops = buildOps(metrics.registry, readiness({ database, publisher, metrics }))
+  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, publisher, tasks } })
+  const connections = openConnections(app)
+  await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
   await Promise.all([publisher.untilConnected(), tasks.untilConnected()])
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
+  ready = readiness({ database, publisher, outbox, metrics })
 
   return {
     log,
-    closeTimeoutMs,
+    closeTimeoutMs: config.shutdownDelayMs + closeMs,
     async close() {
+      ready = unready('draining')
+      await connections.drain(config.shutdownDelayMs)
       await app.close()
       await retention.close()
+      await sessions.close()
       await tasks.close()
       await sender.close()
       await idempotencyStore.close()

@@ -200,16 +200,23 @@ describe('read and read-all', () => {
   })
 })
 
+const bearer = (expiresInSeconds = 600) => ({ authorization: `Bearer ${memberToken(1, { expiresInSeconds })}` })
+
 describe('a member call', () => {
   const cookie = `access_token=${memberToken(1)}`
   const json = { 'content-type': 'application/json' }
   test.each([
     ['without cookie', { origin: localOrigin, ...json }, 401, 'cookie'],
-    ['with a service token', { origin: localOrigin, ...json, authorization: `Bearer ${serviceToken()}` }, 401, 'cookie'],
+    ['with a service token', { origin: localOrigin, ...json, authorization: `Bearer ${serviceToken()}` }, 401, 'authorization'],
+    ['with an expired Bearer and a valid cookie', { origin: localOrigin, ...json, cookie, ...bearer(-60) }, 401, 'authorization'],
+    ['with Bearer from another Origin', { origin: 'https://evil.example', ...json, ...bearer() }, 403, 'origin'],
+    ['with Bearer from Origin null', { origin: 'null', ...json, ...bearer() }, 403, 'origin'],
+    ['with Bearer and the content type of a form', { 'content-type': 'text/plain', ...bearer() }, 415, 'content-type'],
+    ['with Basic and a valid cookie, without Origin', { cookie, ...json, authorization: 'Basic YTpi' }, 403, 'origin'],
     ['with a service token as cookie', { origin: localOrigin, ...json, cookie: `access_token=${serviceToken()}` }, 401, 'cookie'],
     [
       'with an expired cookie',
-      { origin: localOrigin, ...json, cookie: `access_token=${memberToken(1, { expiresInSeconds: -1 })}` },
+      { origin: localOrigin, ...json, cookie: `access_token=${memberToken(1, { expiresInSeconds: -60 })}` },
       401,
       'cookie',
     ],
@@ -241,6 +248,37 @@ describe('a member call', () => {
       expect(response).toMatchObject({ status, body: { errors: [{ in: 'header', pointer: `#/${header}` }] } })
       if (status === 401) expect(response.headers.get('www-authenticate')).toContain('access_token')
     }
+  })
+
+  test.each([
+    ['with Bearer and no Origin', bearer()],
+    ['with Bearer and an allowed Origin', { origin: localOrigin, ...bearer() }],
+    [
+      'with Bearer beside an expired cookie',
+      { cookie: `access_token=${memberToken(1, { expiresInSeconds: -60 })}`, ...bearer() },
+    ],
+    [
+      'with an expired cookie before the valid one',
+      { origin: localOrigin, cookie: `access_token=${memberToken(1, { expiresInSeconds: -60 })}; ${cookie}` },
+    ],
+    ['with a quoted cookie', { origin: localOrigin, cookie: `access_token="${memberToken(1)}"` }],
+    ['with the own port of the Origin', { origin: 'http://LOCALHOST:8080', cookie }],
+  ])('that changes state is accepted: %s', async (_case, headers) => {
+    const response = await call(`${api.url}/notification/read-all`, {
+      method: 'POST',
+      headers: { ...headers, ...json },
+      body: '{"upTo":1}',
+    })
+    expect(response.status).toBe(200)
+  })
+
+  test('that reads takes Bearer, and refuses it with a challenge', async () => {
+    expect(await call(`${api.url}/notification`, { headers: bearer() })).toMatchObject({ status: 200 })
+    const refused = await call(`${api.url}/notification`, { headers: bearer(-60) })
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
+      401,
+      'Bearer realm="tidings", error="invalid_token", error_description="the token has expired", Cookie realm="tidings", cookie-name="access_token"',
+    ])
   })
 
   test('that reads needs the cookie only', async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { postLoad } from './fixture/post-load.ts'
 
-const kills = 20
+const kills = process.env['TIDINGS_LONG'] === '1' ? 20 : 8
 const postsPerKill = 250
 const memberId = 1
 

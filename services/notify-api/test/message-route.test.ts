@@ -77,10 +77,28 @@ describe('POST /message', () => {
     const other = await api.post('/message', { destination: '/topic/a', body: 1 }, { authorization })
     expect(other.status).toBe(403)
   })
+
+  test('names the member whose channel the ACL of Redis refuses, and publishes to the others', async () => {
+    await redis.call('ACL', 'SETUSER', 'api', 'on', '>secret', '~*', '+@all', '&member:7:*', '&gateway:*')
+    const restricted = await stack.start({ REDIS_URL: stack.redis.url.replace('redis://', 'redis://api:secret@') })
+    const send = (memberIds: readonly number[]) =>
+      restricted.post('/message', { destination: '/member/queue/acl', memberIds, body: 1 })
+    expect((await send([6, 7, 8])).body).toEqual({
+      messages: [
+        { memberId: 6, error: 'refused' },
+        { memberId: 7, position: position(1) },
+        { memberId: 8, error: 'refused' },
+      ],
+    })
+    const { status, body } = await send([6])
+    expect([status, body['type']]).toEqual([422, 'https://tidings.dev/problem/channel-refused'])
+    expect(await historyOf('member:6:acl')).toEqual([])
+    await restricted.kill()
+  })
 })
 
 describe('POST /presence', () => {
-  test('tells for each of a thousand members whether a gateway is subscribed', async () => {
+  test('returns for each of a thousand members whether a gateway is subscribed', async () => {
     const gateway = await stack.listen('member:7:notification', 'member:999:notification')
     const memberIds = Array.from({ length: 1_000 }, (_, index) => 1_000 - index)
     const { status, body } = await api.post('/presence', { memberIds })

@@ -139,21 +139,6 @@ describe('POST /notification/broadcast', () => {
   })
 })
 
-describe('POST /session/revoke', () => {
-  test('publishes the revocation to all gateways', async () => {
-    const gateway = await stack.listen('gateway:control')
-    const { status, body } = await api.post('/session/revoke', { memberId: 7 })
-    expect([status, body]).toEqual([202, { memberId: 7 }])
-    await waitFor(() => gateway.publications.length === 1, { what: 'the control message' })
-    expect(gateway.publications[0]).toEqual({
-      channel: 'gateway:control',
-      position: expect.any(String),
-      body: { type: 'revoke', memberId: 7 },
-    })
-    gateway.close()
-  })
-})
-
 describe('a refusal names the error and its place', () => {
   test.each([
     ['memberId missing', { message: 'a', redirectPath: '/' }, invalid('#/memberId')],
@@ -207,7 +192,7 @@ describe('a refusal names the error and its place', () => {
     ['no token', { authorization: '' }, 401, 'no token'],
     ['no bearer token', { authorization: 'Basic YTpi' }, 401, 'no token'],
     ['garbage', authorization('garbage'), 401, 'malformed'],
-    ['an expired token', authorization(serviceToken({ expiresInSeconds: -1 })), 401, 'expired'],
+    ['an expired token', authorization(serviceToken({ expiresInSeconds: -60 })), 401, 'expired'],
     ['a member token', authorization(memberToken(1)), 401, 'signature'],
     ['another secret', authorization(serviceToken({ secret: 'another-secret-of-at-least-32-bytes' })), 401, 'signature'],
     [
@@ -237,6 +222,29 @@ describe('a refusal names the error and its place', () => {
       errors: [{ in: 'header', pointer: '#/authorization', detail: expect.stringContaining(word) }],
     })
     expect(response.headers.get('www-authenticate')).toMatch(/^Bearer realm="tidings"/)
+  })
+
+  test('tokens of another issuer or audience, and scopes in another claim than SERVICE_SCOPE_CLAIM; an issuer that is away is counted', async () => {
+    const strict = await stack.start({
+      MEMBER_JWT_SECRET: '',
+      MEMBER_JWKS_URL: 'http://127.0.0.1:1/jwks',
+      SERVICE_ISSUER: 'https://i.example',
+      SERVICE_AUDIENCE: 'tidings',
+      SERVICE_SCOPE_CLAIM: 'scp',
+    })
+    const own = { iss: 'https://i.example', aud: ['tidings'], scp: ['notification:send'] }
+    const sendWith = (claims: object) => strict.send(hello, authorization(serviceToken({ claims: { ...own, ...claims } })))
+    expect(await sendWith({})).toMatchObject({ status: 201 })
+    expect(await sendWith({ iss: undefined })).toMatchObject({ status: 401 })
+    expect(await sendWith({ aud: 'other' })).toMatchObject({ status: 401 })
+    expect(await sendWith({ scp: undefined })).toMatchObject({ status: 403 })
+    expect(await sendWith({ scp: 7 })).toMatchObject({
+      status: 403,
+      body: { detail: expect.stringContaining('scp of the token') },
+    })
+    expect(await strict.member(1).get('/notification')).toMatchObject({ status: 401 })
+    expect(await strict.ops('/metrics')).toContain('tidings_jwks_failures_total{caller="member"} 1')
+    await strict.stop()
   })
 
   test('not a token whose scopes are an array', async () => {

@@ -1,10 +1,13 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { localOrigin, memberToken, serviceToken, startService, waitFor } from '@tidings/local'
+import { Agent, createServer, type IncomingHttpHeaders, request } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { text as textOf } from 'node:stream/consumers'
+import { freePort, localOrigin, memberToken, serviceToken, startService, waitFor } from '@tidings/local'
 import { createSigner } from 'fast-jwt'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type ApiResponse, call, hello, openStack, type Stack } from './fixture/notify-api.ts'
+import { type ApiResponse, call, hello, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { openRelay } from './fixture/relay.ts'
+import { createTask } from './fixture/task.ts'
 
 const remaining = ({ status, headers }: ApiResponse) => [
   status,
@@ -39,14 +42,49 @@ test('live, ready and metrics are on the ops port and nowhere else', async () =>
     'queued_writes 0',
     'outbox_depth',
     'outbox_oldest_age_seconds',
+    'outbox_parked',
     'circuit_open 0',
-    'redis_publish_seconds_count 1',
+    'redis_publish_seconds_count',
     'redis_lag_seconds',
     'swept_total 0',
   ]) {
     expect(metrics).toContain(`tidings_${name}`)
   }
   for (const path of ['/live', '/ready', '/metrics']) expect(await call(`${api.url}${path}`, {})).toMatchObject({ status: 404 })
+  await api.stop()
+})
+
+test('an outage of Redis and a task move the metrics of the outbox, of Redis and of tasks', async () => {
+  const api = await stack.start({ PUBLISH_TIMEOUT_MS: '300' })
+  const metric = async (name: string) => {
+    const text = await api.ops('/metrics')
+    const line = text.split('\n').find((each) => each.startsWith(`tidings_${name} `))
+    return Number(line?.split(' ').at(-1) ?? 0)
+  }
+  const until = (name: string, fact: (value: number) => boolean) =>
+    waitFor(async () => fact(await metric(name)), { deadlineMs: 20_000, what: name })
+  await api.ops('/ready')
+  expect(await metric('redis_lag_seconds')).toBeGreaterThan(0)
+  expect(await api.send(hello)).toMatchObject({ status: 201 })
+  await until('redis_publish_seconds_count', (count) => count === 1)
+  expect(await metric('group_commit_seconds_count')).toBe(1)
+  expect(await metric('group_commit_commands_sum')).toBe(1)
+  expect(await metric('swept_total')).toBe(0)
+
+  stack.redis.pause()
+  expect(await api.send(hello)).toMatchObject({ status: 201 })
+  await until('circuit_open', (open) => open === 1)
+  await until('outbox_depth', (depth) => depth === 1)
+  await until('outbox_oldest_age_seconds', (seconds) => seconds > 0)
+  stack.redis.resume()
+  await until('swept_total', (rows) => rows === 1)
+  await until('circuit_open', (open) => open === 0)
+  await until('outbox_depth', (depth) => depth === 0)
+  expect(await metric('outbox_oldest_age_seconds')).toBe(0)
+
+  const taskId = await createTask(api, 1)
+  expect(await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).toMatchObject({ status: 200 })
+  expect(await metric('tasks_ended_total{status="succeeded"}')).toBe(1)
   await api.stop()
 })
 
@@ -118,7 +156,7 @@ test('each caller has a limit of requests per minute, and every response carries
   await api.stop()
 })
 
-test('keys rotate by JWKS without a restart', async () => {
+test.concurrent('keys rotate by JWKS without a restart', async () => {
   const pairs = [0, 1].map(() => generateKeyPairSync('ed25519'))
   const jwks = (indexes: number[]) =>
     indexes.map((index) => ({ ...pairs[index]?.publicKey.export({ format: 'jwk' }), kid: `key-${index}` }))
@@ -143,8 +181,8 @@ function signed(key: KeyObject, kid: string): string {
   return signer({ sub: 'rotating', scope: 'notification:send', exp: Math.floor(Date.now() / 1_000) + 600 })
 }
 
-test('a token of another algorithm is refused, and a verified one as soon as it expires', async () => {
-  const api = await stack.start()
+test.concurrent('a token of another algorithm is refused, and a verified one as soon as it expires', async () => {
+  const api = await stack.start({ CLOCK_LEEWAY_SECONDS: '0' })
   const exp = Math.floor(Date.now() / 1_000) + 600
   const none = `${part({ alg: 'none', typ: 'JWT' })}.${part({ sub: 'x', scope: 'notification:send', exp })}.`
   expect(await api.send(hello, { authorization: `Bearer ${none}` })).toMatchObject({ status: 401 })
@@ -191,7 +229,7 @@ test('no log line contains a token, a cookie or a message, also after errors', a
   await api.stop()
   const log = lines.join('\n')
   expect(log).toContain('request failed')
-  expect(log).toContain('redis does not reply')
+  expect(log).toContain('redis is away')
   expect(log).not.toContain(secret)
   expect(log).not.toMatch(/eyJ/)
   expect(log).not.toContain(memberToken(1).slice(0, 20))
@@ -231,6 +269,131 @@ test('SIGTERM under load: every accepted post is stored and published, and the e
   expect(await stack.rows('SELECT outbox_id FROM outbox JOIN notification USING (notification_id) WHERE member_id = 88')).toEqual(
     [],
   )
+})
+
+/** Posts a notification on a kept connection of the agent. */
+function postOn(agent: Agent, port: number): Promise<{ status: number | undefined; headers: IncomingHttpHeaders; body: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${serviceToken()}`, 'content-type': 'application/json' }
+    const posting = request({ agent, host: '127.0.0.1', port, path: '/notification/send', method: 'POST', headers })
+    posting.on('error', reject)
+    posting.on('response', (response) => {
+      textOf(response).then((body) => resolve({ status: response.statusCode, headers: response.headers, body }), reject)
+    })
+    posting.end(JSON.stringify({ ...hello, memberId: 89 }))
+  })
+}
+
+const readiness = (api: NotifyApi) => call(`http://127.0.0.1:${api.opsPort}/ready`, {})
+
+test('a rolling restart behind a client that prefers ready instances fails no request', async () => {
+  const apis = await Promise.all([1, 2].map(() => stack.start({ SHUTDOWN_DELAY_SECONDS: '1' })))
+  const agent = new Agent({ keepAlive: true })
+  const counts = new Map<string, number>()
+  let ready = apis.slice()
+  const stop = new AbortController()
+  const balancing = (async () => {
+    while (!stop.signal.aborted) {
+      const found = await Promise.all(
+        apis.map((api) =>
+          readiness(api).then(
+            ({ status }) => status === 200,
+            () => false,
+          ),
+        ),
+      )
+      ready = apis.filter((_, index) => found[index])
+    }
+  })()
+  const clients = Array.from({ length: 8 }, async (_, client) => {
+    for (let turn = client; !stop.signal.aborted; turn++) {
+      const { port } = (ready[turn % ready.length] ?? apis[0]) as NotifyApi
+      const outcome = await postOn(agent, port).then(
+        ({ status }) => String(status),
+        (error: Error) => error.message,
+      )
+      counts.set(outcome, (counts.get(outcome) ?? 0) + 1)
+    }
+  })
+  for (const index of [0, 1]) {
+    const before = counts.get('201') ?? 0
+    await waitFor(() => (counts.get('201') ?? 0) > before + 50, { deadlineMs: 20_000, what: 'posts' })
+    const old = apis[index] as NotifyApi
+    expect(await old.stop()).toEqual({ code: 0, signal: null })
+    const next = await old.again()
+    apis[index] = next
+    await waitFor(() => ready.includes(next), { deadlineMs: 20_000, what: 'the new instance to be ready' })
+  }
+  stop.abort()
+  await Promise.all([balancing, ...clients])
+  expect([...counts.keys()]).toEqual(['201'])
+  agent.destroy()
+  await Promise.all(apis.map((api) => api.stop()))
+}, 60_000)
+
+test('a stopping instance is not ready, serves on, asks clients to close, and does not wait for silent ones', async () => {
+  const api = await stack.start({ SHUTDOWN_DELAY_SECONDS: '1' })
+  await waitFor(async () => (await readiness(api)).status === 200, { what: 'readiness' })
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  expect((await postOn(agent, api.port)).headers.connection).toBe('keep-alive')
+  const silent = connect(api.port, '127.0.0.1')
+  await waitFor(() => !silent.connecting, { what: 'a connection without a request' })
+  const unlock = await stack.lockTable('notification')
+  const posting = postOn(agent, api.port)
+  await waitFor(
+    async () =>
+      (await stack.rows("SELECT 1 FROM information_schema.processlist WHERE state LIKE '%metadata lock%' AND db = DATABASE()"))
+        .length > 0,
+    { what: 'a post to wait for the lock' },
+  )
+  const ended = api.stop()
+  const draining = await waitFor(async () => [await readiness(api)].find(({ status }) => status === 503), { what: '503' })
+  expect(draining.body).toEqual({ ready: false, failing: ['draining'] })
+  expect(await api.ops('/live')).toBe('{"live":true}')
+  await unlock()
+  // Accepted before the signal, and after it.
+  for (const { status, headers } of [await posting, await postOn(agent, api.port)]) {
+    expect([status, headers.connection]).toEqual([201, 'close'])
+  }
+  expect(await ended).toEqual({ code: 0, signal: null })
+  expect(api.logs.at(-1)).toContain('"stopped"')
+  agent.destroy()
+  silent.destroy()
+})
+
+test('/live is 200 before MySQL is there; an outage of MySQL costs one log line for each call, and refused requests none', async () => {
+  const { port } = new URL(stack.databaseUrl)
+  const relay = await openRelay(Number(port))
+  relay.target = undefined
+  const database = new URL(stack.databaseUrl)
+  database.port = String(relay.port)
+  const opsPort = await freePort()
+  const lines: string[] = []
+  const starting = stack.start({ MYSQL_URL: database.href, OPS_PORT: String(opsPort) }, { onLine: (line) => lines.push(line) })
+  const ops = (path: string) => call(`http://127.0.0.1:${opsPort}${path}`, {})
+  await waitFor(async () => (await ops('/live')).status === 200, { deadlineMs: 20_000, what: '/live' })
+  expect(await ops('/ready')).toMatchObject({ status: 503, body: { ready: false, failing: ['mysql'] } })
+  relay.target = Number(port)
+  const api = await starting
+  await waitFor(async () => (await ops('/ready')).status === 200, { deadlineMs: 20_000, what: 'readiness' })
+  expect(await api.send(hello)).toMatchObject({ status: 201 })
+
+  const before = lines.length
+  relay.target = undefined
+  await waitFor(async () => (await api.send(hello)).status === 503, { what: 'posts to fail' })
+  for (let count = 0; count < 30; count++) expect(await api.send(hello)).toMatchObject({ status: 503 })
+  for (let count = 0; count < 30; count++) expect(await api.send({})).toMatchObject({ status: 400 })
+  for (let count = 0; count < 30; count++) expect(await api.send(hello, { authorization: 'x' })).toMatchObject({ status: 401 })
+  const failures = lines.slice(before).filter((line) => line.includes('"request failed"'))
+  expect(failures.map((line) => JSON.parse(line))).toMatchObject([
+    { method: 'POST', call: '/notification/send', status: 503, problem: 'unavailable', requestId: expect.any(String) },
+  ])
+  expect(lines.join('\n')).not.toContain('"request refused"')
+  expect(lines.length - before).toBeLessThan(10)
+  expect(await api.ops('/metrics')).toMatch(/http_request_seconds_count\{call="\/notification\/send",status="503"\} [3-9]\d/)
+  relay.target = Number(port)
+  await api.stop()
+  relay.close()
 })
 
 test('a start with invalid settings fails and lists every error, without values', async () => {

@@ -1,4 +1,4 @@
-import { serviceToken, waitFor } from '@tidings/local'
+import { memberToken, serviceToken, waitFor } from '@tidings/local'
 import { historyKey, maxAppendLength } from '@tidings/protocol'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -250,6 +250,15 @@ describe('refuses', () => {
     expect(await api.post('/task', { memberId: 1, kind: 'a' }, headers)).toMatchObject({ status: 403 })
     const backend = { headers: { authorization: `Bearer ${serviceToken()}` } }
     expect(await call(`${api.url}/task/${taskId}`, backend)).toMatchObject({ status: 200, body: { textBytes: 0 } })
+    const readAs = (memberId: number, expiresInSeconds = 600) =>
+      call(`${api.url}/task/${taskId}`, {
+        headers: { authorization: `Bearer ${memberToken(memberId, { expiresInSeconds })}` },
+      })
+    expect(await readAs(1)).toMatchObject({ status: 200, body: { textBytes: 0 } })
+    expect(await readAs(2)).toMatchObject({ status: 404 })
+    expect(await readAs(1, -60)).toMatchObject({ status: 401 })
+    const behindProxy = { cookie: `access_token=${memberToken(1)}`, authorization: 'Basic YTpi' }
+    expect(await call(`${api.url}/task/${taskId}`, { headers: behindProxy })).toMatchObject({ status: 200 })
   })
 })
 

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import fastifyCookie from '@fastify/cookie'
 import fastifyWebsocket from '@fastify/websocket'
 import { stompVersions, subprotocols } from '@tidings/protocol'
 import { type FastifyInstance, fastify } from 'fastify'
@@ -18,6 +17,8 @@ export interface AppDeps extends Omit<HandshakeDeps, 'capacity'>, TransportDeps 
 const closing = { closeTimeout: 5_000 } as const
 /** A request that is not complete by then is cut off. */
 const requestTimeoutMs = 10_000
+/** How long the last requests may take when the app closes. Longer than a fetch of the keys of a token. */
+const lastRequestsMs = 6_000
 /** Smallest bound of one WebSocket message. A message may hold several frames. */
 const minMessageBytes = 131_072
 /** The bound of one WebSocket message is at least this many frames of MAX_FRAME_BYTES. */
@@ -27,12 +28,18 @@ const messageFrames = 2
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const app = fastify({
     logger: false,
-    forceCloseConnections: true,
+    // The handshake refuses the last requests.
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
     requestTimeout: requestTimeoutMs,
     routerOptions: { ignoreTrailingSlash: false },
   })
+  app.addHook('preClose', (done) => {
+    const timer = setTimeout(() => app.server.closeAllConnections(), lastRequestsMs)
+    app.server.once('close', () => clearTimeout(timer))
+    done()
+  })
   app.decorateRequest<Peer | null>(peerDecorator, null)
-  await app.register(fastifyCookie, { hook: false })
   await app.register(fastifyWebsocket, {
     options: {
       ...closing,

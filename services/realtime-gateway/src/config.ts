@@ -1,5 +1,5 @@
-import { positive, readConfig, redisTarget, serviceVariables, tokenKey, tokenVariables } from '@tidings/chassis'
-import { defaultLimits } from '@tidings/protocol'
+import { positive, readConfig, redisTarget, serviceVariables, tokenSettings, tokenVariables, within } from '@tidings/chassis'
+import { defaultLimits, isTopicPattern } from '@tidings/protocol'
 import { z } from 'zod'
 import { sweepMs } from './session/sweep-interval.ts'
 
@@ -28,12 +28,14 @@ const minPeriodMs = 2 * sweepMs
 /** STOMP heart-beats are numbers of at most nine digits (PROTOCOL.md §5). */
 const maxHeartBeatMs = 999_999_999
 
-/** Checks of a setting: the bounds that its use can bear, both allowed. */
-const within = (least: number, most: number) => [z.gte(least, `is at least ${least}`), z.lte(most, `is at most ${most}`)] as const
-
 const Variables = z.object({
   ...serviceVariables({ service: 8_082, ops: 9_082 }),
   ...tokenVariables('MEMBER'),
+  PUBLIC_TOPICS: z
+    .string()
+    .transform((list) => list.split(',').map((pattern) => pattern.trim()))
+    .pipe(z.array(z.string().refine(isTopicPattern, 'must be names of topics, or beginnings of names followed by *')))
+    .default([]),
   NOTIFY_API_URL: z.url({ protocol: /^https?$/ }).default('http://127.0.0.1:8081'),
   DRAIN_SECONDS: positive(20).check(...within(1, maxDrainSeconds)),
   SESSION_MAX_AGE_SECONDS: positive(14_400).check(...within(minAgeSeconds, maxAgeSeconds)),
@@ -62,7 +64,8 @@ const Config = Variables.transform((variables, context) => ({
   redis: redisTarget(variables, context),
   notifyApiUrl: variables.NOTIFY_API_URL,
   memberCookie: variables.MEMBER_COOKIE,
-  memberKey: tokenKey('MEMBER', variables, context),
+  memberTokens: tokenSettings('MEMBER', variables, context),
+  publicTopics: variables.PUBLIC_TOPICS,
   allowedOrigins: variables.ALLOWED_ORIGINS,
   drainMs: variables.DRAIN_SECONDS * msPerSecond,
   limits: {

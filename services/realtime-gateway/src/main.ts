@@ -1,4 +1,4 @@
-import { buildOps, listen, openLog, openTokenVerifier, originMatcher, run } from '@tidings/chassis'
+import { buildOps, listen, openLog, openTokenVerifier, originMatcher, Revocations, run } from '@tidings/chassis'
 import { controlChannel } from '@tidings/protocol'
 import { buildApp } from './app.ts'
 import { forwardTo } from './backend/publish-forward.ts'
@@ -12,6 +12,7 @@ import { Metrics } from './ops/metrics.ts'
 import { addSessionRoute } from './ops/session-route.ts'
 import { RedisBroker } from './redis/redis-broker.ts'
 import { Sessions } from './session/sessions.ts'
+import { TopicAccess } from './session/topic-access.ts'
 import { WriteBatch } from './socket/websocket-transport.ts'
 
 /** How long the last sockets and everything else may take to close after the drain. */
@@ -27,15 +28,19 @@ await run(async () => {
   const forward = forwardTo(config.notifyApiUrl, memberCookie)
   const storedTask = storedTaskOf(config.notifyApiUrl, memberCookie)
   const snapshots = new TaskSnapshots(hub.history)
-  const handle = frameHandler({ hub, limits, metrics, forward, snapshots, storedTask })
+  const topicAccess = new TopicAccess(config.publicTopics)
+  const handle = frameHandler({ hub, limits, metrics, topicAccess, forward, snapshots, storedTask })
   const sessions = new Sessions({ handle, hub, limits, metrics, log })
+  const revocations = new Revocations()
+  const control = new Control({ sessions, revocations, store: broker.revocations, log })
   const canary = new Canary(broker, metrics, log)
   const app = await buildApp({
     sessions,
     metrics,
     memberCookie,
     allowOrigin: originMatcher(config.allowedOrigins),
-    tokens: openTokenVerifier(config.memberKey),
+    tokens: openTokenVerifier(config.memberTokens, { log, onJwksFailure: () => metrics.jwksFailed() }),
+    revocations,
     batch: new WriteBatch(metrics),
     maxBufferedBytes: limits.maxBufferedBytes,
     maxFrameBytes: limits.maxFrameBytes,
@@ -46,11 +51,13 @@ await run(async () => {
   addSessionRoute(ops, sessions)
   metrics.observe('sessions', 'Open sessions', () => sessions.size)
   metrics.observe('subscriptions', 'Subscriptions of all sessions', () => sessions.subscriptions)
+  metrics.observe('revocations', 'Members of whom tokens are revoked', () => revocations.size)
   metrics.observe('channels', 'Channels listened to', () => hub.channels)
 
   // Not awaited: the gateway opens its ports while Redis is away, and its sessions wait for it.
   canary.open()
-  void hub.follow(controlChannel, new Control(sessions, log))
+  // Listening first: what is revoked after the read arrives as a message.
+  void hub.follow(controlChannel, control).then(() => control.load())
   await listen(log, { ...config, app, ops })
   return {
     log,
@@ -60,6 +67,7 @@ await run(async () => {
       await app.close()
       sessions.close()
       canary.close()
+      control.close()
       await broker.close()
       await ops.close()
     },

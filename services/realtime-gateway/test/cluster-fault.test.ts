@@ -98,7 +98,7 @@ test('refuses only the channel that Redis does not permit, and serves all others
   const acl = ['on', '>secret', '~*', '+@all', 'resetchannels', '&member:*', '&gateway:*']
   await Promise.all(nodes.nodes.map(({ redis }) => redis.call('ACL', 'SETUSER', 'gateway', ...acl)))
   const url = nodes.url.replaceAll('redis://', 'redis://gateway:secret@')
-  const restricted = await startService('realtime-gateway', { REDIS_URL: url, DRAIN_SECONDS: '1' })
+  const restricted = await startService('realtime-gateway', { REDIS_URL: url, DRAIN_SECONDS: '1', PUBLIC_TOPICS: '*' })
   try {
     await waitUntilReady(restricted)
     const served = await Promise.all(members.map((memberId) => openSession(restricted, { memberId })))

@@ -129,7 +129,7 @@ test('delivers a streamed text whole, and refuses the rest of the stream with 40
   )
 })
 
-test('delivers a message to members on all nodes, and tells which of them are online', async () => {
+test('delivers a message to members on all nodes, and returns which of them are online', async () => {
   const online = members.slice(0, 6)
   const sessions = await Promise.all(online.map((memberId) => openSession(gateway, { memberId })))
   await Promise.all(

@@ -18,7 +18,7 @@ let gateway: ServiceProcess
 beforeAll(async () => {
   cluster = await startRedisCluster({ replicas: true })
   publisher = openPublisher(cluster.url)
-  gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url })
+  gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url, PUBLIC_TOPICS: '*' })
   await waitUntilReady(gateway)
 })
 afterAll(async () => {

@@ -84,3 +84,15 @@ test.each([
 test('the gateway refuses to start with a heart-beat that its sweep cannot keep, and names the least value', async () => {
   await expect(startService('realtime-gateway', { HEART_BEAT_MS: '200' })).rejects.toThrow('HEART_BEAT_MS: is at least 1000')
 })
+
+test.each([
+  ['', []],
+  ['news', ['news']],
+  ['news, order.*,*', ['news', 'order.*', '*']],
+])('PUBLIC_TOPICS may be %j', (list, patterns) => {
+  expect(configFrom({ ...required, PUBLIC_TOPICS: list }).publicTopics).toEqual(patterns)
+})
+
+test.each(['news,', '/topic/news', '*.news', 'a b', 'a'.repeat(129)])('PUBLIC_TOPICS may not be %j', (list) => {
+  expect(() => configFrom({ ...required, PUBLIC_TOPICS: list })).toThrow('PUBLIC_TOPICS')
+})

@@ -1,7 +1,12 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import { memberToken, openRawSession, type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import {
+  fetchOps,
   type GatewayStack,
   nextMessage,
   numberStrings,
@@ -131,6 +136,42 @@ test('moves 1,000 sessions to the other gateway without a lost or repeated publi
 test('exits at once when it has no sessions', async () => {
   const gateway = await stack.startGateway({ DRAIN_SECONDS: '60' })
   expect(await gateway.stop(20_000)).toEqual({ code: 0, signal: null })
+})
+
+test('responds with 503 to requests that it has received when it stops, and then closes their connections', async () => {
+  const issuer = createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void issuer.close())
+  await once(issuer, 'listening')
+  const jwksUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/jwks`
+  const gateway = await stack.startGateway({ MEMBER_JWT_SECRET: undefined, MEMBER_JWKS_URL: jwksUrl })
+  const requested = once(issuer, 'request') as Promise<[IncomingMessage, ServerResponse]>
+  // A token of a key that is not known: its handshake waits for the issuer.
+  const token = [{ alg: 'RS256', kid: 'k1' }, {}, {}]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.')
+  const waiting = openRawSession(gateway.url, { token })
+  const [, keys] = await requested
+  // Another request, half of which has arrived.
+  const kept = connect(Number(new URL(gateway.url).port), '127.0.0.1')
+  await once(kept, 'connect')
+  kept.write('GET /ws HTTP/1.1\r\nHost: gateway\r\n')
+  void gateway.kill('SIGTERM')
+  await waitFor(async () => (await fetchOps(gateway, '/ready')).text.includes('draining'), {
+    what: 'the drain',
+    deadlineMs: 20_000,
+  })
+  kept.write('\r\n')
+  keys.end('{"keys":[]}')
+  const [response, refused] = await Promise.all([text(kept), waiting])
+  expect(response).toMatch(/^HTTP\/1.1 503 /)
+  for (const header of ['content-type: application/problem+json; charset=utf-8', 'retry-after: 1', 'connection: close']) {
+    expect(response).toContain(`\r\n${header}\r\n`)
+  }
+  expect(refused).toMatchObject({
+    status: 503,
+    headers: { 'retry-after': '1', 'content-type': expect.stringContaining('problem+json') },
+  })
+  expect(await gateway.exited).toEqual({ code: 0, signal: null })
 })
 
 test('exits although a client does not respond to the close frame', async () => {

@@ -2,7 +2,15 @@ import { createSign, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { memberToken, openRawSession, type RawSession, type RefusedUpgrade, type ServiceProcess, waitFor } from '@tidings/local'
+import {
+  connectStomp,
+  memberToken,
+  openRawSession,
+  type RawSession,
+  type RefusedUpgrade,
+  type ServiceProcess,
+  waitFor,
+} from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type GatewayStack, openSession, readMetric, startGatewayStack } from './fixture/gateway.ts'
 
@@ -12,7 +20,7 @@ const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2_
 
 beforeAll(async () => {
   stack = await startGatewayStack()
-  gateway = await stack.startGateway({ ALLOWED_ORIGINS: 'http://localhost:8080,https://*.example.com' })
+  gateway = await stack.startGateway({ ALLOWED_ORIGINS: 'http://localhost:8080,https://*.example.com,capacitor://localhost' })
 })
 afterAll(() => stack.close())
 
@@ -36,6 +44,11 @@ async function expectRefusedUpgrade(upgrade: Parameters<typeof openRawSession>[1
   return refusal
 }
 
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+
+const claimedToken = (own: object) =>
+  memberToken(1, { claims: { sub: 'a-uuid', uid: 7, iss: 'https://issuer.example', aud: ['a', 'tidings'], ...own } })
+
 describe('before the upgrade', () => {
   test.each([
     ['no cookie', {}, 'no token'],
@@ -43,9 +56,11 @@ describe('before the upgrade', () => {
     ['an empty token', { cookie: 'access_token=' }, 'no token'],
     ['a token of one part', { token: 'garbage' }, 'malformed'],
     ['a token of three invalid parts', { token: 'a.b.c' }, 'malformed'],
+    ['a stale token twice', { cookie: 'access_token=x; access_token="y"' }, 'malformed'],
+    ['a token that lives for 91 days', { token: memberToken(1, { expiresInSeconds: 91 * 86_400 }) }, 'more than 90 days'],
     ['a tampered token', { token: tamperedToken() }, 'signature'],
     ['a token signed with another secret', { token: memberToken(1, { secret: 'x'.repeat(32) }) }, 'signature'],
-    ['an expired token', { token: memberToken(1, { expiresInSeconds: -1 }) }, 'expired'],
+    ['an expired token', { token: memberToken(1, { expiresInSeconds: -60 }) }, 'expired'],
     ['a token that is not valid yet', { token: memberToken(1, { claims: { nbf: claims.exp } }) }, 'not valid yet'],
     [
       'a token with alg none',
@@ -53,12 +68,13 @@ describe('before the upgrade', () => {
       'not signed|another algorithm',
     ],
     ['a token with another algorithm', { token: rs256Token() }, 'another algorithm'],
-    ['a token without exp', { token: memberToken(1, { claims: { exp: undefined } }) }, 'lacks sub or exp'],
-    ['a token without sub', { token: memberToken(1, { claims: { sub: undefined } }) }, 'lacks sub or exp'],
+    ['a token without exp', { token: memberToken(1, { claims: { exp: undefined } }) }, 'lacks exp'],
+    ['a token without sub', { token: memberToken(1, { claims: { sub: undefined } }) }, 'lacks sub'],
     ['a token whose sub is not a member id', { token: memberToken(1, { claims: { sub: 'admin' } }) }, 'not a member id'],
   ])('refuses the upgrade with 401 and the reason: %s', async (_, upgrade, reason) => {
     const { status, headers, body } = await expectRefusedUpgrade(upgrade)
     expect([status, headers['content-type']]).toEqual([401, expect.stringContaining('application/problem+json')])
+    expect(headers['www-authenticate']).toBe('Bearer realm="tidings", Cookie realm="tidings", cookie-name="access_token"')
     const problem = JSON.parse(body) as { title: string; detail: string }
     expect(problem.title).toBe('Unauthorized')
     expect(problem.detail).toMatch(new RegExp(`^cookie access_token: .*(${reason})`))
@@ -81,6 +97,86 @@ describe('before the upgrade', () => {
     expect([status, (JSON.parse(body) as { detail: string }).detail]).toEqual([403, 'the Origin is not allowed'])
   })
 
+  test.each([
+    [
+      'an expired token',
+      { headers: bearer(memberToken(1, { expiresInSeconds: -60 })) },
+      401,
+      'authorization: the token has expired',
+    ],
+    [
+      'an invalid token, although the cookie is valid',
+      { headers: bearer('garbage'), token: memberToken(1) },
+      401,
+      'authorization: the token is malformed',
+    ],
+    [
+      'an Origin that is not allowed',
+      { headers: bearer(memberToken(1)), origin: 'https://evil.org' },
+      403,
+      'the Origin is not allowed',
+    ],
+    ['the Origin null', { headers: bearer(memberToken(1)), origin: 'null' }, 403, 'the Origin is not allowed'],
+    ['another scheme', { headers: { authorization: `Basic ${memberToken(1)}` } }, 403, 'the Origin is not allowed'],
+  ])('refuses the upgrade of a native client: %s', async (_, upgrade, expected, detail) => {
+    const { status, headers, body } = await expectRefusedUpgrade({ origin: null, ...upgrade })
+    expect([status, (JSON.parse(body) as { detail: string }).detail]).toEqual([expected, detail])
+    if (status === 401) expect(headers['www-authenticate']).toContain(`Bearer realm="tidings", error="invalid_token", error_desc`)
+  })
+
+  test.each([
+    ['Bearer and no Origin', { headers: bearer(memberToken(1)), origin: null }],
+    ['Bearer and an allowed Origin', { headers: bearer(memberToken(1)) }],
+    ['Bearer beside a cookie', { headers: bearer(memberToken(1)), cookie: 'access_token=garbage', origin: null }],
+    [
+      'a stale cookie before the valid one',
+      { cookie: `access_token=${memberToken(2, { expiresInSeconds: -60 })}; access_token=${memberToken(1)}` },
+    ],
+    ['a quoted cookie', { cookie: `access_token="${memberToken(1)}"` }],
+    ['the Origin with its own port and upper case', { token: memberToken(1), origin: 'https://A.Example.com:443' }],
+    ['the Origin of an app', { token: memberToken(1), origin: 'capacitor://localhost' }],
+    ['Basic for a proxy beside the cookie', { token: memberToken(1), headers: { authorization: 'Basic dXNlcjpwdw==' } }],
+    [
+      'a token whose nbf is two seconds ahead',
+      { token: memberToken(1, { claims: { nbf: Math.floor(Date.now() / 1_000) + 2 } }) },
+    ],
+  ])('accepts the upgrade: %s', async (_, upgrade) => {
+    const { session, connected } = await connectStomp(gateway.url, upgrade)
+    expect(connected.headers.get('user-name')).toBe('1')
+    await session.leaves()
+  })
+
+  test('checks the issuer and the audience, and takes the member from MEMBER_CLAIM', async () => {
+    const other = await stack.startGateway({
+      MEMBER_CLAIM: 'uid',
+      MEMBER_ISSUER: 'https://issuer.example',
+      MEMBER_AUDIENCE: 'tidings',
+    })
+    const { session, connected } = await connectStomp(other.url, { token: claimedToken({}) })
+    expect(connected.headers.get('user-name')).toBe('7')
+    await session.leaves()
+    for (const [own, reason] of [
+      [{ iss: 'https://other.example' }, 'another issuer'],
+      [{ aud: 'other' }, 'another audience'],
+      [{ uid: [7] }, 'uid of the token'],
+      [{ uid: undefined }, 'lacks uid'],
+    ] as const)
+      expect(await openRawSession(other.url, { token: claimedToken(own) })).toMatchObject({
+        status: 401,
+        body: expect.stringContaining(reason),
+      })
+  })
+
+  test('logs and counts an issuer that does not respond', async () => {
+    const lines: string[] = []
+    const env = { MEMBER_JWT_SECRET: undefined, MEMBER_JWKS_URL: 'http://127.0.0.1:1/jwks' }
+    const other = await stack.startGateway(env, { onLine: (line) => lines.push(line) })
+    for (const _ of [1, 2])
+      expect(await openRawSession(other.url, { token: rs256Token({ kid: 'k' }) })).toMatchObject({ status: 401 })
+    expect(await readMetric(other, 'jwks_failures_total')).toBe(1)
+    expect(lines.filter((line) => line.includes('the JWKS could not be fetched'))).toHaveLength(1)
+  })
+
   test('verifies tokens with keys from a JWKS URL', async () => {
     const keys = [{ ...publicKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig' }]
     const issuer = createServer((_request, response) => response.end(JSON.stringify({ keys }))).listen(0, '127.0.0.1')
@@ -96,6 +192,12 @@ describe('before the upgrade', () => {
       body: expect.stringContaining('unknown key'),
     })
     expect(await openRawSession(other.url, { token: memberToken(1) })).toMatchObject({ status: 401 })
+  })
+
+  test('logs that the JWKS could not be fetched', async () => {
+    const other = await stack.startGateway({ MEMBER_JWT_SECRET: undefined, MEMBER_JWKS_URL: 'http://127.0.0.1:1/jwks' })
+    expect(await openRawSession(other.url, { token: rs256Token({ kid: 'k1' }) })).toMatchObject({ status: 401 })
+    await waitFor(() => other.logs.some((line) => line.includes('the JWKS could not be fetched')), { what: 'the log line' })
   })
 
   test('refuses an HS256 token that is signed with the text of the configured public key', async () => {
@@ -157,6 +259,10 @@ describe('the only route', () => {
   test('responds to GET /ws without an upgrade with 426', async () => {
     const response = await fetch(`${gateway.url}/ws`)
     expect([response.status, response.headers.get('upgrade')]).toEqual([426, 'websocket'])
+  })
+
+  test('responds to an upgrade to another protocol with 426', async () => {
+    expect(await upgradeStatus('GET', '/ws', { upgrade: 'h2c' })).toBe(426)
   })
 
   test('responds to an invalid WebSocket handshake with 400', async () => {

@@ -38,6 +38,18 @@ async function leaveEmptyChannel(queue = 'notification') {
   return { memberId, destination, channel: `member:${memberId}:${queue}`, position }
 }
 
+/** Returns how often the gateway has connected to Redis and subscribed to its channels. */
+function reconnections(): number {
+  return gateway.logs.filter((line) => line.includes('redis subscriptions are up')).length
+}
+
+/** Restarts Redis, empty, and resolves when the gateway has noticed: until then it answers by what it has received. */
+async function restartRedis(): Promise<void> {
+  const before = reconnections()
+  await stack.redis.restart()
+  await waitFor(() => reconnections() > before, { what: 'the gateway to reconnect', deadlineMs })
+}
+
 type Away = Awaited<ReturnType<typeof leaveEmptyChannel>>
 
 async function resume({ memberId: member, destination, position }: Away): Promise<{ session: RawSession; recovered: string }> {
@@ -67,8 +79,7 @@ test.each(['notification', 'read', `task.${randomUUID()}`])(
   async (queue) => {
     const away = await leaveEmptyChannel(queue)
     await stack.publisher.publish(away.channel, '1')
-    await stack.redis.restart()
-    await waitUntilReady(gateway)
+    await restartRedis()
     expect((await resume(away)).recovered).toBe('false')
   },
 )
@@ -83,8 +94,7 @@ test('a channel that was empty is reported as lost after FLUSHALL', async () => 
 test('a loss is reported also when a later publication has begun the history anew', async () => {
   const away = await leaveEmptyChannel()
   await stack.publisher.publish(away.channel, 'lost')
-  await stack.redis.restart()
-  await waitUntilReady(gateway)
+  await restartRedis()
   await stack.publisher.publish(away.channel, 'later')
   const { session, recovered } = await resume(away)
   expect(recovered).toBe('false')
@@ -103,8 +113,7 @@ test('a channel that was empty is reported as lost after Redis evicted keys', as
   expect(await redis.exists(historyKey(away.channel))).toBe(0)
   expect((await resume(away)).recovered).toBe('false')
   // The counter of evictions ends with the process.
-  await stack.redis.restart()
-  await waitUntilReady(gateway)
+  await restartRedis()
 })
 
 test('a session that stays connected is told when its empty channel may have lost publications', async () => {

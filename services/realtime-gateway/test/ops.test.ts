@@ -40,6 +40,46 @@ test('/ready returns 503 while Redis does not respond and 200 when it is back; /
   await waitUntilReady(gateway)
 })
 
+test('/ready returns 503 while Redis refuses to store publications, the log states why, and 200 afterwards', async () => {
+  const faults = [
+    { reply: 'OOM', begin: ['CONFIG', 'SET', 'maxmemory', '1'], end: ['CONFIG', 'SET', 'maxmemory', '0'] },
+    {
+      reply: 'NOREPLICAS',
+      begin: ['CONFIG', 'SET', 'min-replicas-to-write', '1'],
+      end: ['CONFIG', 'SET', 'min-replicas-to-write', '0'],
+    },
+    { reply: 'READONLY', begin: ['REPLICAOF', '127.0.0.1', '1'], end: ['REPLICAOF', 'NO', 'ONE'] },
+  ]
+  // At the same time, each with a Redis of its own: a canary is missed after three seconds.
+  await Promise.all(
+    faults.map(async ({ reply, begin, end }) => {
+      const faulty = await startGatewayStack()
+      try {
+        const observed = await faulty.startGateway()
+        await faulty.publisher.redis.call(...(begin as [string, ...string[]]))
+        const notReady = async () => (await fetchOps(observed, '/ready')).text === '{"ready":false,"failing":["redis"]}'
+        await waitFor(notReady, { what: `/ready to return 503 after ${reply}`, deadlineMs: 20_000 })
+        expect(observed.logs.filter((line) => line.includes('canary not published') && line.includes(reply))).not.toHaveLength(0)
+        await faulty.publisher.redis.call(...(end as [string, ...string[]]))
+        await waitUntilReady(observed)
+      } finally {
+        await faulty.close()
+      }
+    }),
+  )
+})
+
+test('each canary replaces the last one in Redis', async () => {
+  const { redis } = stack.publisher
+  const key = await waitFor(async () => (await redis.keys('{gateway:canary:*}:history'))[0], {
+    what: 'a canary',
+    deadlineMs: 20_000,
+  })
+  const first = await redis.lrange(key, 0, -1)
+  await waitFor(async () => (await redis.lrange(key, 0, -1))[0] !== first[0], { what: 'the next canary', deadlineMs: 20_000 })
+  expect([await redis.llen(key), (await redis.ttl(key)) > 0]).toEqual([1, true])
+})
+
 test('/metrics contains every metric of the gateway and the event loop lag', async () => {
   const session = await openSession(gateway, { memberId: 1 })
   await subscribe(session, '0', '/member/queue/notification')

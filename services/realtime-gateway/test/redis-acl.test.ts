@@ -16,10 +16,11 @@ let gateway: ServiceProcess
 
 const queue = '/member/queue/notification'
 const allowed = ['&member:*', '&broadcast:all', '&gateway:*']
+const keysWithoutTopics = ['resetkeys', '~tidings:run', '~{member:*}:history', '~{gateway:*}:history']
 
-/** Replaces the channels that Redis permits to the gateway. Redis closes the connections that are subscribed to others. */
-async function permit(...channels: string[]): Promise<void> {
-  await stack.publisher.redis.call('ACL', 'SETUSER', 'gateway', 'on', '>secret', '~*', '+@all', 'resetchannels', ...channels)
+/** Replaces the channels that Redis permits to the gateway, with all keys. Redis closes the connections that are subscribed to others. */
+async function permit(...rules: string[]): Promise<void> {
+  await stack.publisher.redis.call('ACL', 'SETUSER', 'gateway', 'on', '>secret', '~*', '+@all', 'resetchannels', ...rules)
 }
 
 function restrictedUrl(): string {
@@ -72,7 +73,11 @@ test('refuses only the subscription to a channel that Redis does not permit, and
   for (const session of [first, third]) await session.leaves()
 })
 
-test('refuses one channel among many that are subscribed to at once', async () => {
+test.each([
+  ['channel', allowed],
+  ['history', [...allowed, '&broadcast:weather', ...keysWithoutTopics]],
+])('refuses one channel whose %s is not permitted among many that are subscribed to at once', async (_what, rules) => {
+  await permit(...rules)
   const members = Array.from({ length: 40 }, (_, index) => 100 + index)
   const sessions = await Promise.all(members.map((memberId) => openSession(gateway, { memberId })))
   const refused = await openSession(gateway, { memberId: 99 })
@@ -108,26 +113,50 @@ test('ends only the sessions whose channel is no longer permitted, and serves th
   for (const session of [member, mended]) await session.leaves()
 })
 
-test.each(['&gateway:control', '&gateway:canary:*'])(
-  'without the other channels of the gateway than %s it is not ready, logs what it needs, and recovers when they are permitted',
-  async (ownChannel) => {
-    await permit('&member:*', '&broadcast:all', ownChannel)
-    const restricted = await startService('realtime-gateway', { REDIS_URL: restrictedUrl(), DRAIN_SECONDS: '1' })
-    try {
-      await waitFor(() => restricted.logs.some((line) => line.includes('&gateway:*')), {
-        what: 'the log of the missing permission',
-        deadlineMs: 20_000,
-      })
-      const session = await openSession(restricted, { memberId: 21 })
-      await subscribe(session, '0', queue)
-      await publishAndExpect(session, 21, 'served')
-      const { status, text } = await fetchOps(restricted, '/ready')
-      expect([status, JSON.parse(text)]).toEqual([503, { ready: false, failing: ['redis'] }])
-      await permit(...allowed)
-      await waitUntilReady(restricted)
-      await session.leaves()
-    } finally {
-      await restricted.kill()
-    }
-  },
-)
+test('ends only the sessions of a channel whose history is no longer permitted, and serves the channel again once it is', async () => {
+  await permit(...allowed, '&broadcast:sport')
+  const member = await openSession(gateway, { memberId: 31 })
+  await subscribe(member, '0', queue)
+  const sport = await openSession(gateway, { memberId: 32 })
+  await subscribe(sport, '0', '/topic/sport')
+  await permit(...allowed, '&broadcast:sport', ...keysWithoutTopics)
+  const resuming = await openSession(gateway, { memberId: 33 })
+  sendFrame(resuming, 'SUBSCRIBE', { id: '0', destination: '/topic/sport', 'last-message-id': '1-1' })
+  for (const session of [sport, resuming]) {
+    const error = await session.nextFrame(20_000)
+    expect([error.command, (await session.closed()).code]).toEqual(['ERROR', 4403])
+    expect(error.headers.get('message')).toContain('/topic/sport')
+  }
+  await publishAndExpect(member, 31, 'still served')
+  await permit(...allowed, '&broadcast:sport')
+  const mended = await openSession(gateway, { memberId: 32 })
+  await subscribe(mended, '0', '/topic/sport')
+  await stack.publisher.publish('broadcast:sport', 'mended')
+  expect(await nextBodies(mended, 1)).toEqual(['mended'])
+  for (const session of [member, mended]) await session.leaves()
+})
+
+test.each([
+  ['the control channel', ['&gateway:canary:*']],
+  ['the canary', ['&gateway:control']],
+  ['the histories of its own channels', ['&gateway:*', 'resetkeys', '~tidings:run', '~{member:*}:history']],
+])('without %s it is not ready, logs what it needs, and recovers when it is permitted', async (_what, ownRules) => {
+  await permit('&member:*', '&broadcast:all', ...ownRules)
+  const restricted = await startService('realtime-gateway', { REDIS_URL: restrictedUrl(), DRAIN_SECONDS: '1' })
+  try {
+    await waitFor(() => restricted.logs.some((line) => line.includes('&gateway:*')), {
+      what: 'the log of the missing permission',
+      deadlineMs: 20_000,
+    })
+    const session = await openSession(restricted, { memberId: 21 })
+    await subscribe(session, '0', queue)
+    await publishAndExpect(session, 21, 'served')
+    const { status, text } = await fetchOps(restricted, '/ready')
+    expect([status, JSON.parse(text)]).toEqual([503, { ready: false, failing: ['redis'] }])
+    await permit(...allowed)
+    await waitUntilReady(restricted)
+    await session.leaves()
+  } finally {
+    await restricted.kill()
+  }
+})

@@ -67,6 +67,22 @@ test('resumes from the position of the RECEIPT when no message was received', as
   expect(await nextBodies(back, 3)).toEqual(numberStrings(1, 3))
 })
 
+test('a publication from between SUBSCRIBE in Redis and the RECEIPT is delivered, or the position of the RECEIPT includes it', async () => {
+  const { redis } = stack.publisher
+  const subscribeAndPublish = async (member: number) => {
+    const session = await openSession(gateway, { memberId: member })
+    const channel = `member:${member}:notification`
+    const receipt = subscribe(session, '0', queue)
+    await waitFor(async () => ((await redis.pubsub('NUMSUB', channel)) as [string, number])[1], { what: 'SUBSCRIBE in Redis' })
+    const position = await stack.publisher.publish(channel, 'between')
+    const start = (await receipt).headers.get('position')
+    if (start !== position) expect((await nextMessage(session)).headers.get('message-id')).toBe(position)
+    await expectNothingElse(session)
+    await session.leaves()
+  }
+  await Promise.all(numberStrings(1_001, 1_060).map((member) => subscribeAndPublish(Number(member))))
+})
+
 test('recovers when the history has expired but the gateway was subscribed to the channel all the time', async () => {
   for (const ack of ['auto', 'client'] as const) {
     const session = await newMember()

@@ -1,5 +1,13 @@
 import { createServer, type Server } from 'node:http'
-import { createDatabase, memberToken, type RawSession, type ServiceProcess, serviceToken, startService } from '@tidings/local'
+import {
+  createDatabase,
+  localOrigin,
+  memberToken,
+  type RawSession,
+  type ServiceProcess,
+  serviceToken,
+  startService,
+} from '@tidings/local'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import {
   expectNothingElse,
@@ -15,6 +23,7 @@ import {
 interface Call {
   readonly method: string | undefined
   readonly url: string | undefined
+  readonly authorization: string | undefined
   readonly cookie: string | undefined
   readonly origin: string | undefined
   readonly type: string | undefined
@@ -34,8 +43,8 @@ beforeAll(async () => {
     let body = ''
     incoming.on('data', (chunk: Buffer) => (body += chunk.toString()))
     incoming.on('end', () => {
-      const { cookie, origin, 'content-type': type } = incoming.headers
-      calls.push({ method: incoming.method, url: incoming.url, cookie, origin, type, body })
+      const { authorization, cookie, origin, 'content-type': type } = incoming.headers
+      calls.push({ method: incoming.method, url: incoming.url, authorization, cookie, origin, type, body })
       outgoing.writeHead(response.status, { 'content-type': 'application/problem+json' }).end(response.body)
     })
   })
@@ -74,6 +83,16 @@ test('forwards a SEND as an HTTP request with the credentials of the session, an
     { ...common, url: '/notification/read-all', body: '{"upTo":12345}' },
   ])
   await expectNothingElse(session)
+})
+
+test.each([null, localOrigin])('forwards the token of a native client as Bearer (Origin %s)', async (origin) => {
+  calls = []
+  response = { status: 204 }
+  const authorization = `Bearer ${memberToken(1)}`
+  const session = await openSession(gateway, { cookie: 'a=1', origin, headers: { authorization } })
+  sendFrame(session, 'SEND', { destination: '/publish/notification/read', receipt: '1' }, '{"upTo":1}')
+  await expectReceipt(session, '1')
+  expect(calls).toMatchObject([{ url: '/notification/read-all', authorization, cookie: undefined, origin: undefined }])
 })
 
 test('sends the problem of a refused request to /member/queue/error, and keeps the session open', async () => {
@@ -170,6 +189,12 @@ test('marks a notification as read in the real notify-api, and closes the sessio
       destination: '/publish/notification/read',
       status: 404,
     })
+    const authorization = `Bearer ${memberToken(42)}`
+    const native = await openSession(realGateway, { cookie: '', origin: null, headers: { authorization } })
+    await subscribe(native, 'error', '/member/queue/error')
+    sendFrame(native, 'SEND', { destination: '/publish/notification/read', receipt: 'r' }, JSON.stringify({ notificationId }))
+    expect((await native.nextFrame()).headers.get('receipt-id')).toBe('r')
+    native.socket.terminate()
     const revoked = await fetch(`${notifyApi.url}/session/revoke`, {
       method: 'POST',
       headers: { authorization: `Bearer ${serviceToken()}`, 'content-type': 'application/json' },

@@ -18,28 +18,18 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-const publishRevoke = (memberId: number) =>
-  stack.publisher.publish('gateway:control', JSON.stringify({ type: 'revoke', memberId }))
+/** A control message that revokes the tokens of a member issued until now. */
+function revoke(memberId: number): string {
+  const issuedBefore = Math.floor(Date.now() / 1_000) + 1
+  return JSON.stringify({ type: 'revoke', memberId, tokenHash: '', issuedBefore, expiresAt: issuedBefore + 3_600 })
+}
+const publishRevoke = (memberId: number) => stack.publisher.publish('gateway:control', revoke(memberId))
 
 async function expectClosed(session: RawSession, code: number, message: string): Promise<void> {
   const error = await session.nextFrame(20_000)
   expect([error.command, error.headers.get('message')]).toEqual(['ERROR', message])
   expect((await session.closed()).code).toBe(code)
 }
-
-test('sends expiring before the token expires, and closes the session with 4401 when it does', async () => {
-  const [gateway] = gateways as [ServiceProcess]
-  const token = memberToken(1, { expiresInSeconds: 8 })
-  const session = await openSession(gateway, { token })
-  await subscribe(session, '0', '/member/queue/session')
-  const warning = await nextMessage(session)
-  const { type, expiresAt } = JSON.parse(warning.body) as { type: string; expiresAt: number }
-  expect([type, warning.headers.get('destination')]).toEqual(['expiring', '/member/queue/session'])
-  await expectClosed(session, 4401, 'the token has expired')
-  expect(Date.now() - expiresAt * 1_000).toBeGreaterThanOrEqual(0)
-  // Within the period of the sweep, plus a margin for a busy machine.
-  expect(Date.now() - expiresAt * 1_000).toBeLessThan(6_000)
-})
 
 test('sends expiring to a client that subscribes after the warning was due', async () => {
   const [gateway] = gateways as [ServiceProcess]
@@ -79,7 +69,7 @@ test('ignores malformed control messages', async () => {
 test('applies a revoke that was published while the gateway was disconnected from Redis', async () => {
   const [gateway] = gateways as [ServiceProcess]
   const session = await openSession(gateway, { memberId: 6 })
-  await stack.publisher.appendToHistory('gateway:control', JSON.stringify({ type: 'revoke', memberId: 6 }))
+  await stack.publisher.appendToHistory('gateway:control', revoke(6))
   await expectNothingElse(session)
   const list = String(await stack.publisher.redis.client('LIST'))
   for (const line of list.split('\n').filter((each) => each.includes('name=realtime-gateway:subscriber'))) {
@@ -110,22 +100,6 @@ test('logs lost control messages when Redis restarts without data, also when its
   }
 })
 
-test('rotates old sessions: sends draining with a delay, and closes them with 1012', async () => {
-  const rotating = await stack.startGateway({ SESSION_MAX_AGE_SECONDS: '8' })
-  const sessions = await Promise.all([7, 8, 9].map((memberId) => openSession(rotating, { memberId })))
-  for (const session of sessions) await subscribe(session, '0', '/member/queue/session')
-  for (const session of sessions) {
-    const { type, reconnectAfterMs } = JSON.parse((await nextMessage(session, 20_000)).body) as {
-      type: string
-      reconnectAfterMs: number
-    }
-    expect(type).toBe('draining')
-    expect(reconnectAfterMs).toBeGreaterThanOrEqual(0)
-    expect(reconnectAfterMs).toBeLessThanOrEqual(1_000)
-    expect(await session.closed()).toEqual({ code: 1012, reason: `reconnect after ${reconnectAfterMs} ms` })
-  }
-})
-
 test('logs one line for a session that ends, without the token and the messages', async () => {
   const lines: string[] = []
   const gateway = await stack.startGateway({}, { onLine: (line) => lines.push(line) })
@@ -143,7 +117,37 @@ test('logs one line for a session that ends, without the token and the messages'
   for (const secret of ['confidential', token, token.split('.')[2] ?? '']) expect(lines.join('\n')).not.toContain(secret)
 })
 
-test.each([
+test.concurrent('sends expiring before the token expires, and closes the session with 4401 when it does', async () => {
+  const [gateway] = gateways as [ServiceProcess]
+  const token = memberToken(1, { expiresInSeconds: 8 })
+  const session = await openSession(gateway, { token })
+  await subscribe(session, '0', '/member/queue/session')
+  const warning = await nextMessage(session)
+  const { type, expiresAt } = JSON.parse(warning.body) as { type: string; expiresAt: number }
+  expect([type, warning.headers.get('destination')]).toEqual(['expiring', '/member/queue/session'])
+  await expectClosed(session, 4401, 'the token has expired')
+  expect(Date.now() - expiresAt * 1_000).toBeGreaterThanOrEqual(0)
+  // Within the period of the sweep, plus a margin for a busy machine.
+  expect(Date.now() - expiresAt * 1_000).toBeLessThan(6_000)
+})
+
+test.concurrent('rotates old sessions: sends draining with a delay, and closes them with 1012', async () => {
+  const rotating = await stack.startGateway({ SESSION_MAX_AGE_SECONDS: '8' })
+  const sessions = await Promise.all([7, 8, 9].map((memberId) => openSession(rotating, { memberId })))
+  for (const session of sessions) await subscribe(session, '0', '/member/queue/session')
+  for (const session of sessions) {
+    const { type, reconnectAfterMs } = JSON.parse((await nextMessage(session, 20_000)).body) as {
+      type: string
+      reconnectAfterMs: number
+    }
+    expect(type).toBe('draining')
+    expect(reconnectAfterMs).toBeGreaterThanOrEqual(0)
+    expect(reconnectAfterMs).toBeLessThanOrEqual(1_000)
+    expect(await session.closed()).toEqual({ code: 1012, reason: `reconnect after ${reconnectAfterMs} ms` })
+  }
+})
+
+test.concurrent.each([
   { heartBeatMs: 2_000, stallMs: 8_000 },
   { heartBeatMs: 1_000, stallMs: 4_200 },
 ])(

@@ -58,23 +58,6 @@ async function sessionsOf(memberId: number) {
   return sessions
 }
 
-/** Waits for the subscription in Redis and in the gateway, as the older clients cannot request a receipt for SUBSCRIBE. */
-async function untilSubscribed(memberId: number): Promise<void> {
-  const what = `the subscription of member ${memberId}`
-  await waitFor(
-    async () => Number(await redisSubscribers(memberId)) > 0 && (await sessionsOf(memberId))[0]?.subscriptions.length,
-    {
-      what,
-      deadlineMs: 20_000,
-    },
-  )
-}
-
-/** Resolves to the number of Redis connections that are subscribed to the member's notifications. */
-async function redisSubscribers(memberId: number): Promise<unknown> {
-  return ((await stack.publisher.redis.pubsub('NUMSUB', `member:${memberId}:notification`)) as [string, number])[1]
-}
-
 async function waitUntilAcknowledged(memberId: number): Promise<void> {
   await waitFor(async () => (await sessionsOf(memberId))[0]?.subscriptions[0]?.unackedMessages === 0, {
     what: 'the ACK',
@@ -144,11 +127,16 @@ test('@stomp/stompjs 7 receives and acknowledges a message in STOMP 1.0 and 1.1'
       client.activate()
     })
     expect(client.connectedVersion).toBe(version)
-    client.subscribe(destination, (message) => {
-      bodies.push(message.body)
-      message.ack()
-    })
-    await untilSubscribed(memberId)
+    const subscribed = new Promise<void>((resolve) => client.watchForReceipt('subscribed', () => resolve()))
+    client.subscribe(
+      destination,
+      (message) => {
+        bodies.push(message.body)
+        message.ack()
+      },
+      { receipt: 'subscribed' },
+    )
+    await subscribed
     await stack.publisher.publish(`member:${memberId}:notification`, '{}')
     await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
     await client.deactivate()
@@ -163,15 +151,18 @@ test('stompjs 2.3.3 connects, subscribes, acknowledges, unsubscribes, sends, and
   )
   expect(connected.headers).toMatchObject({ 'user-name': '2', 'heart-beat': '10000,10000' })
   const bodies: string[] = []
+  const nextReceipt = () =>
+    new Promise<string>((resolve) => (client.onreceipt = ({ headers }) => resolve(headers['receipt-id'] ?? '')))
+  const subscribed = nextReceipt()
   const subscription = client.subscribe(
     destination,
     (message) => {
       bodies.push(message.body)
       message.ack()
     },
-    { ack: 'client-individual' },
+    { ack: 'client-individual', receipt: 'subscribed' },
   )
-  await untilSubscribed(2)
+  expect(await subscribed).toBe('subscribed')
   await stack.publisher.publish('member:2:notification', '{"message":"새로운 알림이 도착했습니다."}')
   await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
   expect(bodies).toEqual(['{"message":"새로운 알림이 도착했습니다."}'])
@@ -181,7 +172,7 @@ test('stompjs 2.3.3 connects, subscribes, acknowledges, unsubscribes, sends, and
     what: 'UNSUBSCRIBE',
     deadlineMs: 20_000,
   })
-  const receipt = new Promise<string>((resolve) => (client.onreceipt = ({ headers }) => resolve(headers['receipt-id'] ?? '')))
+  const receipt = nextReceipt()
   client.send('/publish/notification/read', { receipt: 'sent' }, '{"notificationId":1}')
   expect(await receipt).toBe('sent')
   await new Promise<void>((resolve) => client.disconnect(resolve, { receipt: 'bye' }))
@@ -195,20 +186,23 @@ test('webstomp-client connects, subscribes, acknowledges, and disconnects with a
   })
   await new Promise<void>((resolve, reject) => client.connect({}, () => resolve(), reject))
   const bodies: string[] = []
+  const nextReceipt = () =>
+    new Promise<string>((resolve) => (client.onreceipt = (frame) => resolve(String(frame.headers['receipt-id']))))
+  const subscribed = nextReceipt()
   client.subscribe(
     destination,
     (message) => {
       bodies.push(message.body)
       message.ack()
     },
-    { ack: 'client' },
+    { ack: 'client', receipt: 'subscribed' },
   )
-  await untilSubscribed(3)
+  expect(await subscribed).toBe('subscribed')
   await stack.publisher.publish('member:3:notification', '{"message":"새로운 알림"}')
   await waitFor(() => bodies.length, { what: 'the message', deadlineMs: 20_000 })
   expect(bodies).toEqual(['{"message":"새로운 알림"}'])
   await waitUntilAcknowledged(3)
-  const receipt = new Promise<string>((resolve) => (client.onreceipt = (frame) => resolve(String(frame.headers['receipt-id']))))
+  const receipt = nextReceipt()
   client.disconnect(() => {}, { receipt: 'bye' })
   expect(await receipt).toBe('bye')
   await waitFor(async () => (await sessionsOf(3)).length === 0, { what: 'the end of the session', deadlineMs: 20_000 })

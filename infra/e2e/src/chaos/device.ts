@@ -51,6 +51,11 @@ export class Device {
     return this.#session !== undefined && destinations.every((destination) => this.#positions.has(destination))
   }
 
+  /** True while there is a connection. */
+  get connected(): boolean {
+    return this.#session !== undefined
+  }
+
   /** Drops the connection and stays away until `comeBack`. */
   leave(): void {
     this.#away = true

@@ -1,4 +1,4 @@
-import { authenticateMember, openTokenVerifier } from '@tidings/chassis'
+import { authenticateMember, openTokenVerifier, presentedTokens } from '@tidings/chassis'
 import { createSigner } from 'fast-jwt'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
@@ -11,13 +11,13 @@ const tokenSeconds = 600
 const Ask = z.strictObject({ question: z.string().trim().min(1).max(200) })
 
 /** Serves `POST /demo/ask`: starts a task that answers the question of the signed-in member. */
-export function serveAsk(app: FastifyInstance, { memberCookie, memberKey, notifyApiUrl }: DemoOptions, secret: string): void {
+export function serveAsk(app: FastifyInstance, { memberCookie, memberTokens, notifyApiUrl }: DemoOptions, secret: string): void {
   const signToken = createSigner({ algorithm: 'HS256', key: secret, expiresIn: tokenSeconds * 1_000 })
   const token = () => signToken({ sub: 'edge', scope: 'task:write' })
-  const tokens = openTokenVerifier(memberKey)
+  const tokens = openTokenVerifier(memberTokens)
 
   app.post('/demo/ask', async (request, reply) => {
-    const member = await authenticateMember(tokens, request.cookies[memberCookie])
+    const member = await authenticateMember(tokens, presentedTokens(request.headers, memberCookie).tokens)
     if (member.refused !== undefined) throw new Refusal(401, member.refused)
     const { question } = parseBody(Ask, request.body)
     const onError = (error: unknown) => request.log.warn({ err: error }, 'the answer was not finished')

@@ -15,7 +15,11 @@ export async function startDemo(options: Partial<DemoOptions> = {}): Promise<Run
     notifyApiUrl: 'http://127.0.0.1:1',
     allowedOrigins: [localOrigin],
     memberCookie: 'access_token',
-    memberKey: { secret: developmentSecrets.member },
+    memberTokens: {
+      key: { secret: developmentSecrets.member },
+      rules: { subjectClaim: 'sub', leewaySeconds: 5, maxTokenDays: 90 },
+      unset: [],
+    },
     signingSecrets: developmentSecrets,
     pageDirectory: '/nowhere',
     ...options,

@@ -1,5 +1,5 @@
 import type { CookieSerializeOptions } from '@fastify/cookie'
-import { authenticateMember, openTokenVerifier } from '@tidings/chassis'
+import { authenticateMember, openTokenVerifier, presentedTokens } from '@tidings/chassis'
 import { createSigner } from 'fast-jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -9,14 +9,14 @@ import { parseBody, Refusal } from './refusal.ts'
 const sessionSeconds = 8 * 3_600
 const Login = z.strictObject({ memberId: z.int().positive() })
 
-type LoginOptions = Pick<DemoOptions, 'memberCookie' | 'memberKey'>
+type LoginOptions = Pick<DemoOptions, 'memberCookie' | 'memberTokens'>
 
 /** Serves `GET /whoami`: the member of the cookie, which is HttpOnly and so hidden from the page. */
-export function serveWhoami(app: FastifyInstance, { memberKey, memberCookie }: LoginOptions): void {
-  const tokens = openTokenVerifier(memberKey)
+export function serveWhoami(app: FastifyInstance, { memberTokens, memberCookie }: LoginOptions): void {
+  const tokens = openTokenVerifier(memberTokens)
   app.get('/whoami', async (request, reply) => {
     void reply.header('cache-control', 'no-store')
-    const verdict = await authenticateMember(tokens, request.cookies[memberCookie])
+    const verdict = await authenticateMember(tokens, presentedTokens(request.headers, memberCookie).tokens)
     if (verdict.refused !== undefined) throw new Refusal(401, verdict.refused)
     return verdict.principal
   })

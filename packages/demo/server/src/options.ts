@@ -1,4 +1,4 @@
-import type { TokenKey } from '@tidings/chassis'
+import type { TokenSettings } from '@tidings/chassis'
 
 /** Options of the demo server. */
 export interface DemoOptions {
@@ -8,8 +8,8 @@ export interface DemoOptions {
   readonly allowedOrigins: readonly string[]
   /** Name of the cookie that holds a member's token. */
   readonly memberCookie: string
-  /** Verifies the tokens of members. */
-  readonly memberKey: TokenKey
+  /** How the tokens of members are verified. */
+  readonly memberTokens: TokenSettings
   /** Secrets that the demo signs tokens with (HS256). Without them only the page and `/whoami` are served. */
   readonly signingSecrets?: { readonly member: string; readonly service: string } | undefined
   /** Directory of the built page. */

@@ -10,6 +10,8 @@ export interface DatabaseOptions {
    * escaped.
    */
   readonly scripts?: boolean
+  /** A connection that was not used for so long is replaced. {@link defaultIdleMs} by default. */
+  readonly idleMs?: number
 }
 
 /** Of one statement of a script: its rows, or the header of a write. */
@@ -19,6 +21,10 @@ const maxWaitingForConnection = 1_000
 /** Share of `timeoutMs` that is spent at most on getting a connection, pooled or new. */
 const connectionShare = 0.5
 const lockWaitSeconds = 2
+/** Firewalls, NATs and load balancers forget a silent connection after minutes, without a word to its ends. */
+const defaultIdleMs = 30_000
+/** A pooled connection sends a TCP keep-alive after this silence, so that they do not forget it. */
+const keepAliveMs = 10_000
 const maxAttempts = 3
 
 // Escaped values need backslash escapes and durations in SQL need UTC, whatever the server's configuration.
@@ -35,15 +41,20 @@ export class Database {
   readonly #pool: Pool
   readonly #timeoutMs: number
   readonly #connectionTimeoutMs: number
+  readonly #idleMs: number
+  /** Since when each free connection of the pool has not been used. */
+  readonly #freeSince = new WeakMap<PoolConnection, number>()
 
-  constructor(url: string, { connections, timeoutMs, scripts = false }: DatabaseOptions) {
+  constructor(url: string, { connections, timeoutMs, scripts = false, idleMs = defaultIdleMs }: DatabaseOptions) {
     this.#timeoutMs = timeoutMs
     this.#connectionTimeoutMs = timeoutMs * connectionShare
+    this.#idleMs = idleMs
     this.#pool = createPool({
       uri: url,
       connectionLimit: connections,
       queueLimit: maxWaitingForConnection,
       connectTimeout: this.#connectionTimeoutMs,
+      keepAliveInitialDelay: keepAliveMs,
       multipleStatements: scripts,
       timezone: 'Z',
       supportBigNumbers: true,
@@ -51,6 +62,7 @@ export class Database {
       decimalNumbers: true,
       jsonStrings: true,
     })
+    this.#pool.on('release', (connection) => this.#freeSince.set(connection, performance.now()))
     this.#pool.on('connection', (connection) => {
       for (const sql of scripts ? [...sessionSettings, implicitTransactions] : sessionSettings) {
         connection.query(sql, (error) => error && connection.destroy())
@@ -114,12 +126,20 @@ export class Database {
         late = true
         reject(new DatabaseAway({ cause: new Error('no connection in time') }))
       }, this.#connectionTimeoutMs)
-      this.#pool.getConnection((error, connection) => {
+      const take = (error: unknown, connection: PoolConnection): void => {
+        if (!error && performance.now() - (this.#freeSince.get(connection) ?? Infinity) > this.#idleMs) {
+          connection.destroy()
+          this.#pool.getConnection(take)
+          return
+        }
+        this.#freeSince.delete(connection)
         clearTimeout(timer)
-        if (late) return error ?? connection.release()
-        if (error) return reject(new DatabaseAway({ cause: error }))
-        return resolve(connection)
-      })
+        if (late) {
+          if (!error) connection.release()
+        } else if (error) reject(new DatabaseAway({ cause: error }))
+        else resolve(connection)
+      }
+      this.#pool.getConnection(take)
     })
   }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Log, loggable } from '@tidings/chassis'
+import { type Log, RepeatedFailure } from '@tidings/chassis'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { isAway } from './error.ts'
 
@@ -53,6 +53,7 @@ export async function migrate(url: string, migrations?: readonly Migration[]): P
 /** Like `migrate`, but waits up to a minute for a database that is still starting. */
 export async function migrateWhenReachable(url: string, log: Log): Promise<void> {
   const deadline = performance.now() + reachableMs
+  const failure = new RepeatedFailure(log, 'the database is not reachable yet')
   for (;;) {
     try {
       const applied = await migrate(url)
@@ -60,7 +61,7 @@ export async function migrateWhenReachable(url: string, log: Log): Promise<void>
       return
     } catch (error) {
       if (!isAway(error) || performance.now() > deadline) throw error
-      log.warn({ err: loggable(error) }, 'the database is not reachable yet')
+      failure.failed(error)
       await delay(retryMs)
     }
   }

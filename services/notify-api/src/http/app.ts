@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import cookie from '@fastify/cookie'
 import cors from '@fastify/cors'
 import { type Log, originMatcher } from '@tidings/chassis'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
@@ -10,12 +9,11 @@ import { type InboxDeps, inboxRoutes, unreadCountRoute } from '../route/inbox.ts
 import { type MessageDeps, messageRoute } from '../route/message.ts'
 import { type NotificationDeps, notificationRoutes } from '../route/notification.ts'
 import { type PresenceDeps, presenceRoute } from '../route/presence.ts'
-import { type SessionDeps, sessionRoutes } from '../route/session.ts'
+import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
 import { type Caller, callerDecorator } from './caller.ts'
 import { clientErrorHandler } from './client-error.ts'
-import { endIdleConnections } from './connection.ts'
 import { openDocument } from './document.ts'
 import { openGuards } from './guards.ts'
 import { refuseOtherMethods } from './other-methods.ts'
@@ -42,6 +40,8 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     childLoggerFactory: (logger) => logger,
     bodyLimit: config.maxBodyBytes,
     requestTimeout: requestTimeoutMs,
+    // A request that comes while the server closes is served: after it the connection ends.
+    return503OnClosing: false,
     clientErrorHandler: clientErrorHandler(log, untimed),
     frameworkErrors: (error, _request, reply) => sendProblem(reply, problemFrom(error)),
   }) as unknown as Api
@@ -55,14 +55,12 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     metrics.onRequest(request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1_000)
     done()
   })
-  endIdleConnections(app)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
-  await app.register(cookie, { hook: false })
   await openDocument(app, config.member.cookie)
 
   const allowed = originMatcher(config.allowedOrigins)
-  const guards = await openGuards(app, config, allowed, log)
+  const guards = await openGuards(app, config, allowed, deps.sessions.revocations, log, metrics.onJwksFailure)
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, guards, deps, config.maxSendBytes)
   messageRoute(app, guards, deps, config.maxSendBytes)
@@ -83,6 +81,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     })
     inboxRoutes(browsers, guards, deps)
     memberTaskRoutes(browsers, guards, deps)
+    memberSessionRoutes(browsers, guards, deps)
   })
   addOtherMethods()
   return app

@@ -1,4 +1,15 @@
-import { authenticateMember, scopesOf, type TokenVerifier } from '@tidings/chassis'
+import {
+  authenticateMember,
+  bearerChallenge,
+  bearerToken,
+  memberChallenge,
+  type MemberVerdict,
+  presentedTokens,
+  type Revocations,
+  scopesOf,
+  type TokenVerifier,
+  type Verdict,
+} from '@tidings/chassis'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Problem, type ProblemName } from './problem.ts'
 
@@ -8,6 +19,8 @@ export interface Caller {
   readonly id: string
   /** Set when the caller is a member. */
   readonly memberId: number | undefined
+  /** The token of a member. */
+  readonly token?: string
 }
 
 /** Name of the request decorator that holds the caller. */
@@ -27,6 +40,11 @@ export function memberOf(request: FastifyRequest): number {
   return memberId
 }
 
+/** Returns the token with which a member made a request, on routes for members. */
+export function tokenOf(request: FastifyRequest): string {
+  return callerOf(request).token ?? ''
+}
+
 export type Scope =
   | 'notification:send'
   | 'notification:broadcast'
@@ -36,68 +54,116 @@ export type Scope =
   | 'session:revoke'
   | 'task:write'
 
+export interface BackendOptions {
+  readonly tokens: TokenVerifier
+  /** Name of the claim with the scopes. */
+  readonly scopeClaim: string
+}
+
 /** Returns a hook that authenticates backends and requires `scope` in their token. */
-export function backend(tokens: TokenVerifier, scope: Scope): onRequestAsyncHookHandler {
+export function backend(options: BackendOptions, scope: Scope): onRequestAsyncHookHandler {
   return async (request) => {
-    const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
-    const verdict = await tokens.verify(token)
+    const result = await authenticateBackend(options, request, scope)
+    if (result instanceof Problem) throw result
+    request.setDecorator<Caller>(callerDecorator, result)
+  }
+}
+
+function authenticateBackend(
+  { tokens, scopeClaim }: BackendOptions,
+  { headers }: FastifyRequest,
+  scope: Scope,
+): Caller | Problem | Promise<Caller | Problem> {
+  const token = bearerToken(headers.authorization)
+  const callerFrom = (verdict: Verdict): Caller | Problem => {
     if (verdict.refused !== undefined) {
-      const invalid = token ? `, error="invalid_token", error_description="${verdict.refused}"` : ''
-      throw refusal('unauthorized', 'authorization', verdict.refused, { 'www-authenticate': `Bearer realm="tidings"${invalid}` })
-    }
-    const scopes = scopesOf(verdict.claims)
-    if (!scopes?.includes(scope)) {
-      const detail = scopes
-        ? `the token lacks the scope ${scope}`
-        : `scope of the token is neither a text nor an array of texts: ${scope} is required`
-      throw refusal('missing-scope', 'authorization', detail, {
-        'www-authenticate': `Bearer realm="tidings", error="insufficient_scope", scope="${scope}"`,
+      return refusal('unauthorized', 'authorization', verdict.refused, {
+        'www-authenticate': bearerChallenge(token && verdict.refused),
       })
     }
-    request.setDecorator<Caller>(callerDecorator, { id: `service:${verdict.claims.sub}`, memberId: undefined })
+    const scopes = scopesOf(verdict.claims[scopeClaim])
+    if (scopes?.includes(scope)) return { id: `service:${verdict.subject}`, memberId: undefined }
+    const detail = scopes
+      ? `the token lacks the scope ${scope}`
+      : `${scopeClaim} of the token is neither a text nor an array of texts: ${scope} is required`
+    return refusal('missing-scope', 'authorization', detail, {
+      'www-authenticate': `Bearer realm="tidings", error="insufficient_scope", scope="${scope}"`,
+    })
   }
+  const verdict = tokens.verify(token)
+  return verdict instanceof Promise ? verdict.then(callerFrom) : callerFrom(verdict)
 }
 
 export interface MemberOptions {
   readonly tokens: TokenVerifier
+  readonly revocations: Revocations
   readonly cookie: string
-  readonly parseCookie: (header: string) => Record<string, string | undefined>
   readonly allowed: (origin: string | undefined) => boolean
 }
 
 /**
- * Returns a hook that authenticates members. Calls that change state also need an allowed Origin and the content type of JSON: a form on
- * a foreign page can send the cookie, but neither of these.
+ * Returns a hook that authenticates members. Calls that change state need the content type of JSON, and with a cookie an allowed Origin: a
+ * form on a foreign page can send the cookie, but neither of these. With `Authorization` the Origin may be missing, but not another one.
  */
-export function member(
-  { tokens, cookie, parseCookie, allowed }: MemberOptions,
-  { writes }: { writes: boolean },
-): onRequestAsyncHookHandler {
+export function member(options: MemberOptions, { writes }: { writes: boolean }): onRequestAsyncHookHandler {
   return async (request) => {
     const { headers } = request
-    if (writes && !allowed(headers.origin)) throw refusal('forbidden-origin', 'origin', 'is missing or not allowed')
+    const needsOrigin = headers.origin !== undefined || bearerToken(headers.authorization) === undefined
+    if (writes && needsOrigin && !options.allowed(headers.origin)) {
+      throw refusal('forbidden-origin', 'origin', 'is missing or not allowed')
+    }
     if (writes && !/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
       throw refusal('unsupported-media-type', 'content-type', 'must be application/json, also with an empty body')
     }
-    const verdict = await authenticateMember(tokens, headers.cookie && parseCookie(headers.cookie)[cookie])
-    if (verdict.refused !== undefined) {
-      throw refusal('unauthorized', 'cookie', `${cookie}: ${verdict.refused}`, {
-        'www-authenticate': `Cookie realm="tidings", cookie-name="${cookie}"`,
-      })
-    }
-    const { memberId } = verdict.principal
-    request.setDecorator<Caller>(callerDecorator, { id: `member:${memberId}`, memberId })
+    const result = await authenticateAsMember(options, request)
+    if (result instanceof Problem) throw result
+    request.setDecorator<Caller>(callerDecorator, result)
   }
 }
 
-/** Returns a hook for calls that are open to both: a caller that sends `Authorization` is a backend. */
-export function eitherCaller(
-  asBackend: onRequestAsyncHookHandler,
-  asMember: onRequestAsyncHookHandler,
-): onRequestAsyncHookHandler {
-  return async function either(request, reply) {
-    await (request.headers.authorization === undefined ? asMember : asBackend).call(this, request, reply)
+function authenticateAsMember(
+  { tokens, revocations, cookie }: MemberOptions,
+  { headers }: FastifyRequest,
+): Caller | Problem | Promise<Caller | Problem> {
+  const presented = presentedTokens(headers, cookie)
+  const callerFrom = (verdict: MemberVerdict): Caller | Problem => {
+    if (verdict.refused === undefined) {
+      const { memberId } = verdict.principal
+      return { id: `member:${memberId}`, memberId, token: verdict.token }
+    }
+    const detail = presented.header === 'cookie' ? `${cookie}: ${verdict.refused}` : verdict.refused
+    return refusal('unauthorized', presented.header, detail, {
+      'www-authenticate': memberChallenge(presented, verdict.refused, cookie),
+    })
   }
+  const verdict = authenticateMember(tokens, presented.tokens, revocations)
+  return verdict instanceof Promise ? verdict.then(callerFrom) : callerFrom(verdict)
+}
+
+/**
+ * Returns a hook for calls that are open to both. A caller with a cookie is a member. One with `Authorization` is a backend if its token
+ * has the scope, otherwise a member.
+ */
+export function eitherCaller(services: BackendOptions, scope: Scope, members: MemberOptions): onRequestAsyncHookHandler {
+  const asMember = member(members, { writes: false })
+  return async function either(request, reply) {
+    if (bearerToken(request.headers.authorization) === undefined) {
+      await asMember.call(this, request, reply)
+      return
+    }
+    // Both at once: the keys of one may have to be fetched, which must not delay a token that the other verifies.
+    const backendResult = authenticateBackend(services, request, scope)
+    const memberResult = authenticateAsMember(members, request)
+    const known = [backendResult, memberResult].find(isCaller)
+    const asBackend = known ?? (await backendResult)
+    const caller = isCaller(asBackend) ? asBackend : await memberResult
+    if (!isCaller(caller)) throw asBackend
+    request.setDecorator<Caller>(callerDecorator, caller)
+  }
+}
+
+function isCaller(result: Caller | Problem | Promise<Caller | Problem>): result is Caller {
+  return !(result instanceof Promise) && !(result instanceof Problem)
 }
 
 function refusal(problem: ProblemName, header: string, detail: string, headers: Readonly<Record<string, string>> = {}): Problem {

@@ -1,14 +1,15 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import { type Log, loggable } from '@tidings/chassis'
+import { type Log, problemMediaType } from '@tidings/chassis'
 import type { FastifyServerOptions } from 'fastify'
+import { Problem } from './problem.ts'
 
-/** Responses to requests that Node's HTTP parser rejects, by error code. They equal those of Fastify's own handler. */
-const responses: Readonly<Record<string, { readonly status: number; readonly message: string }>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, message: 'Client Timeout' },
-  HPE_HEADER_OVERFLOW: { status: 431, message: 'Exceeded maximum allowed HTTP header size' },
+/** Returns the problem of a request that Node's HTTP parser rejects. */
+function problemOf(code: string): Problem {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Problem('request-timeout', 'The request did not arrive in time.')
+  if (code === 'HPE_HEADER_OVERFLOW') return new Problem('headers-too-large', 'The headers have more than 16 KiB.')
+  return new Problem('malformed', `The request is not HTTP/1.1 (${code}).`)
 }
-const otherResponse = { status: 400, message: 'Client Error' }
 
 /**
  * Returns Fastify's `clientErrorHandler`. Requests on sockets in `untimed` may take longer than the server's `requestTimeout`, because
@@ -19,12 +20,20 @@ export function clientErrorHandler(log: Log, untimed: WeakSet<Socket>): NonNulla
     // After a reset the socket is destroyed already.
     if (error.code === 'ECONNRESET' || socket.destroyed) return
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && untimed.has(socket)) return
-    log.trace({ err: loggable(error) }, 'client error')
-    const { status, message } = responses[error.code] ?? otherResponse
-    const body = JSON.stringify({ error: STATUS_CODES[status], message, statusCode: status })
+    const problem = problemOf(error.code)
+    log.debug({ problem: problem.problem, reason: error.code }, 'request refused')
+    const body = JSON.stringify(problem)
     if (socket.writable) {
-      const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Length: ${body.length}\r\nContent-Type: application/json`
-      socket.write(`${head}\r\n\r\n${body}`)
+      socket.write(
+        [
+          `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
+          'Connection: close',
+          `Content-Length: ${Buffer.byteLength(body)}`,
+          `Content-Type: ${problemMediaType}`,
+          '',
+          body,
+        ].join('\r\n'),
+      )
     }
     socket.destroy(error)
   }

@@ -36,7 +36,7 @@ export function problemResponses(...names: ProblemName[]): Record<number, typeof
 /** Returns the security of a call for backends, for its schema. */
 export const serviceSecurity = (scope: string) => [{ serviceToken: [scope] }]
 /** The security of a call for members, for its schema. */
-export const memberSecurity = [{ memberCookie: [] }]
+export const memberSecurity = [{ memberCookie: [] }, { memberToken: [] }]
 
 const description = `JSON in UTF-8. Every refusal is \`application/problem+json\` (RFC 9457); its \`type\` is \`${problemTypes}\` and a name:
 
@@ -61,6 +61,7 @@ export async function openDocument(app: FastifyInstance, cookie: string): Promis
         securitySchemes: {
           serviceToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
           memberCookie: { type: 'apiKey', in: 'cookie', name: cookie },
+          memberToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
         },
       },
     },

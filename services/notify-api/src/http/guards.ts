@@ -1,28 +1,31 @@
-import { type Log, openTokenVerifier } from '@tidings/chassis'
+import { type Log, openTokenVerifier, type Revocations, type TokenSettings } from '@tidings/chassis'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import type { Guards } from '../route/api.ts'
-import { backend, eitherCaller, member, type MemberOptions } from './caller.ts'
+import { backend, type BackendOptions, eitherCaller, member, type MemberOptions } from './caller.ts'
 import { rateLimit } from './rate-limit.ts'
 
 /** Verified tokens that are cached: a backend sends the same token with each of its thousands of requests. */
 const tokenCacheSize = 10_000
 
-/** Returns the guards of all routes. `app` must have its cookie plugin. */
+/** Returns the guards of all routes. */
 export async function openGuards(
   app: FastifyInstance,
-  { service, member: { key, cookie }, requestsPerMinute }: Config,
+  { service, member: { tokens, cookie }, requestsPerMinute }: Config,
   allowed: MemberOptions['allowed'],
+  revocations: Revocations,
   log: Log,
+  onJwksFailure: (caller: 'service' | 'member') => void,
 ): Promise<Guards> {
-  const services = openTokenVerifier(service.key, { cacheSize: tokenCacheSize, log })
-  const tokens = openTokenVerifier(key, { cacheSize: tokenCacheSize, log })
-  const members: MemberOptions = { tokens, cookie, parseCookie: (header) => app.parseCookie(header), allowed }
+  const verifierOf = (settings: TokenSettings, caller: 'service' | 'member') =>
+    openTokenVerifier(settings, { cacheSize: tokenCacheSize, log, onJwksFailure: () => onJwksFailure(caller) })
+  const services: BackendOptions = { tokens: verifierOf(service.tokens, 'service'), scopeClaim: service.scopeClaim }
+  const members: MemberOptions = { tokens: verifierOf(tokens, 'member'), revocations, cookie, allowed }
   const limit = await rateLimit(app, requestsPerMinute)
   return {
     backend: (scope) => [backend(services, scope), limit],
     memberReads: [member(members, { writes: false }), limit],
     memberWrites: [member(members, { writes: true }), limit],
-    backendOrMemberReads: (scope) => [eitherCaller(backend(services, scope), member(members, { writes: false })), limit],
+    backendOrMemberReads: (scope) => [eitherCaller(services, scope, members), limit],
   }
 }

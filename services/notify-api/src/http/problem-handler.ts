@@ -1,17 +1,28 @@
-import { type Log, loggable, problemMediaType } from '@tidings/chassis'
+import { FailureLog, type Log, problemMediaType } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { databaseCodes, isAway, isRefusal, isTransient } from '../database/error.ts'
 import { Overload } from '../database/group-commit.ts'
 import { type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
 
-/** Returns the handler that turns every error of a request into a problem response, and logs it. */
+/** Returns the handler that turns every error of a request into a problem response, and logs it; one that repeats without its causes. */
 export function problemHandler(log: Log) {
+  const failures = new FailureLog(log, 'error')
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const problem = problemFrom(error)
-    const line = { requestId: request.id, call: request.routeOptions.url, problem: problem.problem }
-    if (problem.status >= 500) log.error({ ...line, err: loggable(error) }, 'request failed')
-    else if (problem.problem === 'refused') log.warn({ ...line, ...databaseCodes(error) }, 'the database refused a request')
+    const { status } = problem
+    const line = {
+      requestId: request.id,
+      method: request.method,
+      call: request.routeOptions.url,
+      status,
+      problem: problem.problem,
+    }
+    if (status >= 500) {
+      // Counted by tidings_http_request_seconds. A defect is found by its request, an outage concerns all of them.
+      const known = !failures.failed('request failed', error, line)
+      if (known && status === 500) log.error(line, 'request failed')
+    } else if (problem.problem === 'refused') log.warn({ ...line, ...databaseCodes(error) }, 'the database refused a request')
     else log.debug({ ...line, detail: problem.message }, 'request refused')
     sendProblem(reply, problem)
   }

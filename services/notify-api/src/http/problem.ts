@@ -45,6 +45,11 @@ export const problems = {
     title: 'The upload was silent for too long',
     when: 'an upload sent nothing for TASK_STREAM_IDLE_SECONDS: continue with a new one at `textBytes` of the task',
   },
+  'request-timeout': {
+    status: 408,
+    title: 'The request did not arrive in time',
+    when: 'the request was not complete after 30 s',
+  },
   'task-over': {
     status: 409,
     title: 'The task is over',
@@ -82,6 +87,11 @@ export const problems = {
     status: 429,
     title: 'Too many requests',
     when: 'the caller has sent too many requests: repeat after Retry-After seconds',
+  },
+  'headers-too-large': {
+    status: 431,
+    title: 'The headers are too large',
+    when: 'the request line and the headers have more than 16 KiB',
   },
   internal: { status: 500, title: 'Internal error', when: 'a defect of this service: it is logged under `requestId`' },
   unavailable: {

@@ -1,4 +1,4 @@
-import { type Log, loggable } from '@tidings/chassis'
+import { FailureLog, type Log } from '@tidings/chassis'
 import { Problem, stillRunning } from '../http/problem.ts'
 import type { IdempotencyKey } from './idempotency-key.ts'
 import type { IdempotencyStore } from './idempotency-store.ts'
@@ -16,13 +16,13 @@ const abandonedMs = 5_000
  */
 export class Idempotency {
   readonly #store: IdempotencyStore
-  readonly #log: Log
+  readonly #failures: FailureLog
   /** Keys of the requests that run on this instance. Those of other instances are in the database. */
   readonly #running = new Set<string>()
 
   constructor(store: IdempotencyStore, log: Log) {
     this.#store = store
-    this.#log = log
+    this.#failures = new FailureLog(log, 'warn')
   }
 
   /** @throws Problem `still-running` when a request with this key runs on this instance. */
@@ -37,7 +37,7 @@ export class Idempotency {
       await this.#store.storeResponse(key, JSON.stringify(response))
     } catch (error) {
       // The request has still taken effect. A repeat rebuilds the response.
-      this.#log.warn({ err: loggable(error) }, 'a response could not be stored for repeats')
+      this.#failures.failed('a response could not be stored for repeats', error)
     }
   }
 

@@ -3,6 +3,7 @@ import type { Database, ScriptResult } from '../database/database.ts'
 import type { Weight } from '../database/group-commit.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxRow } from '../outbox/row.ts'
+import { anyDeferred } from '../outbox/store.ts'
 import type { IdempotencyKey } from './idempotency-key.ts'
 import { bodyEndOf, bodyOf, channelOf } from './published-body.ts'
 
@@ -37,19 +38,27 @@ export function groupEntry({ memberIds, message, redirectPath, data, key }: NewN
 export interface WriteGroupDeps {
   /** Must be opened with `scripts: true`, for `Connection.script`. */
   readonly database: Database
-  readonly outbox: Pick<Outbox, 'publish'>
+  readonly outbox: Pick<Outbox, 'publishEach'>
   /** Called after each commit with the number of entries and the time it took. */
   readonly onCommit: (entries: number, seconds: number) => void
 }
 
+/** An entry that is stored. */
+export interface StoredEntry {
+  /** In the order of its `memberIds`. */
+  readonly notificationIds: readonly number[]
+  /** See {@link Outbox.publishEach}. */
+  readonly online: readonly Promise<boolean | null>[]
+}
+
 /**
  * Commits a group of notifications with their idempotency keys and outbox rows, in one transaction and one round trip, and hands the
- * rows to the outbox. Returns the ids of each entry, in the order of its `memberIds`.
+ * rows to the outbox.
  */
 export async function writeGroup(
   group: readonly GroupEntry[],
   { database, outbox, onCommit }: WriteGroupDeps,
-): Promise<number[][]> {
+): Promise<StoredEntry[]> {
   const begin = performance.now()
   const script = groupScript(group)
   const results = await database.run((connection) => connection.script<Steps>(script.sql))
@@ -68,9 +77,14 @@ export async function writeGroup(
     }
     return notificationIds
   })
-  // Not awaited: what is committed will be published, so no response waits for Redis.
-  void outbox.publish(outboxRows)
-  return ids
+  const deferred = results[script.deferredStatement]
+  const online = outbox.publishEach(outboxRows, { noneDeferred: Array.isArray(deferred) && deferred.length === 0 })
+  let published = 0
+  // The next group does not wait for Redis.
+  return ids.map((notificationIds) => ({
+    notificationIds,
+    online: online.slice(published, (published += notificationIds.length)),
+  }))
 }
 
 /** Distance between consecutive ids of one INSERT, by table. */
@@ -97,6 +111,8 @@ interface GroupScript {
   readonly outboxStatement: number
   /** Index of the statement that returns the steps; of none for a single row. */
   readonly stepStatement: number
+  /** Index of the statement that returns whether any channel has deferred rows. */
+  readonly deferredStatement: number
 }
 
 /**
@@ -140,10 +156,19 @@ function groupScript(group: readonly GroupEntry[]): GroupScript {
     `INSERT INTO outbox (notification_id) VALUES ${outbox.join(',')}`,
     ...(rows > 1 ? ['SELECT @step AS notification,@outbox_step AS outbox'] : []),
     'COMMIT',
+    // After the commit: on a cluster, it has then received what other nodes have committed before. In a transaction of its own.
+    anyDeferred,
+    'COMMIT',
   ]
   const notificationStatement = variables.length > 0 ? 1 : 0
   const outboxStatement = notificationStatement + (keys.length > 0 ? 2 : 1)
-  return { sql: statements.join(';'), notificationStatement, outboxStatement, stepStatement: rows > 1 ? outboxStatement + 1 : -1 }
+  return {
+    sql: statements.join(';'),
+    notificationStatement,
+    outboxStatement,
+    stepStatement: rows > 1 ? outboxStatement + 1 : -1,
+    deferredStatement: statements.length - 2,
+  }
 }
 
 /** Returns the id of the notification at `index` of the group, as SQL. */

@@ -9,7 +9,7 @@ export interface RetentionLimits {
 }
 
 /** Number of deleted rows by table. */
-export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task', number>>
+export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task' | 'revocation', number>>
 
 const idempotencyHours = 24
 
@@ -32,7 +32,8 @@ export class RetentionStore {
         const idempotency_key = await repeat(maxBatches, batchRows, () => retireKeys(connection, batchRows))
         const early = await repeat(maxBatches, batchRows, () => retireEarlyCancels(connection, batchRows))
         const task = early + (await repeat(maxBatches, batchRows, () => retireTasks(connection, days, batchRows)))
-        return { notification, broadcast_read, idempotency_key, task }
+        const revocation = await repeat(maxBatches, batchRows, () => retireRevocations(connection, batchRows))
+        return { notification, broadcast_read, idempotency_key, task, revocation }
       } finally {
         await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
       }
@@ -108,6 +109,15 @@ async function retireTasks(connection: Connection, days: number, rows: number): 
   const { affectedRows } = await connection.write(
     'DELETE FROM task WHERE task_number <= ? AND lease_until IS NULL AND created_at < NOW(3) - INTERVAL ? DAY',
     [oldest.upTo, days],
+  )
+  return affectedRows
+}
+
+/** Deletes revocations of tokens that have expired. */
+async function retireRevocations(connection: Connection, rows: number): Promise<number> {
+  const { affectedRows } = await connection.write(
+    'DELETE FROM revocation WHERE expires_at < UNIX_TIMESTAMP() ORDER BY expires_at LIMIT ?',
+    [rows],
   )
   return affectedRows
 }

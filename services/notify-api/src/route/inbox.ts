@@ -32,21 +32,18 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
   const changes = new PerMemberQueue()
 
   /**
-   * Runs the changes of a member sequentially. The event of a change is handed to the outbox before the next change begins, so this
+   * Runs the changes of a member sequentially. The event of a change is published or deferred before the next change begins, so this
    * instance publishes events in the order of their revisions.
    */
-  async function publishChange<Change extends ReadChange | undefined>(
+  function publishChange<Change extends ReadChange | undefined>(
     memberId: number,
     change: () => Promise<Change>,
   ): Promise<Change> {
-    let published: Promise<unknown> | undefined
-    const changed = await changes.run(memberId, async () => {
-      const result = await change()
-      if (result?.event) published = outbox.publish([result.event])
-      return result
+    return changes.run(memberId, async () => {
+      const changed = await change()
+      if (changed?.event) await outbox.publish([changed.event])
+      return changed
     })
-    await published
-    return changed
   }
 
   app.get(

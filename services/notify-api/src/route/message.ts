@@ -10,13 +10,16 @@ import {
 import { z } from 'zod'
 import { problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem, unavailable } from '../http/problem.ts'
-import { type MessageOutcome, publishMessage } from '../message/message-sender.ts'
+import type { PublishFailure } from '../outbox/publish-failure.ts'
 import type { Publisher } from '../outbox/redis-publisher.ts'
 import type { Api, Guards } from './api.ts'
 
 export interface MessageDeps {
-  readonly publisher: Pick<Publisher, 'publish'>
+  readonly publisher: Pick<Publisher, 'append'>
 }
+
+/** What became of one message: its position, or why it was not accepted. */
+type MessageOutcome = string | PublishFailure
 
 /** Adds the call with which backends send messages that are not notifications: published, and not stored. */
 export function messageRoute(app: Api, guards: Guards, { publisher }: MessageDeps, maxSendBytes: number): void {
@@ -39,9 +42,9 @@ export function messageRoute(app: Api, guards: Guards, { publisher }: MessageDep
       const text = JSON.stringify(body)
       const channels = channelsOf(messageDestination(destination) as MessageDestination, memberIds)
       refuseTooLarge(channels.length * Buffer.byteLength(text), maxSendBytes)
-      const outcomes = await publishMessage(publisher, channels, text)
+      const outcomes = await Promise.all(channels.map((channel) => publisher.append(channel, text)))
       refuseUnlessAccepted(outcomes)
-      return reply.code(202).send(memberIds ? { messages: sentTo(memberIds, outcomes) } : (outcomes[0] as SentMessage))
+      return reply.code(202).send(memberIds ? { messages: sentTo(memberIds, outcomes) } : { position: outcomes[0] as string })
     },
   )
 }
@@ -55,7 +58,8 @@ function channelsOf(destination: MessageDestination, memberIds: readonly number[
 function sentTo(memberIds: readonly number[], outcomes: readonly MessageOutcome[]): SentMessages['messages'] {
   return memberIds.map((memberId, index) => {
     const outcome = outcomes[index] as MessageOutcome
-    return 'error' in outcome ? { memberId, error: outcome.error } : { memberId, position: outcome.position }
+    if (typeof outcome === 'string') return { memberId, position: outcome }
+    return { memberId, error: outcome.away ? 'unavailable' : 'refused' }
   })
 }
 
@@ -68,12 +72,12 @@ function refuseTooLarge(bytes: number, maxSendBytes: number): void {
 
 /** Throws if no message was accepted. */
 function refuseUnlessAccepted(outcomes: readonly MessageOutcome[]): void {
-  const failures = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome] : []))
+  const failures = outcomes.flatMap((outcome) => (typeof outcome === 'string' ? [] : [outcome]))
   if (failures.length < outcomes.length) return
-  const away = failures.find(({ error }) => error === 'unavailable')
-  if (away) throw unavailable('Redis does not answer: repeat. Nothing was accepted.', { cause: away.cause })
+  const away = failures.find((failure) => failure.away)
+  if (away) throw unavailable('Redis does not answer: repeat. Nothing was accepted.', { cause: new Error(away.reason) })
   throw new Problem('channel-refused', 'The ACL of Redis does not permit the channel of the destination.', {
     errors: [{ in: 'body', pointer: '#/destination', detail: 'is not permitted by the ACL of Redis' }],
-    cause: failures[0]?.cause,
+    cause: new Error(failures[0]?.reason),
   })
 }

@@ -9,7 +9,7 @@ export interface PresenceDeps {
   readonly publisher: Pick<Publisher, 'listening'>
 }
 
-/** Adds the call with which backends ask who is online. */
+/** Adds the call with which backends read which members are online. */
 export function presenceRoute(app: Api, guards: Guards, { publisher }: PresenceDeps): void {
   app.post(
     '/presence',

@@ -1,32 +1,100 @@
-import { type ControlMessage, controlChannel, RevokeSession } from '@tidings/protocol'
-import { problemResponses, serviceSecurity } from '../http/document.ts'
-import type { Outbox } from '../outbox/outbox.ts'
-import type { OutboxStore } from '../outbox/store.ts'
+import { tokenHashOf } from '@tidings/chassis'
+import { RevokeSession, SessionList, SessionPath } from '@tidings/protocol'
+import { z } from 'zod'
+import { memberOf, tokenOf } from '../http/caller.ts'
+import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
+import { Problem, unavailable } from '../http/problem.ts'
+import { type SessionControl, SessionsUnknown, TooManyRevocations } from '../session/session-control.ts'
 import type { Api, Guards } from './api.ts'
 
 export interface SessionDeps {
-  readonly outboxStore: OutboxStore
-  readonly outbox: Pick<Outbox, 'publish'>
+  readonly sessions: Pick<SessionControl, 'revocations' | 'revokeMember' | 'revokeSession' | 'of'>
 }
 
-/** Adds the calls that control gateways. Control messages go through the outbox: an outage of Redis delays them and loses none. */
-export function sessionRoutes(app: Api, guards: Guards, { outboxStore, outbox }: SessionDeps): void {
+const NoBody = z.strictObject({}).nullish()
+
+/** Adds the call with which backends revoke tokens. */
+export function sessionRoutes(app: Api, guards: Guards, { sessions }: SessionDeps): void {
   app.post(
     '/session/revoke',
     {
       onRequest: guards.backend('session:revoke'),
       schema: {
-        summary: "Close a member's sessions on every gateway",
+        summary:
+          'Refuse the tokens of a member issued until now, or that of one session, and close the sessions on every gateway',
         security: serviceSecurity('session:revoke'),
         body: RevokeSession,
-        response: { 202: RevokeSession, ...problemResponses('missing-scope', 'too-large', 'unsupported-media-type') },
+        response: {
+          202: RevokeSession,
+          ...problemResponses('missing-scope', 'not-found', 'too-large', 'unsupported-media-type'),
+        },
       },
     },
     async (request, reply) => {
-      const { memberId } = request.body
-      const message: ControlMessage = { type: 'revoke', memberId }
-      await outbox.publish([await outboxStore.add(controlChannel, JSON.stringify(message))])
-      return reply.code(202).send({ memberId })
+      const { memberId, sessionId } = request.body
+      if (sessionId === undefined) await orUnavailable(sessions.revokeMember(memberId))
+      else if (!(await orUnavailable(sessions.revokeSession(memberId, sessionId)))) throw noSession('body', sessionId)
+      return reply.code(202).send(request.body)
     },
   )
+}
+
+/** Adds the calls with which members see and end their sessions. */
+export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: SessionDeps): void {
+  app.get(
+    '/session',
+    {
+      onRequest: guards.memberReads,
+      schema: {
+        summary: "The member's sessions, oldest first",
+        security: memberSecurity,
+        response: { 200: SessionList, ...problemResponses() },
+      },
+    },
+    async (request) => {
+      const own = tokenHashOf(tokenOf(request))
+      const { sessions: found, complete } = await orUnavailable(sessions.of(memberOf(request)))
+      return {
+        sessions: found.map(({ sessionId, connectedAt, lastActivityAt, userAgent, tokenHash }) => {
+          return { sessionId, connectedAt, lastActivityAt, userAgent, current: tokenHash === own }
+        }),
+        complete,
+      }
+    },
+  )
+
+  app.post(
+    '/session/:sessionId/revoke',
+    {
+      onRequest: guards.memberWrites,
+      schema: {
+        summary: 'Refuse the token of one of the own sessions, and close the sessions that use it',
+        security: memberSecurity,
+        params: SessionPath,
+        body: NoBody,
+        response: { 204: z.null(), ...problemResponses('forbidden-origin', 'not-found', 'unsupported-media-type') },
+      },
+    },
+    async (request, reply) => {
+      const { sessionId } = request.params
+      if (!(await orUnavailable(sessions.revokeSession(memberOf(request), sessionId)))) throw noSession('path', sessionId)
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+async function orUnavailable<Result>(result: Promise<Result>): Promise<Result> {
+  try {
+    return await result
+  } catch (error) {
+    if (error instanceof TooManyRevocations)
+      throw unavailable('as many revocations as MAX_REVOCATIONS allows are in force', { cause: error })
+    if (error instanceof SessionsUnknown) throw unavailable('Redis does not reply: the sessions are not known', { cause: error })
+    throw error
+  }
+}
+
+function noSession(part: 'body' | 'path', sessionId: string): Problem {
+  const detail = `the member has no session ${sessionId}`
+  return new Problem('not-found', detail, { errors: [{ in: part, pointer: '#/sessionId', detail }] })
 }

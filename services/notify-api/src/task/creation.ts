@@ -1,4 +1,4 @@
-import { type Log, loggable } from '@tidings/chassis'
+import { FailureLog, type Log } from '@tidings/chassis'
 import type { CreatedTask, TaskStatus } from '@tidings/protocol'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { TaskHistory } from './history.ts'
@@ -17,9 +17,11 @@ export interface TaskCreationOptions {
 /** Creates tasks and announces them to their members. */
 export class TaskCreation {
   readonly #options: TaskCreationOptions
+  readonly #failures: FailureLog
 
   constructor(options: TaskCreationOptions) {
     this.#options = options
+    this.#failures = new FailureLog(options.log, 'warn')
   }
 
   /**
@@ -40,14 +42,13 @@ export class TaskCreation {
   }
 
   async #beginChannel(task: TaskIdentity, status: TaskStatus): Promise<void> {
-    const { history, log } = this.#options
+    const { history } = this.#options
     try {
       await history.open(task, status)
     } catch (error) {
-      log.warn(
-        { err: loggable(error), taskId: task.taskId },
-        'a task is created without Redis: its channel begins with the first event',
-      )
+      this.#failures.failed('a task is created without Redis: its channel begins with the first event', error, {
+        taskId: task.taskId,
+      })
     }
   }
 }

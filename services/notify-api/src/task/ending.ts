@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { type Log, loggable } from '@tidings/chassis'
+import { FailureLog, type Log } from '@tidings/chassis'
 import type { TaskState, TaskStatus } from '@tidings/protocol'
 import { Problem, unavailable } from '../http/problem.ts'
 import type { Outbox } from '../outbox/outbox.ts'
@@ -28,9 +28,11 @@ const reopenRetryMs = 250
  */
 export class TaskEnding {
   readonly #options: TaskEndingOptions
+  readonly #failures: FailureLog
 
   constructor(options: TaskEndingOptions) {
     this.#options = options
+    this.#failures = new FailureLog(options.log, 'warn')
   }
 
   /**
@@ -72,7 +74,7 @@ export class TaskEnding {
 
   /** Like {@link endFirst}, for a task whose text and data cannot be read or stored: they are lost. */
   async endWithoutContent(row: TaskRow, end: TaskEnd): Promise<boolean> {
-    const { history, log } = this.#options
+    const { history } = this.#options
     const task = identityOf(row)
     const { memberId: _, ...name } = task
     const closer = randomUUID()
@@ -81,7 +83,7 @@ export class TaskEnding {
     } catch (error) {
       // Stored all the same: what Redis has of this task may be unusable. While Redis does not respond, nothing is lost yet.
       if (error instanceof Problem) throw error
-      log.warn({ err: loggable(error), taskId: task.taskId }, 'the channel of a task could not be closed')
+      this.#failures.failed('the channel of a task could not be closed', error, { taskId: task.taskId })
     }
     return this.#store(task, { ...name, status: row.status, text: '', data: [] }, end, closer)
   }
@@ -98,11 +100,11 @@ export class TaskEnding {
   }
 
   async #expireSoon(task: TaskIdentity): Promise<void> {
-    const { history, log } = this.#options
+    const { history } = this.#options
     try {
       await history.expireSoon(task)
     } catch (error) {
-      log.warn({ err: loggable(error), taskId: task.taskId }, 'the history of an ended task is kept for an hour')
+      this.#failures.failed('the history of an ended task is kept for an hour', error, { taskId: task.taskId })
     }
   }
 
@@ -143,29 +145,25 @@ export class TaskEnding {
    * accepts events again otherwise. While neither can be done, the task stays closed. Always throws `error`.
    */
   async #recover(task: TaskIdentity, closer: string, error: unknown): Promise<never> {
-    const { store, history, log } = this.#options
+    const { store, history } = this.#options
     try {
       const row = await store.find(task.taskId)
       if (row && isTerminal(row.status)) await history.markEnded(task, row.status)
       else await history.reopen(task, closer)
     } catch (second) {
-      log.warn(
-        { err: loggable(second), taskId: task.taskId },
-        'a task stays closed until its end is repeated or its lease expires',
-      )
+      this.#failures.failed('a task stays closed until its end is repeated or its lease expires', second, { taskId: task.taskId })
     }
     throw error
   }
 
   async #markEnded(task: TaskIdentity, status: TerminalStatus): Promise<void> {
-    const { history, log } = this.#options
+    const { history } = this.#options
     try {
       await history.markEnded(task, status)
     } catch (error) {
-      log.warn(
-        { err: loggable(error), taskId: task.taskId },
-        'the end of a task could not be recorded in redis: the next event reads it from MySQL',
-      )
+      this.#failures.failed('the end of a task could not be recorded in redis: the next event reads it from MySQL', error, {
+        taskId: task.taskId,
+      })
     }
   }
 }

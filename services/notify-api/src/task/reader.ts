@@ -1,4 +1,4 @@
-import { type Log, loggable } from '@tidings/chassis'
+import { FailureLog, type Log } from '@tidings/chassis'
 import type { StoredTask, TaskItem, TaskPage } from '@tidings/protocol'
 import type { TaskHistory } from './history.ts'
 import { noSuchTask } from './problem.ts'
@@ -9,12 +9,12 @@ import type { TaskStore } from './store.ts'
 export class TaskReader {
   readonly #store: TaskStore
   readonly #history: TaskHistory
-  readonly #log: Log
+  readonly #failures: FailureLog
 
   constructor({ store, history, log }: { store: TaskStore; history: TaskHistory; log: Log }) {
     this.#store = store
     this.#history = history
-    this.#log = log
+    this.#failures = new FailureLog(log, 'warn')
   }
 
   /**
@@ -52,7 +52,7 @@ export class TaskReader {
         ...(stage !== undefined && { stage }),
       }
     } catch (error) {
-      this.#log.warn({ err: loggable(error), taskId: row.taskId }, 'the progress of a task could not be read')
+      this.#failures.failed('the progress of a task could not be read', error, { taskId: row.taskId })
       return item
     }
   }

@@ -95,18 +95,21 @@ export class TaskStore {
 
   /** Claims tasks whose lease has expired. Other instances skip them until the claim expires. */
   claimExpired(limit: number): Promise<TaskRow[]> {
-    return this.#database.transaction(async (connection) => {
+    return this.#database.run(async (connection) => {
       const rows = await connection.rows<TaskRow>(
-        `SELECT ${itemColumns} FROM task WHERE lease_until < NOW(3) AND kind IS NOT NULL ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`,
+        `SELECT ${itemColumns} FROM task WHERE lease_until < NOW(3) AND kind IS NOT NULL ORDER BY lease_until LIMIT ?`,
         [limit],
       )
-      if (rows.length > 0) {
-        await connection.write('UPDATE task SET lease_until = NOW(3) + INTERVAL ? MICROSECOND WHERE task_number IN (?)', [
-          claimMs * 1_000,
-          rows.map(({ taskNumber }) => taskNumber),
-        ])
+      const claimed: TaskRow[] = []
+      for (const row of rows) {
+        // Without a transaction, so that an instance that vanishes leaves no locks.
+        const { affectedRows } = await connection.write(
+          'UPDATE task SET lease_until = NOW(3) + INTERVAL ? MICROSECOND WHERE task_number = ? AND lease_until < NOW(3)',
+          [claimMs * 1_000, row.taskNumber],
+        )
+        if (affectedRows > 0) claimed.push(row)
       }
-      return rows
+      return claimed
     })
   }
 

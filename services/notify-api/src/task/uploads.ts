@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { type Log, loggable } from '@tidings/chassis'
+import { FailureLog, type Log } from '@tidings/chassis'
 import type { AcceptedTaskEvent } from '@tidings/protocol'
 import { Problem, unavailable } from '../http/problem.ts'
 import { beforeEndedTasks, type TaskHistory } from './history.ts'
@@ -29,13 +29,16 @@ const keepAlivesPerLease = 3
  */
 export class TaskUploads {
   readonly #options: TaskUploadsOptions
+  readonly #failures: FailureLog
   readonly #open = new Set<TaskUpload>()
   readonly #timer: NodeJS.Timeout
   #checking = false
   #position = beforeEndedTasks
+  #stopping = false
 
   constructor(options: TaskUploadsOptions) {
     this.#options = options
+    this.#failures = new FailureLog(options.log, 'error')
     this.#timer = setInterval(() => void this.#checkSilent(), checkIntervalMs)
   }
 
@@ -46,6 +49,7 @@ export class TaskUploads {
    */
   async receive(taskId: string, request: UploadRequest): Promise<AcceptedTaskEvent> {
     const upload = await TaskUpload.begin(taskId, request, this.#options)
+    if (this.#stopping) throw stopping()
     this.#open.add(upload)
     try {
       return await upload.receive()
@@ -54,9 +58,10 @@ export class TaskUploads {
     }
   }
 
-  /** Ends all uploads: their producers continue at another instance. */
+  /** Ends all uploads, and refuses new ones: their producers continue at another instance. */
   stopAll(): void {
-    for (const upload of this.#open) upload.stop(unavailable('This instance is stopping: go on with another upload.'))
+    this.#stopping = true
+    for (const upload of this.#open) upload.stop(stopping())
   }
 
   close(): void {
@@ -74,7 +79,7 @@ export class TaskUploads {
 
   /** Stops the uploads of tasks that have ended since the last read. An end that is missed is found when the lease is renewed. */
   async #stopEnded(): Promise<void> {
-    const { history, log } = this.#options
+    const { history } = this.#options
     try {
       const { tasks, position } = await history.endedSince(this.#position)
       this.#position = position
@@ -86,12 +91,12 @@ export class TaskUploads {
         if (status !== undefined) upload.stop(taskOver(status))
       }
     } catch (error) {
-      if (!(error instanceof Problem)) log.error({ err: loggable(error) }, 'ended tasks could not be read')
+      if (!(error instanceof Problem)) this.#failures.failed('ended tasks could not be read', error)
     }
   }
 
   async #check(upload: TaskUpload, now: number): Promise<void> {
-    const { leaseMs, idleMs, log } = this.#options
+    const { leaseMs, idleMs } = this.#options
     if (now - upload.writtenAt > idleMs) {
       upload.stop(new Problem('stream-idle', `Nothing came for ${idleMs / 1_000} s (TASK_STREAM_IDLE_SECONDS).`))
       return
@@ -100,9 +105,13 @@ export class TaskUploads {
     try {
       await upload.keepAlive(now)
     } catch (error) {
-      if (!(error instanceof Problem)) log.error({ err: loggable(error) }, 'check of a silent upload failed')
+      if (!(error instanceof Problem)) this.#failures.failed('check of a silent upload failed', error)
       // While Redis or MySQL is away the upload stays open.
       else if (error.problem !== 'unavailable') upload.stop(error)
     }
   }
+}
+
+function stopping(): Problem {
+  return unavailable('This instance is stopping: go on with another upload.')
 }

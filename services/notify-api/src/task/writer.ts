@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Log, loggable } from '@tidings/chassis'
+import { FailureLog, type Log } from '@tidings/chassis'
 import type { AcceptedTaskEvent, TaskProducerEvent } from '@tidings/protocol'
 import { unavailable } from '../http/problem.ts'
 import type { AppendAt, AppendResult, TaskHistory } from './history.ts'
@@ -16,7 +16,7 @@ const maxCachedIdentities = 10_000
 export class TaskWriter {
   readonly #store: TaskStore
   readonly #history: TaskHistory
-  readonly #log: Log
+  readonly #failures: FailureLog
   /** Saves a query per event. An identity never changes. */
   readonly #identities = new Map<string, TaskIdentity>()
   readonly #renewals = new Set<Promise<void>>()
@@ -24,7 +24,7 @@ export class TaskWriter {
   constructor({ store, history, log }: { store: TaskStore; history: TaskHistory; log: Log }) {
     this.#store = store
     this.#history = history
-    this.#log = log
+    this.#failures = new FailureLog(log, 'warn')
   }
 
   /**
@@ -94,7 +94,7 @@ export class TaskWriter {
   #renewInDatabase(taskId: string): void {
     const renewal = this.#store
       .renew(taskId)
-      .catch((error: unknown) => this.#log.warn({ err: loggable(error), taskId }, 'a lease could not be renewed'))
+      .catch((error: unknown) => void this.#failures.failed('a lease could not be renewed', error, { taskId }))
       .finally(() => this.#renewals.delete(renewal))
     this.#renewals.add(renewal)
   }

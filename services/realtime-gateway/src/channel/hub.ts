@@ -59,6 +59,11 @@ export class Hub {
     return channel.position
   }
 
+  /** True while publications of the channel may have been missed, and its position may be lost with its history. */
+  catchingUp(name: string): boolean {
+    return this.#channels.get(name)?.cursor.catchingUp ?? false
+  }
+
   unsubscribe(name: string, subscription: Subscription): void {
     const channel = this.#channels.get(name)
     channel?.remove(subscription)

@@ -18,11 +18,13 @@ import type { Metrics } from '../ops/metrics.ts'
 import { ChannelRefusedError } from '../redis/broker.ts'
 import { type Handled, notPermitted, type Outcome, type Refusal, refuse } from '../session/outcome.ts'
 import type { FrameHandler, Session } from '../session/session.ts'
+import type { TopicAccess } from '../session/topic-access.ts'
 
 export interface SubscribeDeps {
   readonly hub: Hub
   readonly limits: Limits
   readonly metrics: Metrics
+  readonly topicAccess: TopicAccess
   readonly snapshots: TaskSnapshots
   readonly storedTask: StoredTask
 }
@@ -33,14 +35,14 @@ type TaskSubscription = ChannelSubscription & { target: { taskId: string } }
 /** SUBSCRIBE, new or resumed after `last-message-id` (PROTOCOL.md §5). */
 export function subscribe(deps: SubscribeDeps): FrameHandler {
   return (session, frame) => {
-    const subscription = subscriptionOf(session, frame, deps.limits)
+    const subscription = subscriptionOf(session, frame, deps)
     if (!(subscription instanceof Subscription)) return subscription
     session.subscriptions.set(subscription.key, subscription)
     return isChannel(subscription) ? open(deps, session, subscription, frame) : undefined
   }
 }
 
-function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): Subscription | Refusal {
+function subscriptionOf(session: Session, { headers }: Frame, { limits, topicAccess }: SubscribeDeps): Subscription | Refusal {
   const { version = '1.0', transport: outlet, lane } = session
   const destination = headers.get('destination')
   if (destination === undefined) return refuse(Close.badFrame, 'SUBSCRIBE needs a destination header')
@@ -63,6 +65,9 @@ function subscriptionOf(session: Session, { headers }: Frame, limits: Limits): S
   if (!isAckMode(ackMode)) return refuse(Close.badFrame, `ack must be one of ${ackModes.join(', ')}`)
   const target = resolveDestination(destination, session.principal.memberId)
   if (!target) return refuse(Close.forbidden, `no such destination: ${destination}; allowed are ${subscribable}`)
+  if (target.kind === 'channel' && target.topic !== undefined && !topicAccess.allows(target.topic, session.topics)) {
+    return refuse(Close.forbidden, `the claim topics of the token does not permit ${destination}`)
+  }
   const head = new MessageHead(destination, id, version)
   return new Subscription({ id, destination, target, ackMode, head, outlet, lane, listener: session, maxUnackedMessages })
 }
@@ -78,7 +83,7 @@ async function open(deps: SubscribeDeps, session: Session, subscription: Channel
   }
   const lastMessageId = frame.headers.get('last-message-id')
   const after = lastMessageId === undefined ? undefined : (parsePosition(lastMessageId) ?? unknown)
-  const upToDate = after?.epoch === position.epoch && after.offset === position.offset
+  const upToDate = after?.epoch === position.epoch && after.offset === position.offset && !hub.catchingUp(channel)
   if (after && !upToDate) return resume(deps, session, subscription, after, frame)
   if (after) metrics.resumed(true)
   else if (isTask(subscription)) return joinTask(deps, session, subscription, position)

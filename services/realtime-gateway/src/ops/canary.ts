@@ -19,8 +19,8 @@ interface ShardCanary {
 }
 
 /**
- * Publishes a message every second on a channel of each shard and waits for it, to prove that publications arrive. It also keeps the
- * connections to Redis in use.
+ * Appends a message every second to a channel of each shard and waits for it, to prove that publications are accepted and arrive. It also
+ * keeps the connections to Redis in use.
  */
 export class Canary {
   readonly #broker: Broker
@@ -97,7 +97,7 @@ export class Canary {
     if (canary.sending || this.#canaries.get(shard) !== canary) return
     canary.sending = true
     try {
-      await this.#broker.publish(canary.channel, String(performance.now()))
+      await this.#broker.appendCanary(canary.channel, String(performance.now()))
       this.#failure.succeeded()
     } catch (error) {
       this.#failure.failed(error)

@@ -15,6 +15,7 @@ export class Metrics {
   readonly #resumes = this.#counter('resumes_total', 'Resumed subscriptions, by whether the history reached back', ['recovered'])
   readonly #repairs = this.#counter('gap_repairs_total', 'Times that missed publications of a channel were read from its history')
   readonly #gaps = this.#counter('gaps_total', 'Gaps that the history could not fill')
+  readonly #jwksFailures = this.#counter('jwks_failures_total', 'Fetches of the JWKS that failed')
   readonly #latency = new Histogram({
     name: 'tidings_gateway_publish_to_socket_seconds',
     help: 'From encoding the first message of a tick to its last write to a socket',
@@ -62,6 +63,10 @@ export class Metrics {
 
   gap(): void {
     this.#gaps.inc()
+  }
+
+  jwksFailed(): void {
+    this.#jwksFailures.inc()
   }
 
   lag(shard: string, seconds: number): void {

@@ -12,7 +12,10 @@ export interface HistoryPage {
 
 /** Reads the histories of channels. */
 export interface History {
-  /** Resolves to at most `limit` publications after a position. Waits while the broker is away; never rejects. */
+  /**
+   * Resolves to at most `limit` publications after a position. Waits while the broker is away; never rejects. When the broker refuses the
+   * history of a channel of a client, it ends the listening (`onRefused`), and the page is empty and not whole.
+   */
   after(channel: string, after: Position, limit: number): Promise<HistoryPage>
 }
 
@@ -48,7 +51,10 @@ export interface Broker {
    */
   listen(channel: string, receiver: Receiver, onRefused?: () => void): Promise<Position>
   unlisten(channel: string): void
-  /** Publishes a body without position, which no history holds. Rejects when the broker does not reply, or refuses. */
-  publish(channel: string, body: string): Promise<void>
+  /**
+   * Stores and publishes a body as a publication is, but without position; the channel keeps only the last one. Rejects when the broker
+   * does not reply, or refuses.
+   */
+  appendCanary(channel: string, body: string): Promise<void>
   close(): Promise<void>
 }

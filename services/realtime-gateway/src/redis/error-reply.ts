@@ -3,7 +3,7 @@ export function isErrorReply(error: unknown): error is Error {
   return error instanceof Error && error.name === 'ReplyError'
 }
 
-/** Returns whether the ACL of Redis forbids the command, or one of its channels, to the user of the connection. */
+/** Returns whether the ACL of Redis forbids the command, or one of its keys or channels, to the user of the connection. */
 export function deniesAccess({ message }: Error): boolean {
   return message.startsWith('NOPERM ')
 }

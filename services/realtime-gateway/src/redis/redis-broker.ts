@@ -7,13 +7,15 @@ import {
   type RedisTarget,
   RepeatedFailure,
 } from '@tidings/chassis'
-import type { Position } from '@tidings/protocol'
+import { historyKey, type Position } from '@tidings/protocol'
 import { Cluster } from 'ioredis'
 import { type Broker, ChannelRefusedError, type Receiver } from './broker.ts'
+import { canaryScript } from './canary-script.ts'
 import { ClusterSubscriber } from './cluster-subscriber.ts'
 import { historyScript, lastScript } from './history-script.ts'
 import { readPublication } from './read-publication.ts'
-import { RedisHistory } from './redis-history.ts'
+import { type HistoryListener, RedisHistory } from './redis-history.ts'
+import { RedisRevocations } from './redis-revocations.ts'
 import { Subscriber, type SubscriberListener } from './subscriber.ts'
 import { silenceMs, subscriberOptions } from './subscriber-options.ts'
 
@@ -27,14 +29,20 @@ interface Listening {
   lostAt: number | undefined
 }
 
+/** The script of `canary-script.ts`, as ioredis defines it on a connection. */
+interface CanaryScript {
+  appendCanary(history: string, body: string): Promise<null>
+}
+
 /** Name of a Redis that is no Cluster, and prefix of the shards of one. */
 const shardName = 'redis'
 /** Refused channels of clients that are remembered, so that each is logged once. */
 const maxRemembered = 1_000
 
 /** Redis Pub/Sub, sharded on a Cluster. Histories are read on a second connection. */
-export class RedisBroker implements Broker, SubscriberListener {
+export class RedisBroker implements Broker, SubscriberListener, HistoryListener {
   readonly history: RedisHistory
+  readonly revocations: RedisRevocations
   readonly #log: Log
   /** Precedes every channel and key. */
   readonly #prefix: string
@@ -59,9 +67,11 @@ export class RedisBroker implements Broker, SubscriberListener {
       scripts: {
         historyAfter: { numberOfKeys: 2, lua: historyScript },
         historyLast: { lua: lastScript },
+        appendCanary: { numberOfKeys: 1, lua: canaryScript(isCluster(url) ? 'SPUBLISH' : 'PUBLISH') },
       },
     })
-    this.history = new RedisHistory(this.#commands, { cluster: isCluster(url), prefix, log })
+    this.history = new RedisHistory(this.#commands, { cluster: isCluster(url), prefix, listener: this, log })
+    this.revocations = new RedisRevocations(this.#commands, prefix, log)
     this.#subscriber =
       this.#commands instanceof Cluster
         ? new ClusterSubscriber({ url, prefix, cluster: this.#commands, listener: this, log })
@@ -98,14 +108,13 @@ export class RedisBroker implements Broker, SubscriberListener {
     this.#subscriber.remove(channel)
   }
 
-  async publish(channel: string, body: string): Promise<void> {
-    const { isCluster: sharded } = this.#commands
-    const name = this.#prefix + channel
-    await (sharded ? this.#commands.spublish(name, body) : this.#commands.publish(name, body))
+  async appendCanary(channel: string, body: string): Promise<void> {
+    await (this.#commands as unknown as CanaryScript).appendCanary(historyKey(channel, this.#prefix), body)
   }
 
   async close(): Promise<void> {
     this.history.close()
+    this.revocations.close()
     this.#subscriber.close()
     this.#commands.disconnect()
   }
@@ -135,12 +144,27 @@ export class RedisBroker implements Broker, SubscriberListener {
   refused(channel: string, error: Error): boolean {
     const listening = this.#channels.get(channel)
     if (!listening) return false
-    const { onRefused, pending } = listening
+    const retry = this.#refuse(channel, listening, error)
+    if (retry && !listening.pending) listening.lostAt ??= Date.now() - silenceMs
+    return retry
+  }
+
+  historyRefused(channel: string, error: Error): boolean {
+    const listening = this.#channels.get(channel)
+    if (!listening) return false
+    const retry = this.#refuse(channel, listening, error)
+    if (!retry) this.#subscriber.remove(channel)
+    return retry
+  }
+
+  historyPermitted(channel: string): void {
+    this.#refusedOwn.delete(channel)
+  }
+
+  /** Ends the listening to a channel of a client. Returns true for a channel of the gateway itself, which is tried again. */
+  #refuse(channel: string, { onRefused, pending }: Listening, error: Error): boolean {
     this.#logRefusal(channel, error, onRefused ? this.#refused : this.#refusedOwn)
-    if (!onRefused) {
-      if (!pending) listening.lostAt ??= Date.now() - silenceMs
-      return true
-    }
+    if (!onRefused) return true
     this.#channels.delete(channel)
     if (pending) pending.reject(new ChannelRefusedError(channel, error))
     else onRefused()
@@ -156,17 +180,18 @@ export class RedisBroker implements Broker, SubscriberListener {
     }
   }
 
-  /** Live before position: what is published between the two arrives live. */
+  /** Live before position: what is published between the two arrives live, or the position includes it. */
   async #resolvePositions(channels: readonly string[]): Promise<void> {
-    const waiting = channels.flatMap((channel) => {
+    const waiting = new Map<string, Listening>()
+    for (const channel of channels) {
       const listening = this.#channels.get(channel)
-      return listening?.pending ? [{ channel, listening }] : []
-    })
-    const positions = await this.history.last(waiting.map(({ channel }) => channel))
-    waiting.forEach(({ channel, listening }, index) => {
+      if (listening?.pending) waiting.set(channel, listening)
+    }
+    await this.history.last([...waiting.keys()], (channel, last) => {
+      const listening = waiting.get(channel)
       // `unlisten` and `listen` were called meanwhile: the newer call is resolved by its own read.
-      if (this.#channels.get(channel) !== listening) return
-      listening.pending?.resolve(positions[index] as Position)
+      if (!listening || this.#channels.get(channel) !== listening) return
+      listening.pending?.resolve(last)
       listening.pending = undefined
     })
   }
@@ -177,8 +202,11 @@ export class RedisBroker implements Broker, SubscriberListener {
     refused.add(channel)
     const fields = { err: loggable(error), channel }
     if (refused === this.#refusedOwn)
-      this.#log.error(fields, `redis refuses a channel of the gateway: its user needs &${this.#prefix}gateway:*`)
-    else this.#log.warn(fields, 'redis refuses a channel to the user of the gateway')
+      this.#log.error(
+        fields,
+        `redis refuses a channel of the gateway: its user needs &${this.#prefix}gateway:* and ~{${this.#prefix}gateway:*}:*`,
+      )
+    else this.#log.warn(fields, 'redis refuses a channel, or its history, to the user of the gateway')
   }
 }
 

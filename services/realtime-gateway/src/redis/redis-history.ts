@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Log, loggable, type RedisConnection, runIdOf, runKey } from '@tidings/chassis'
 import { historyKey, historyLimitOf, parsePosition, type Position } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
+import { deniesAccess, isErrorReply } from './error-reply.ts'
 import type { HistoryCall, RunCall } from './history-script.ts'
 import { readPublication } from './read-publication.ts'
 
@@ -11,6 +12,22 @@ type PageReply = readonly [last: Buffer, whole: number, ...publications: Buffer[
 interface HistoryScripts {
   historyAfterBuffer(history: string, run: string, call: string): Promise<PageReply>
   historyLast(keys: number, ...keysAndCall: string[]): Promise<string>
+}
+
+/** Learns which histories the ACL of Redis does not permit. */
+export interface HistoryListener {
+  /** Redis does not permit the history of the channel. Returns whether to try again until it does. */
+  historyRefused(channel: string, error: Error): boolean
+  /** Redis permits the history that was tried again. */
+  historyPermitted(channel: string): void
+}
+
+export interface RedisHistoryOptions {
+  readonly cluster: boolean
+  /** Precedes every key. */
+  readonly prefix: string
+  readonly listener: HistoryListener
+  readonly log: Log
 }
 
 /** Histories whose newest positions are read in one call. */
@@ -28,12 +45,14 @@ export class RedisHistory implements History {
   readonly #prefix: string
   readonly #runId: () => string | undefined
   readonly #maxKeys: number
+  readonly #listener: HistoryListener
   readonly #log: Log
   #closed = false
   #reportedAt = Number.NEGATIVE_INFINITY
 
   /** On a Cluster the keys of one call must share a slot, which those of two channels do not. */
-  constructor(redis: RedisConnection, { cluster, prefix, log }: { cluster: boolean; prefix: string; log: Log }) {
+  constructor(redis: RedisConnection, { cluster, prefix, listener, log }: RedisHistoryOptions) {
+    this.#listener = listener
     this.#log = log
     this.#scripts = redis as unknown as HistoryScripts
     this.#cluster = cluster
@@ -42,12 +61,15 @@ export class RedisHistory implements History {
     this.#maxKeys = cluster ? 1 : batchLength
   }
 
-  async after(channel: string, { epoch, offset }: Position, limit: number): Promise<HistoryPage> {
+  async after(channel: string, after: Position, limit: number): Promise<HistoryPage> {
     const lifetimeSeconds = historyLimitOf(channel)?.seconds ?? 0
+    const { epoch, offset } = after
     const call: HistoryCall = { ...this.#run(channel), epoch: String(epoch), offset, limit, lifetimeSeconds }
-    const [last, whole, ...publications] = await this.#retry(() =>
+    const reply = await this.#untilPermitted(channel, () =>
       this.#scripts.historyAfterBuffer(this.#historyKey(channel), this.#runKey(channel), JSON.stringify(call)),
     )
+    if (!reply) return { publications: [], last: after, whole: false }
+    const [last, whole, ...publications] = reply
     return {
       last: parsePosition(last.toString()) as Position,
       whole: whole === 1,
@@ -55,18 +77,31 @@ export class RedisHistory implements History {
     }
   }
 
-  /** Resolves to the newest positions of the channels, in the same order. Waits while Redis is away; never rejects. */
-  async last(channels: readonly string[]): Promise<Position[]> {
-    const calls: Promise<string>[] = []
+  /**
+   * Reads the newest positions of the channels, and passes each to `onRead`, unless the listener gives up the channel. Waits while Redis
+   * is away; never rejects.
+   */
+  async last(channels: readonly string[], onRead: (channel: string, last: Position) => void): Promise<void> {
+    const batches: Promise<void>[] = []
     for (let at = 0; at < channels.length; at += this.#maxKeys) {
-      const batch = channels.slice(at, at + this.#maxKeys)
-      const [first = ''] = batch
-      const keys = [...batch.map((channel) => this.#historyKey(channel)), this.#runKey(first)]
-      calls.push(this.#retry(() => this.#scripts.historyLast(keys.length, ...keys, JSON.stringify(this.#run(first)))))
+      batches.push(this.#lastOf(channels.slice(at, at + this.#maxKeys), onRead))
     }
-    return (await Promise.all(calls))
-      .flatMap((positions) => positions.split(' '))
-      .map((position) => parsePosition(position) as Position)
+    await Promise.all(batches)
+  }
+
+  /** Bisects a batch that the ACL refuses until the channel at fault is isolated. */
+  async #lastOf(batch: readonly string[], onRead: (channel: string, last: Position) => void): Promise<void> {
+    const [first = ''] = batch
+    const keys = [...batch.map((channel) => this.#historyKey(channel)), this.#runKey(first)]
+    const read = () => this.#scripts.historyLast(keys.length, ...keys, JSON.stringify(this.#run(first)))
+    const reply = batch.length === 1 ? await this.#untilPermitted(first, read) : await this.#retry(read)
+    if (reply instanceof Error) {
+      const middle = Math.floor(batch.length / 2)
+      await Promise.all([batch.slice(0, middle), batch.slice(middle)].map((half) => this.#lastOf(half, onRead)))
+    } else {
+      const positions = reply?.split(' ') ?? []
+      positions.forEach((position, index) => onRead(batch[index] as string, parsePosition(position) as Position))
+    }
   }
 
   #historyKey(channel: string): string {
@@ -87,13 +122,27 @@ export class RedisHistory implements History {
     this.#closed = true
   }
 
-  /** Repeats a call until Redis replies without an error (LOADING, CLUSTERDOWN). */
-  async #retry<T>(call: () => Promise<T>): Promise<T> {
+  /** Repeats a call that concerns one channel until the ACL permits it, or resolves to undefined when the listener gives up the channel. */
+  async #untilPermitted<T>(channel: string, call: () => Promise<T>): Promise<T | undefined> {
+    for (let refused = false; ; refused = true) {
+      const reply = await this.#retry(call)
+      if (!(reply instanceof Error)) {
+        if (refused) this.#listener.historyPermitted(channel)
+        return reply
+      }
+      if (!this.#listener.historyRefused(channel, reply)) return undefined
+      await delay(retryMs)
+    }
+  }
+
+  /** Repeats a call until Redis replies without an error (LOADING, CLUSTERDOWN). Resolves to the error when the ACL refuses the call. */
+  async #retry<T>(call: () => Promise<T>): Promise<T | Error> {
     for (;;) {
       try {
         return await call()
       } catch (error) {
         if (this.#closed) return new Promise(() => {})
+        if (isErrorReply(error) && deniesAccess(error)) return error
         this.#report(error)
         await delay(retryMs)
       }

@@ -53,6 +53,9 @@ export class Session implements TransportListener, FrameSink, SubscriptionListen
   readonly connectedAt = Date.now()
   readonly principal: Principal
   readonly credentials: Credentials
+  readonly userAgent: string | undefined
+  /** Patterns of the topics that the token permits. */
+  readonly topics: readonly string[]
   readonly transport: Transport
   readonly clock: SessionClock
   readonly queues: SessionQueues
@@ -73,6 +76,8 @@ export class Session implements TransportListener, FrameSink, SubscriptionListen
   constructor(transport: Transport, peer: Peer, deps: SessionDeps, onEnded: (session: Session) => void) {
     this.principal = peer.principal
     this.credentials = peer.credentials
+    this.userAgent = peer.userAgent
+    this.topics = peer.topics
     this.transport = transport
     this.clock = new SessionClock(deps.limits, peer.principal.expiresAt)
     this.queues = new SessionQueues(this.subscriptions, transport)

@@ -79,9 +79,11 @@ export class Sessions implements Capacity {
     if (this.#all.size === 0) this.#onEmpty?.()
   }
 
-  /** Ends the member's sessions, because the token was revoked. */
-  revoke(memberId: number): void {
-    for (const session of this.of(memberId)) session.refuse(refuse(Close.unauthorized, 'the session was revoked'))
+  /** Ends those of the member's sessions whose token is revoked. Returns their number. */
+  revoke(memberId: number, isRevoked: (session: Session) => boolean): number {
+    const revoked = this.of(memberId).filter(isRevoked)
+    for (const session of revoked) session.refuse(refuse(Close.unauthorized, 'the session was revoked'))
+    return revoked.length
   }
 
   /**

@@ -1,14 +1,18 @@
 import {
   authenticateMember,
+  memberChallenge,
   type MemberVerdict,
+  presentedTokens,
   type Principal,
   problemMediaType,
   problemOf,
+  type Revocations,
   type TokenVerifier,
 } from '@tidings/chassis'
 import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Metrics } from '../ops/metrics.ts'
+import { topicPatternsOf } from '../session/topic-access.ts'
 
 /** Whether this gateway accepts another session. */
 export interface Capacity {
@@ -22,6 +26,7 @@ export interface HandshakeDeps {
   readonly capacity: Capacity
   readonly allowOrigin: (origin: string | undefined) => boolean
   readonly tokens: TokenVerifier
+  readonly revocations: Revocations
   readonly memberCookie: string
   readonly metrics: Metrics
 }
@@ -30,6 +35,10 @@ export interface HandshakeDeps {
 export interface Peer {
   readonly principal: Principal
   readonly credentials: Credentials
+  /** The `User-Agent` header, at most {@link maxUserAgentLength} characters. */
+  readonly userAgent: string | undefined
+  /** Patterns of the topics that the token permits. */
+  readonly topics: readonly string[]
 }
 
 /** `Retry-After` of a gateway that is stopping: the load balancer has another one. */
@@ -39,6 +48,9 @@ const fullRetrySeconds = '5'
 
 const tooMany = 'too many sessions of this member were displaced within a minute (MAX_SESSIONS_PER_MEMBER)'
 
+/** Characters of the `User-Agent` header that a session keeps, for the list of a member's sessions. */
+const maxUserAgentLength = 200
+
 /** Name of the request decorator that carries the peer from the handshake to the upgraded connection. */
 export const peerDecorator = 'peer'
 
@@ -46,36 +58,57 @@ export const peerDecorator = 'peer'
  * Returns the steps before an upgrade (PROTOCOL.md §2): capacity, Origin, member, displacements. Each may refuse with an HTTP response that states the
  * reason. A refused upgrade never becomes an open socket.
  */
-export function handshake({ capacity, allowOrigin, tokens, memberCookie, metrics }: HandshakeDeps): preValidationHookHandler {
+export function handshake({
+  capacity,
+  allowOrigin,
+  tokens,
+  revocations,
+  memberCookie,
+  metrics,
+}: HandshakeDeps): preValidationHookHandler {
   const refuse = (reply: FastifyReply, status: number, detail: string): void => {
     metrics.refused(status)
     reply.code(status).type(problemMediaType).send(problemOf(status, detail))
   }
+  const refuseDraining = (reply: FastifyReply): void =>
+    refuse(reply.header('retry-after', drainingRetrySeconds).header('connection', 'close'), 503, 'this gateway is stopping')
   // With callbacks: where the key is known, a handshake needs no promise.
   return (request, reply, done) => {
-    if (!request.ws) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
-    if (capacity.draining) return refuse(reply.header('retry-after', drainingRetrySeconds), 503, 'this gateway is stopping')
+    // The plugin also routes upgrades to other protocols here, such as the `h2c` that HTTP clients offer.
+    const asked = request.ws && request.headers.upgrade?.toLowerCase() === 'websocket'
+    if (!asked) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
+    if (capacity.draining) return refuseDraining(reply)
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
-    const { origin, cookie = '' } = request.headers
-    if (!allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
-    const token = request.server.parseCookie(cookie)[memberCookie]
+    const { origin, 'user-agent': userAgent } = request.headers
+    const presented = presentedTokens(request.headers, memberCookie)
+    const withCookie = presented.header === 'cookie'
+    // A page of another site can make a browser send the cookie, but not `Authorization`. Clients that are no browsers send no Origin.
+    if ((withCookie || origin !== undefined) && !allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
     const admit = (member: MemberVerdict) => {
-      if (member.refused !== undefined) return refuse(reply, 401, `cookie ${memberCookie}: ${member.refused}`)
+      // The drain began while the keys were fetched.
+      if (capacity.draining) return refuseDraining(reply)
+      if (member.refused !== undefined) {
+        const source = withCookie ? `cookie ${memberCookie}` : 'authorization'
+        const challenge = memberChallenge(presented, member.refused, memberCookie)
+        return refuse(reply.header('www-authenticate', challenge), 401, `${source}: ${member.refused}`)
+      }
       const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
       if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
       request.setDecorator<Peer>(peerDecorator, {
         principal: member.principal,
-        credentials: { token: copyOf(token as string), origin: origin as string },
+        credentials: { token: copyOf(member.token), origin: withCookie ? origin : undefined },
+        topics: topicPatternsOf(member.claims['topics']),
+        userAgent: userAgent && copyOf(userAgent.slice(0, maxUserAgentLength)),
       })
       done()
     }
-    const member = authenticateMember(tokens, token)
+    const member = authenticateMember(tokens, presented.tokens, revocations)
     if (member instanceof Promise) member.then(admit, done)
     else admit(member)
   }
 }
 
-/** A token is a slice of the Cookie header, and would retain all of it for as long as the session lives. */
+/** A slice of a header would retain all of it for as long as the session lives. */
 function copyOf(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1')
 }

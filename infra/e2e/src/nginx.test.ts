@@ -1,0 +1,160 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  createDatabase,
+  findProgram,
+  freeServicePort,
+  type OwnedProcess,
+  type RedisServer,
+  type ServiceName,
+  type ServiceProcess,
+  spawnOwned,
+  startRedis,
+  startService,
+  waitFor,
+} from '@tidings/local'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { broadcastTopic, Device, notificationQueue } from './chaos/device.ts'
+import { Load } from './chaos/load.ts'
+import { judge, missing } from './chaos/verdict.ts'
+
+// The shipped configuration of nginx, with the ports of this test in place of its own.
+const shipped = readFileSync(join(import.meta.dirname, '../../edge/nginx.conf'), 'utf8')
+const deadlineMs = 30_000
+const members = Array.from({ length: 30 }, (_, index) => index + 1)
+
+let redis: RedisServer
+let apis: ServiceProcess[]
+let gateways: ServiceProcess[]
+let nginx: OwnedProcess
+let url: string
+let accessLog: string
+const devices: Device[] = []
+let load: Load
+
+beforeAll(async () => {
+  redis = await startRedis()
+  const shared = { REDIS_URL: redis.url, MYSQL_URL: await createDatabase(inject('databaseServerUrl'), 'e2e_nginx') }
+  apis = [await startOnOwnPort('notify-api', shared), await startOnOwnPort('notify-api', shared)]
+  const gateway = { REDIS_URL: redis.url, NOTIFY_API_URL: apis[0]?.url, DRAIN_SECONDS: '2' }
+  gateways = [await startOnOwnPort('realtime-gateway', gateway), await startOnOwnPort('realtime-gateway', gateway)]
+  await startNginx()
+  for (const service of [...apis, ...gateways]) await untilReady(service)
+}, 120_000)
+afterAll(async () => {
+  for (const device of devices) device.stop()
+  await Promise.all([...apis, ...gateways, nginx].map((each) => each.kill()))
+  await redis.kill()
+})
+
+async function startOnOwnPort(name: ServiceName, env: NodeJS.ProcessEnv): Promise<ServiceProcess> {
+  return startService(name, { ...env, PORT: String(await freeServicePort()), OPS_PORT: String(await freeServicePort()) })
+}
+
+async function startNginx(): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'tidings-nginx-'))
+  const port = await freeServicePort()
+  const replacements = [
+    ['listen 8080', `listen 127.0.0.1:${port}`],
+    ['127.0.0.1:8081', `127.0.0.1:${apis[0]?.port}`],
+    ['127.0.0.1:8084', `127.0.0.1:${apis[1]?.port}`],
+    ['127.0.0.1:8082', `127.0.0.1:${gateways[0]?.port}`],
+    ['127.0.0.1:8083', `127.0.0.1:${gateways[1]?.port}`],
+    // Where a user other than root may write, too.
+    ['http {', `http { access_log ${directory}/access.log; ${temporaryPaths(directory)}`],
+  ] as const
+  let text = shipped
+  for (const [own, other] of replacements) {
+    expect(text).toContain(own)
+    text = text.replaceAll(own, other)
+  }
+  const file = join(directory, 'nginx.conf')
+  writeFileSync(file, text)
+  accessLog = join(directory, 'access.log')
+  nginx = spawnOwned({
+    name: 'nginx',
+    command: findProgram('nginx') ?? 'nginx',
+    args: ['-c', file, '-e', 'stderr', '-g', `daemon off; pid ${directory}/pid;`],
+    temporaryDirectory: directory,
+  })
+  url = `http://127.0.0.1:${port}`
+  await waitFor(async () => (await fetch(`${url}/openapi.json`)).ok, { what: 'nginx', deadlineMs })
+}
+
+function temporaryPaths(directory: string): string {
+  return ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${directory}/${kind};`).join(' ')
+}
+
+function untilReady(service: ServiceProcess): Promise<unknown> {
+  const ready = async () => (await fetch(`http://127.0.0.1:${service.opsPort}/ready`)).status === 200
+  return waitFor(ready, { what: `${service.name} to be ready`, deadlineMs })
+}
+
+/** Ends both instances of a service one after the other, each after the other one was ready again. */
+async function restartInTurn(services: ServiceProcess[], signal: 'SIGTERM' | 'SIGKILL', indexes = [0, 1]): Promise<void> {
+  for (const index of indexes) {
+    const service = services[index] as ServiceProcess
+    await (signal === 'SIGTERM' ? service.stop() : service.kill())
+    services[index] = await service.again()
+    await untilReady(services[index])
+  }
+}
+
+function postsTo(memberId: number | undefined) {
+  return load.accepted.filter((post) => post.memberId === memberId)
+}
+
+function isWhole(device: Device): boolean {
+  return (
+    device.connected &&
+    missing(device, notificationQueue, postsTo(device.memberId)).length === 0 &&
+    missing(device, broadcastTopic, postsTo(undefined)).length === 0
+  )
+}
+
+/** Resolves to the ms from now until every device is connected and has every accepted post. */
+async function untilWhole(): Promise<number> {
+  const startedAt = performance.now()
+  await waitFor(() => devices.every(isWhole), { what: 'every device to be connected and complete', deadlineMs })
+  return Math.round(performance.now() - startedAt)
+}
+
+/** The statuses that clients got, with their numbers. */
+function statuses(): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const line of readFileSync(accessLog, 'utf8').split('\n')) {
+    const status = /" (\d{3}) /.exec(line)?.[1]
+    if (status) counts[status] = (counts[status] ?? 0) + 1
+  }
+  return counts
+}
+
+test('rolling restarts and kill -9 behind nginx: every client is back, nothing is lost, and no client sees a 502', {
+  timeout: 180_000,
+}, async () => {
+  for (const memberId of members) devices.push(new Device(memberId, 0, () => [url]), new Device(memberId, 0, () => [url]))
+  await waitFor(() => devices.every(({ subscribed }) => subscribed), { what: 'all devices to be subscribed', deadlineMs })
+  load = new Load({ members, postsPerSecond: 60, apiUrls: () => [url] })
+  const steps = [
+    ['both gateways restarted in turn', () => restartInTurn(gateways, 'SIGTERM')],
+    ['both notify-apis restarted in turn', () => restartInTurn(apis, 'SIGTERM')],
+    ['kill -9 of a gateway', () => restartInTurn(gateways, 'SIGKILL', [0])],
+    ['kill -9 of a notify-api', () => restartInTurn(apis, 'SIGKILL', [1])],
+  ] as const
+  for (const [name, step] of steps) {
+    await step()
+    console.log(`${name}: all ${devices.length} clients complete ${await untilWhole()} ms after the last was ready`)
+  }
+  await load.stop()
+  await untilWhole()
+  const { accepted, ...verdict } = judge(load, devices)
+  console.log(`${accepted} posts accepted, statuses`, statuses())
+  expect(verdict).toEqual({ lost: 0, doubled: 0, misdelivered: 0, outOfOrder: 0, told: 0, refused: 0, unexpected: [] })
+  const { 101: upgraded = 0, 201: created = 0, 200: ok = 0, ...refused } = statuses()
+  expect(upgraded).toBeGreaterThan(devices.length)
+  expect(created).toBeGreaterThanOrEqual(accepted)
+  expect(ok).toBeGreaterThan(0)
+  // An upgrade that finds both gateways draining or away is refused with 503, and the client tries again.
+  expect(Object.keys(refused).filter((status) => status !== '503')).toEqual([])
+})

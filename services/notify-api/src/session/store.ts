@@ -1,0 +1,116 @@
+import type { ControlMessage, Revocation } from '@tidings/protocol'
+import { controlChannel } from '@tidings/protocol'
+import type { Connection, Database } from '../database/database.ts'
+import type { OutboxRow } from '../outbox/row.ts'
+import { insertOutboxRow } from '../outbox/store.ts'
+
+/** A committed revocation. */
+export interface Revoked {
+  readonly revocation: Revocation
+  /** The row of its control message, which the caller publishes. */
+  readonly event: OutboxRow
+  /** Time from the commit until `issuedBefore`, when tokens are accepted again, in ms. */
+  readonly untilMs: number
+}
+
+/** What {@link RevocationStore.changes} found. */
+export interface Changes {
+  readonly revocations: readonly Revocation[]
+  /** Time of the last change among them, as `after` of the next call; undefined when there is none. */
+  readonly last: string | undefined
+}
+
+interface Row {
+  readonly memberId: string
+  readonly tokenHash: string
+  readonly issuedBefore: number
+  readonly expiresAt: number
+  readonly changedAt: string
+}
+
+/** Changes that are read in one statement. */
+const pageRows = 10_000
+/** How much earlier than the last change that was read a change may be stamped that commits later. */
+const lateCommitSeconds = 30
+/** A token is accepted for a little longer than its `exp`, since the clocks of its issuer and of this service may differ. */
+const leewaySeconds = 60
+const first = '1970-01-01 00:00:00.000'
+
+/** The table of revocations, the truth of which everything else is a copy. */
+export class RevocationStore {
+  readonly #database: Database
+  readonly #maxTokenSeconds: number
+
+  /** `maxTokenSeconds`: the longest life of a token, after which its revocation is deleted. */
+  constructor(database: Database, maxTokenSeconds: number) {
+    this.#database = database
+    this.#maxTokenSeconds = maxTokenSeconds
+  }
+
+  /** Revokes all tokens that the member was issued until now. A claim has whole seconds, so those of the present second are included. */
+  async revokeMember(memberId: Revocation['memberId']): Promise<Revoked> {
+    return this.#database.transaction(async (connection) => {
+      const [now] = await connection.rows<{ ms: number }>('SELECT FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000) AS ms')
+      const ms = now?.ms ?? Date.now()
+      const issuedBefore = Math.floor(ms / 1_000) + 1
+      const expiresAt = issuedBefore + this.#maxTokenSeconds + leewaySeconds
+      const event = await insert(connection, { memberId, tokenHash: '', issuedBefore, expiresAt })
+      return { ...event, untilMs: issuedBefore * 1_000 - ms }
+    })
+  }
+
+  /** Revokes a single token, which expires at `expiresAt`, Unix seconds. */
+  async revokeToken(memberId: Revocation['memberId'], tokenHash: string, expiresAt: number): Promise<Revoked> {
+    return this.#database.transaction(async (connection) => ({
+      ...(await insert(connection, { memberId, tokenHash, issuedBefore: 0, expiresAt: expiresAt + leewaySeconds })),
+      untilMs: 0,
+    }))
+  }
+
+  /** Returns what changed since `after`, oldest first, and once more what changed shortly before. Without `after`: everything. */
+  async changes(after?: string): Promise<Changes> {
+    const revocations: Revocation[] = []
+    let last = after
+    let from = after === undefined ? first : undefined
+    for (;;) {
+      const rows = await this.#page(from, last)
+      revocations.push(...rows.map(revocationOf))
+      const newest = rows.at(-1)?.changedAt
+      if (newest !== undefined && (last === undefined || newest > last)) last = newest
+      if (rows.length < pageRows || newest === undefined || newest === from) return { revocations, last }
+      from = newest
+    }
+  }
+
+  /** Rows from the time `from`, or else from shortly before `last`. */
+  #page(from: string | undefined, last: string | undefined): Promise<Row[]> {
+    const [time, value] =
+      from === undefined
+        ? [`CAST(? AS DATETIME(3)) - INTERVAL ${lateCommitSeconds} SECOND`, last]
+        : ['CAST(? AS DATETIME(3))', from]
+    return this.#database.run((connection) =>
+      connection.rows<Row>(
+        `SELECT member_id AS memberId, token_hash AS tokenHash, issued_before AS issuedBefore, expires_at AS expiresAt,
+           CAST(changed_at AS CHAR) AS changedAt
+         FROM revocation WHERE changed_at >= ${time} ORDER BY changed_at LIMIT ${pageRows}`,
+        [value],
+      ),
+    )
+  }
+}
+
+async function insert(connection: Connection, revocation: Revocation): Promise<Omit<Revoked, 'untilMs'>> {
+  const { memberId, tokenHash, issuedBefore, expiresAt } = revocation
+  await connection.write(
+    `INSERT INTO revocation (member_id, token_hash, issued_before, expires_at, changed_at) VALUES (?, ?, ?, ?, NOW(3))
+     ON DUPLICATE KEY UPDATE issued_before = GREATEST(issued_before, VALUES(issued_before)),
+       expires_at = GREATEST(expires_at, VALUES(expires_at)), changed_at = VALUES(changed_at)`,
+    [String(memberId), tokenHash, issuedBefore, expiresAt],
+  )
+  const message: ControlMessage = { type: 'revoke', ...revocation }
+  return { revocation, event: await insertOutboxRow(connection, controlChannel, JSON.stringify(message)) }
+}
+
+function revocationOf({ memberId, tokenHash, issuedBefore, expiresAt }: Row): Revocation {
+  return { memberId: Number(memberId), tokenHash, issuedBefore, expiresAt }
+}

@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import { developmentSecrets, localOrigin } from '@tidings/local'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { configFrom } from '../src/config.ts'
+import { hello, openStack, type Stack } from './fixture/notify-api.ts'
+
+const required = {
+  MYSQL_URL: 'mysql://x@x/x',
+  MEMBER_JWT_SECRET: developmentSecrets.member,
+  SERVICE_JWT_SECRET: developmentSecrets.service,
+  ALLOWED_ORIGINS: localOrigin,
+}
+
+/** Least and largest value of each numeric setting. */
+const bounds: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  DATABASE_CONNECTIONS: [2, 1_000],
+  DATABASE_TIMEOUT_MS: [500, 60_000],
+  SHUTDOWN_DELAY_SECONDS: [0, 600],
+  MAX_BODY_BYTES: [1_024, 4_194_304],
+  MAX_GROUP_ROWS: [1, 10_000],
+  MAX_GROUP_BYTES: [1_024, 4_194_304],
+  MAX_QUEUED_WRITES: [1, 1_000_000],
+  MAX_QUEUED_BYTES: [65_536, 1_073_741_824],
+  MAX_QUEUED_MS: [100, 60_000],
+  MAX_SEND_BYTES: [65_536, 268_435_456],
+  PUBLISH_TIMEOUT_MS: [100, 60_000],
+  SERVICE_REQUESTS_PER_MINUTE: [1, 1_000_000_000],
+  MEMBER_REQUESTS_PER_MINUTE: [1, 1_000_000_000],
+  MAX_TASK_TEXT_BYTES: [1_024, 4_194_304],
+  MAX_TASK_DATA_BYTES: [1_024, 4_194_304],
+  MAX_TASK_EVENTS: [10, 10_000],
+  TASK_LEASE_SECONDS: [1, 86_400],
+  TASK_ROLLUP_MS: [1, 1_000],
+  TASK_STREAM_IDLE_SECONDS: [1, 86_400],
+  RETENTION_DAYS: [1, 36_500],
+  RETENTION_INTERVAL_SECONDS: [1, 86_400],
+}
+
+let stack: Stack
+beforeAll(async () => {
+  stack = await openStack('config')
+})
+afterAll(() => stack.close())
+
+describe.each(Object.entries(bounds))('%s', (name, [least, most]) => {
+  test.each([least, most])('may be %i', (value) => {
+    expect(() => configFrom({ ...required, [name]: String(value) })).not.toThrow()
+  })
+
+  test.each([
+    [least - 1, `  ${name}: is at least ${least}`],
+    [most + 1, `  ${name}: is at most ${most}`],
+  ])('may not be %i', (value, line) => {
+    expect(() => configFrom({ ...required, [name]: String(value) })).toThrow(line)
+  })
+
+  test.each(['-1', '1.5', 'ten', '1e999', 'Infinity', 'NaN'])('may not be %s', (value) => {
+    expect(() => configFrom({ ...required, [name]: value })).toThrow(`  ${name}: `)
+  })
+})
+
+test('every number of the configuration is bounded', () => {
+  const source = readFileSync(new URL('../src/config.ts', import.meta.url), 'utf8')
+  const names = Array.from(source.matchAll(/^ +([A-Z_]+): (?:positive|z\.coerce)/gm), ([, name]) => name)
+  expect(names).toEqual(Object.keys(bounds))
+})
+
+test.each([
+  ['least', 0, { SERVICE_REQUESTS_PER_MINUTE: '9' }],
+  ['largest', 1, { SHUTDOWN_DELAY_SECONDS: '0' }],
+] as const)('a notification and a task are accepted with the %s value of every setting', async (_, index, env) => {
+  const extremes = Object.entries(bounds).map(([name, bound]) => [name, String(bound[index])] as const)
+  const api = await stack.start({ ...Object.fromEntries(extremes), ...env })
+  expect(await api.send(hello)).toMatchObject({ status: 201 })
+  const taskId = crypto.randomUUID()
+  expect(await api.post('/task', { taskId, memberId: 1, kind: 'test' })).toMatchObject({ status: 201 })
+  expect(await api.post(`/task/${taskId}/event`, { type: 'append', text: 'x' })).toMatchObject({ status: 202 })
+  expect(await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).toMatchObject({ status: 200 })
+  expect(await api.member(1).get('/notification')).toMatchObject({ status: 200 })
+  expect(await api.stop()).toEqual({ code: 0, signal: null })
+})
