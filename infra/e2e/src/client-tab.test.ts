@@ -337,7 +337,8 @@ describe('messages()', () => {
     await stack.redis.restart()
     const gap = { type: 'gap', spreadMs: 5_000 }
     for (const page of pages) await waitForMessages(page, [...bodies(1), gap])
-    await sendTo(23, 2)
+    // notify-api may be connected again later than the gateways. Until then nothing is published.
+    await waitFor(() => sendTo(23, 2).catch(() => undefined), { deadlineMs, what: 'a message to be accepted' })
     for (const page of pages) await waitForMessages(page, [...bodies(1), gap, ...bodies(2)])
   })
 
