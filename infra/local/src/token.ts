@@ -7,7 +7,15 @@ export const developmentSecrets = {
   service: 'tidings-development-service-secret-0123456789',
 } as const
 
-export const serviceScopes = ['notification:send', 'notification:broadcast', 'session:revoke', 'task:write'] as const
+export const serviceScopes = [
+  'notification:send',
+  'notification:broadcast',
+  'notification:read',
+  'message:send',
+  'presence:read',
+  'session:revoke',
+  'task:write',
+] as const
 export type ServiceScope = (typeof serviceScopes)[number]
 
 export interface TokenOptions {

@@ -6,6 +6,7 @@ import { taskAnnouncementDestination, taskPrefix } from './tab/task-destination.
 import { HttpApi } from './http-api.ts'
 import type { InboxItem } from './inbox/inbox.ts'
 import { LiveInbox } from './inbox/live-inbox.ts'
+import { LiveMessages } from './message/live-messages.ts'
 import { isNotification, isReadMessage, isTaskAnnouncement } from './message-check.ts'
 import { settingsOf, type TidingsOptions } from './options.ts'
 import { showOnIcon } from './page/badge.ts'
@@ -28,6 +29,10 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     api,
     settings,
   )
+  const messages = new LiveMessages({
+    listen: (destination) => connection.listen(destination),
+    unlisten: (destination) => connection.unlisten(destination),
+  })
   const inbox = new LiveInbox(settings, api, {
     announce(item) {
       if (settings.browserNotifications && connection.leading) void notifications.offer(item)
@@ -52,17 +57,21 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   const connection = new SharedConnection(settings, api, renewal, isFocused, {
     message(destination, body) {
       if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-      else handlers[destination]?.(body)
+      else if (handlers[destination]) handlers[destination](body)
+      else messages.message(destination, body)
     },
     missed(destination, spreadMs) {
       if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
       else if (handlers[destination]) inbox.missed(spreadMs)
+      else messages.missed(destination, spreadMs)
     },
+    refused: (destination) => messages.refused(destination),
     counted: (count) => inbox.counted(count),
     taskWaits: (taskId) => tasks.waits(taskId),
     memberChanged() {
       inbox.reset()
       tasks.reset()
+      messages.reset()
     },
   })
   const notifications = new BrowserNotifications(
@@ -100,6 +109,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       detachers = undefined
       inbox.stop()
       tasks.stop()
+      messages.stop()
       await connection.stop()
     },
     connection: connection.state,
@@ -110,6 +120,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       listeners.add(entry)
       return () => void listeners.delete(entry)
     },
+    messages: messages.messages,
     task: tasks.task,
     tasks,
     requestPermission,

@@ -58,6 +58,24 @@ export function resolveDestination(destination: string, memberId: MemberId): Des
   return undefined
 }
 
+/** Where a backend's own messages go: a topic, or a queue of the members that it names. */
+export type MessageDestination = { readonly topic: string } | { readonly queue: string }
+
+/** What {@link messageDestination} accepts: the topics and queues of {@link subscribable} to which the system itself does not publish. */
+export const messageDestinationPattern =
+  /^\/(?:topic\/(?!all$)|member\/queue\/(?!(?:notification|read|task(?:\..*)?|session|error)$))[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+
+/** The same as text, for a refusal. */
+export const messageDestinations = `must be ${subscribable}, and none of /topic/all and /member/queue/ with notification, read, task, task.*, session or error`
+
+/** Resolves the destination of a message that is no notification (PROTOCOL.md §4, Messages). Returns undefined for any other text. */
+export function messageDestination(destination: string): MessageDestination | undefined {
+  if (!messageDestinationPattern.test(destination)) return undefined
+  return destination.startsWith(topic)
+    ? { topic: destination.slice(topic.length) }
+    : { queue: destination.slice(memberQueue.length) }
+}
+
 function isSessionQueue(queue: string): queue is SessionQueue {
   return (sessionQueues as readonly string[]).includes(queue)
 }

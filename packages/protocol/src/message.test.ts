@@ -9,6 +9,7 @@ import {
   maxRedirectPathLength,
   NotificationMessage,
   ReadMessage,
+  SendMessage,
   SendNotification,
   SentNotification,
   SessionMessage,
@@ -185,5 +186,25 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
     ['an unknown command', ControlMessage, { type: 'stop' }],
   ])('%s is not valid', (_, schema, message) => {
     expect(schema.safeParse(message).success).toBe(false)
+  })
+})
+
+describe('SendMessage', () => {
+  test.each([null, 0, '', false, 'text', [], {}, { a: [1, null] }])('accepts the body %j', (body) => {
+    expect(faults(SendMessage, { destination: '/topic/order.17', body })).toEqual([])
+    expect(SendMessage.parse({ destination: '/topic/order.17', body }).body).toEqual(body)
+  })
+
+  test.each([
+    [{ destination: '/topic/order.17' }, ['body']],
+    [{ destination: '/topic/order.17', body: 1, memberIds: [7] }, ['memberIds']],
+    [{ destination: '/member/queue/cart', body: 1 }, ['memberIds']],
+    [{ destination: '/member/queue/cart', body: 1, memberIds: [] }, ['memberIds']],
+    [{ destination: '/member/queue/read', body: 1, memberIds: [7] }, ['destination']],
+    [{ destination: '/topic/all', body: 1 }, ['destination']],
+    [{ destination: '/queue/cart', body: 1 }, ['destination']],
+    [{ destination: '/topic/order.17', body: { a: ['\ud800'] } }, ['body.a.0']],
+  ])('refuses %j', (message, expected) => {
+    expect(faults(SendMessage, message)).toEqual(expected)
   })
 })

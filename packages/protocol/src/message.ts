@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { messageDestination, messageDestinationPattern, messageDestinations } from './destination.ts'
 import { MemberId } from './member-id.ts'
 
 // Schemas of the bodies of HTTP, Redis and STOMP (PROTOCOL.md §4, §6). A length is in UTF-16 code units, unless its name ends in
@@ -137,6 +138,60 @@ export type SendBroadcast = z.infer<typeof SendBroadcast>
 export const SentBroadcast = z.object({ notificationId: NotificationId })
 export type SentBroadcast = z.infer<typeof SentBroadcast>
 
+/**
+ * Request of `POST /message`: any JSON value, to a topic or to a queue of each of `memberIds`. It is published and not stored.
+ */
+export const SendMessage = z
+  .strictObject({
+    destination: z.string().regex(messageDestinationPattern, messageDestinations),
+    memberIds: z.array(MemberId).min(1).max(maxMembersPerSend).optional(),
+    body: z.unknown().superRefine(checkData).meta({ description: 'Any JSON value.' }),
+  })
+  .superRefine(({ destination, memberIds, ...rest }, context) => {
+    const add = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
+    const target = messageDestination(destination)
+    if (!('body' in rest)) add('body', 'is required: any JSON value')
+    if (target && 'queue' in target && !memberIds) add('memberIds', 'is required for a queue')
+    if (target && 'topic' in target && memberIds) add('memberIds', 'must be absent for a topic')
+  })
+  .meta({
+    required: ['destination', 'body'],
+    oneOf: [
+      { required: ['memberIds'], properties: { destination: { pattern: '^/member/', examples: ['/member/queue/cart'] } } },
+      { not: { required: ['memberIds'] }, properties: { destination: { pattern: '^/topic/', examples: ['/topic/order.17'] } } },
+    ],
+  })
+export type SendMessage = z.infer<typeof SendMessage>
+
+/** A message in the history of its channel: the response of `POST /message` to a topic. */
+export const SentMessage = z.object({ position: z.string() })
+export type SentMessage = z.infer<typeof SentMessage>
+
+/**
+ * A message to one of several members. With `error` it was not accepted: `refused` when Redis does not permit the channel, `unavailable`
+ * when Redis did not respond.
+ */
+export const SentMemberMessage = z.union([
+  z.object({ memberId: MemberId, position: z.string() }),
+  z.object({ memberId: MemberId, error: z.enum(['refused', 'unavailable']) }),
+])
+export type SentMemberMessage = z.infer<typeof SentMemberMessage>
+
+/** Response of `POST /message` to a queue of members, in the order of `memberIds`. */
+export const SentMessages = z.object({ messages: z.array(SentMemberMessage) })
+export type SentMessages = z.infer<typeof SentMessages>
+
+/** Request of the calls with which a backend asks about members: `POST /presence`, `POST /notification/unread-count`. */
+export const MemberList = z.strictObject({ memberIds: z.array(MemberId).min(1).max(maxMembersPerSend) })
+export type MemberList = z.infer<typeof MemberList>
+
+/**
+ * Response of `POST /presence`, in the order of `memberIds`. `online` is that of {@link SentNotification}; null when Redis does not
+ * permit the query.
+ */
+export const Presence = z.object({ members: z.array(z.object({ memberId: MemberId, online: z.boolean().nullable() })) })
+export type Presence = z.infer<typeof Presence>
+
 /** One notification of the inbox. A broadcast has no `memberId`. `readAt` is null while it is unread. */
 export const InboxItem = NotificationMessage.extend({
   memberId: MemberId.optional(),
@@ -154,6 +209,10 @@ export type InboxPage = z.infer<typeof InboxPage>
  */
 export const UnreadCount = z.object({ unreadCount: z.int().nonnegative(), revision: z.int().nonnegative() })
 export type UnreadCount = z.infer<typeof UnreadCount>
+
+/** Response of `POST /notification/unread-count`, in the order of `memberIds`. */
+export const UnreadCounts = z.object({ members: z.array(UnreadCount.extend({ memberId: MemberId })) })
+export type UnreadCounts = z.infer<typeof UnreadCounts>
 
 /** Most notifications that one {@link ReadMessage} names. */
 export const maxIdsPerReadMessage = 1_000

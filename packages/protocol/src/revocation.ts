@@ -1,8 +1,13 @@
 import { controlChannel } from './channel.ts'
 import { Revocation } from './message.ts'
 
-/** Key of the hash with the revocations in force, from which a gateway reads those that it has not received (PROTOCOL.md §3). */
-export const revocationKey = `{${controlChannel}}:revocation`
+/**
+ * Returns the key of the hash with the revocations in force, from which a gateway reads those that it has not received (PROTOCOL.md §3).
+ * `prefix` precedes every name in Redis.
+ */
+export function revocationKey(prefix = ''): string {
+  return `{${prefix}${controlChannel}}:revocation`
+}
 
 /** Field of that hash, present when every revocation in force is in it. */
 export const revocationsComplete = 'complete'
@@ -20,6 +25,6 @@ export function parseRevocationEntry(field: string, value: string): Revocation |
 }
 
 /** Returns the key of the list to which gateways append their replies to the question `questionId` (PROTOCOL.md §3). */
-export function replyKey(questionId: string): string {
-  return `{${controlChannel}}:reply:${questionId}`
+export function replyKey(questionId: string, prefix = ''): string {
+  return `{${prefix}${controlChannel}}:reply:${questionId}`
 }

@@ -40,7 +40,7 @@ await run(async (): Promise<RunningService> => {
   ready = unready('starting')
   const database = new Database(config.database.url, config.database)
   const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
-  const publisher = new RedisPublisher(config.redisUrl, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
+  const publisher = new RedisPublisher(config.redis, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
   const outboxStore = new OutboxStore(database)
   const outbox = new Outbox({
     store: outboxStore,
@@ -55,10 +55,10 @@ await run(async (): Promise<RunningService> => {
   metrics.countQueuedWrites(() => sender.queued)
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
-  const { redisUrl, publishTimeoutMs, task, taskStream } = config
+  const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.maxTokenSeconds),
-    redis: new RedisSessions(redisUrl, { timeoutMs: publishTimeoutMs, log }),
+    redis: new RedisSessions(redis, { timeoutMs: publishTimeoutMs, log }),
     outbox,
     outboxStore,
     maxRevocations: config.maxRevocations,
@@ -67,7 +67,7 @@ await run(async (): Promise<RunningService> => {
   const tasks = openTasks({
     database,
     outbox,
-    redisUrl,
+    redis,
     publishTimeoutMs,
     ...task,
     rollUpMs: taskStream.rollUpMs,
@@ -82,7 +82,7 @@ await run(async (): Promise<RunningService> => {
     log,
     onPass: metrics.onRetention,
   })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, tasks } })
+  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, publisher, tasks } })
   const connections = openConnections(app)
   await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { million, openStack, type Stack } from './fixture/notify-api.ts'
-import { broadcastPage, ownPage, unreadCount } from '../src/notification/inbox-store.ts'
+import { broadcastPage, ownPage, unreadCount, unreadCounts } from '../src/notification/inbox-store.ts'
 import { ownUnread, unreadBroadcasts } from '../src/notification/read-store.ts'
 import { Database } from '../src/database/database.ts'
 import { findMember, type MemberKey, storeMember } from '../src/database/member-key.ts'
@@ -111,4 +111,21 @@ describe.each([
       expect(['ref', 'range', 'eq_ref']).toContain(type)
     }
   })
+})
+
+test('the unread counts of several members are read from indexes alone', async () => {
+  const steps = await explain(...unreadCounts([ordinary, 2, 3, 999_999]))
+  const tables = steps.filter(({ table }) => ['n', 'b', 'r'].includes(table))
+  expect(tables).toHaveLength(4 * 3)
+  for (const { Extra, type } of tables) {
+    expect(Extra).toMatch(/Using index/)
+    expect(Extra).not.toMatch(/filesort|temporary/i)
+    expect(['ref', 'range', 'eq_ref']).toContain(type)
+  }
+})
+
+test('the unread counts of a hundred members read no row of the others', async () => {
+  const others = Array.from({ length: 100 }, (_, index) => 600 + index)
+  // A thousand unread notifications of each, and a thousand broadcasts, each with the mark that the member has read it.
+  expect(await stack.rowsRead(...unreadCounts(others))).toBeLessThanOrEqual(100 * (1_000 + 2 * 1_000 + 10))
 })

@@ -35,7 +35,7 @@ afterAll(async () => {
 })
 
 async function connected(url: string, options = { timeoutMs }): Promise<RedisPublisher> {
-  const one = new RedisPublisher(url, { ...options, log, onPublish: () => {} })
+  const one = new RedisPublisher({ url, prefix: '' }, { ...options, log, onPublish: () => {} })
   await waitFor(() => one.ping().then(() => true), { what: 'the connection' })
   return one
 }

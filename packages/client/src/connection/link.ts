@@ -18,6 +18,8 @@ export interface LinkListener {
   state(state: LinkState): void
   subscribed(subscribed: Subscribed): void
   message(message: Message): void
+  /** The gateway refuses a destination. Returns whether the next session does without it. */
+  refused(destination: string): boolean
 }
 
 /** Consecutive renewals after which the gateway still refuses the token. */
@@ -62,6 +64,8 @@ export class Link {
   /** Starts the renewal of the token, or the next session that is to replace `#live`. */
   #renewalTimer: ReturnType<typeof setTimeout> | undefined
   #failures = 0
+  /** The gateway refused a destination that the next session does without. */
+  #excluded = false
   #vainRenewals = 0
   #readyAt = 0
   #attemptedAt = Number.NEGATIVE_INFINITY
@@ -124,11 +128,15 @@ export class Link {
 
   #open(): void {
     this.#attemptedAt = performance.now()
+    this.#excluded = false
     this.#opening = new StompSession(this.#settings.url, this.#settings.connectTimeoutMs, {
       greeted: ({ memberId }) => this.#listener.member(memberId),
       subscriptions: () => this.#listener.subscriptions(),
       subscribed: (subscribed) => this.#listener.subscribed(subscribed),
       message: (message) => this.#message(message),
+      refused: (destination) => {
+        this.#excluded = this.#listener.refused(destination)
+      },
       ready: (session, greeting) => this.#ready(session, greeting),
       closed: (session, end) => this.#closed(session, end),
     })
@@ -169,6 +177,7 @@ export class Link {
       this.#opening = undefined
       if (this.#live) return this.#retryRenewal(() => this.reopen())
     } else return // a session of an earlier generation
+    if (this.#excluded) return this.#react({ action: 'reconnect', afterMs: 0 })
     this.#react(closeAction({ ...end, delayMs: this.#announcedDelayMs }))
   }
 

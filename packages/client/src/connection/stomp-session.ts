@@ -9,8 +9,11 @@ export interface Subscribed {
   readonly destination: string
   /** The channel's position at that moment. Missing for the session's own queues. */
   readonly position?: string
-  /** `fresh`: no resume was requested. `lost`: it was, and the history no longer reaches back that far. */
-  readonly outcome: 'fresh' | 'recovered' | 'lost'
+  /**
+   * `fresh`: no resume was requested. `lost`: it was, and the history no longer reaches back that far. `refused`: the gateway does not
+   * permit the destination, from the ERROR.
+   */
+  readonly outcome: 'fresh' | 'recovered' | 'lost' | 'refused'
 }
 
 export interface Message {
@@ -38,6 +41,8 @@ export interface SessionListener {
   ready(session: StompSession, greeting: Greeting): void
   subscribed(subscribed: Subscribed): void
   message(message: Message): void
+  /** The gateway refuses the destination, and closes the session. */
+  refused(destination: string): void
   /** The session has ended. Called once, and never after `close`. */
   closed(session: StompSession, end: { code: number; reason: string; wasConnected: boolean }): void
 }
@@ -59,6 +64,8 @@ export class StompSession {
   readonly #connectTimer: ReturnType<typeof setTimeout>
   /** Destinations whose RECEIPT is outstanding. */
   readonly #awaited = new Set<string>()
+  /** The destination of each SUBSCRIBE whose RECEIPT is outstanding, by the `receipt` header. */
+  readonly #subscribing = new Map<string, string>()
   #receipts = 0
   /** When a frame or heart-beat was last received. */
   #heardAt = Date.now()
@@ -83,6 +90,7 @@ export class StompSession {
       heartbeatOutgoing: heartBeatMs,
       onHeartbeatReceived: () => this.#heard(),
       onConnect: (frame) => this.#connected(frame),
+      onStompError: ({ headers }) => this.#refused(headers['receipt-id'] ?? ''),
       onWebSocketClose: ({ code, reason }: CloseEvent) => this.#end(code, reason),
     })
     this.#connectTimer = setTimeout(() => this.abort(), connectTimeoutMs)
@@ -117,9 +125,11 @@ export class StompSession {
         ...(headers['position'] && { position: headers['position'] }),
         outcome: lastMessageId === undefined ? 'fresh' : headers['recovered'] === 'false' ? 'lost' : 'recovered',
       })
+      this.#subscribing.delete(receipt)
       this.#awaited.delete(destination)
       this.#checkReady()
     })
+    this.#subscribing.set(receipt, destination)
     // The same id in every browser: the gateway encodes a MESSAGE once for each distinct id.
     this.#client.subscribe(
       destination,
@@ -169,6 +179,11 @@ export class StompSession {
     const subscriptions = [...this.#listener.subscriptions()]
     for (const [destination] of subscriptions) this.#awaited.add(destination)
     for (const [destination, lastMessageId] of subscriptions) this.subscribe(destination, lastMessageId)
+  }
+
+  #refused(receipt: string): void {
+    const destination = this.#subscribing.get(receipt)
+    if (destination !== undefined && !this.#over) this.#listener.refused(destination)
   }
 
   #heard(): void {

@@ -36,6 +36,7 @@ test('after a gap, devices read the inbox at random times within five seconds', 
     message: () => {},
     counted: () => {},
     taskWaits: () => {},
+    refused: () => {},
     memberChanged: () => {},
     missed(_destination, spreadMs) {
       gapAtMs = performance.now()

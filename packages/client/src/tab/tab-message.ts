@@ -29,6 +29,9 @@ export type TabMessage =
   /** `fresh`: the tab knows nothing of the task, and needs a snapshot. */
   | { readonly type: 'watch'; readonly tab: string; readonly taskId: string; readonly fresh: boolean }
   | { readonly type: 'unwatch'; readonly tab: string; readonly taskId: string }
+  /** `after`: the last message that the tab received; undefined when it listens from now on. */
+  | { readonly type: 'listen'; readonly tab: string; readonly destination: string; readonly after: string | undefined }
+  | { readonly type: 'unlisten'; readonly tab: string; readonly destination: string }
   // From any tab to the others:
   | { readonly type: 'ask'; readonly question: Question; readonly id: string }
   | { readonly type: 'answer'; readonly id: string; readonly answer: boolean }

@@ -4,10 +4,10 @@ import type { TabMessage } from './tab-message.ts'
 import { taskPrefix } from './task-destination.ts'
 
 /**
- * Tasks that are subscribed at the same time. A session may hold 64 subscriptions (PROTOCOL.md §8); the rest is for the destinations that
- * every session has.
+ * Tasks that are subscribed at the same time. A session may hold 64 subscriptions (PROTOCOL.md §8); the rest is for messages, and for the
+ * destinations that every session has.
  */
-export const maxTasks = 50
+export const maxTasks = 36
 
 type Watch = { readonly tab: string; readonly taskId: string; readonly fresh: boolean }
 

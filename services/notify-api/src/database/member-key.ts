@@ -31,6 +31,13 @@ export async function findMember(connection: Connection, memberId: MemberId): Pr
   return (await readKeys(connection, [memberId])).get(memberId) ?? unknownMember
 }
 
+/** Returns the keys of {@link findMember} for several members, in their order. */
+export async function findMembers(connection: Connection, memberIds: readonly MemberId[]): Promise<MemberKey[]> {
+  const textIds = memberIds.filter((id) => typeof id === 'string')
+  const keys = textIds.length > 0 ? await readKeys(connection, textIds) : undefined
+  return memberIds.map((id) => (typeof id === 'number' ? id : (keys?.get(id) ?? unknownMember)))
+}
+
 /** Returns the key with which to write rows of a member. Stores a new text id, within the caller's transaction. */
 export async function storeMember(connection: Connection, memberId: MemberId): Promise<MemberKey> {
   if (typeof memberId === 'number') return memberId

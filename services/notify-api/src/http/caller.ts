@@ -46,7 +46,14 @@ export function tokenOf(request: FastifyRequest): string {
   return callerOf(request).token ?? ''
 }
 
-export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke' | 'task:write'
+export type Scope =
+  | 'notification:send'
+  | 'notification:broadcast'
+  | 'notification:read'
+  | 'message:send'
+  | 'presence:read'
+  | 'session:revoke'
+  | 'task:write'
 
 export interface BackendOptions {
   readonly tokens: TokenVerifier

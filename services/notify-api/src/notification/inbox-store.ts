@@ -1,6 +1,6 @@
-import type { InboxItem, InboxPage, MemberId, UnreadCount } from '@tidings/protocol'
+import type { InboxItem, InboxPage, MemberId, UnreadCount, UnreadCounts } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
-import { findMember, type MemberKey } from '../database/member-key.ts'
+import { findMember, findMembers, type MemberKey } from '../database/member-key.ts'
 import { allMembers } from './published-body.ts'
 
 export interface PageQuery {
@@ -19,6 +19,9 @@ interface Row {
   readonly createdAt: Date
   readonly readAt: Date | null
 }
+
+/** Members whose unread notifications one statement counts: few enough to stay far below the timeout of a statement. */
+const membersPerStatement = 100
 
 const columns =
   'n.notification_id AS notificationId, n.message, n.redirect_path AS redirectPath, n.data, n.created_at AS createdAt'
@@ -53,6 +56,20 @@ export class InboxStore {
 
   unread(memberId: MemberId): Promise<UnreadCount> {
     return this.#database.run(async (connection) => countUnread(connection, await findMember(connection, memberId)))
+  }
+
+  /** Returns the counts of several members in their order, each with its revision as {@link unread} does. */
+  unreadOf(memberIds: readonly MemberId[]): Promise<UnreadCounts['members']> {
+    return this.#database.run(async (connection) => {
+      const counts: UnreadCounts['members'] = []
+      for (let start = 0; start < memberIds.length; start += membersPerStatement) {
+        const members = memberIds.slice(start, start + membersPerStatement)
+        const keys = await findMembers(connection, members)
+        const rows = await connection.rows<UnreadCount & { at: number }>(...unreadCounts(keys))
+        for (const { at, ...count } of rows) counts[start + at] = { memberId: members[at] as MemberId, ...count }
+      }
+      return counts
+    })
   }
 }
 
@@ -93,6 +110,15 @@ export function unreadCount(member: MemberKey): Statement {
           WHERE b.member_id = ${allMembers} AND r.member_id IS NULL) AS unreadCount,
        COALESCE((SELECT s.revision FROM member_state AS s WHERE s.member_id = ?), 0) AS revision`,
     [member, member, member],
+  ]
+}
+
+/** The statement of {@link unreadCount} for each member. `at` is the index of the member. */
+export function unreadCounts(members: readonly MemberKey[]): Statement {
+  const statements = members.map(unreadCount)
+  return [
+    statements.map(([sql], at) => `SELECT ${at} AS at, counted.* FROM (${sql}) AS counted`).join(' UNION ALL '),
+    statements.flatMap(([, values]) => values),
   ]
 }
 

@@ -4,6 +4,7 @@ import {
   type Log,
   opened,
   type RedisConnection,
+  type RedisTarget,
   RepeatedFailure,
   runIdOf,
   runKey,
@@ -11,7 +12,7 @@ import {
 import { type HistoryLimit, historyKey, historyLimitOf } from '@tidings/protocol'
 import { Cluster, Command } from 'ioredis'
 import { failureOf, failureOfReply, type PublishFailure } from './publish-failure.ts'
-import { type PublishCall, publishScript } from './publish-script.ts'
+import { listeningScript, type PublishCall, publishScript } from './publish-script.ts'
 
 /** Publishes messages to the gateways. */
 export interface Publisher {
@@ -20,6 +21,10 @@ export interface Publisher {
    * rejects. When Redis has not replied in time, the message may still be published.
    */
   publish(channel: string, body: string): Promise<number | PublishFailure>
+  /** Publishes as {@link publish} does, and resolves to the position. */
+  append(channel: string, body: string): Promise<string | PublishFailure>
+  /** Resolves to whether gateways listen on each channel; null when Redis refuses the query. Rejects when Redis does not reply in time. */
+  listening(channels: readonly string[]): Promise<(boolean | null)[]>
   /** Returns which shard serves the channel. A server that is no Cluster is one shard. */
   shardOf(channel: string): string
   /** Resolves to whether the shard of the channel replies and accepts writes. */
@@ -29,17 +34,23 @@ export interface Publisher {
   close(): void
 }
 
+interface Published {
+  readonly receivers: number
+  readonly position: string
+}
+
 interface PendingPublication {
   readonly channel: string
   readonly body: string
   readonly limit: HistoryLimit | undefined
-  readonly resolve: (result: number | PublishFailure) => void
+  readonly resolve: (result: Published | PublishFailure) => void
 }
 
 /** The commands that this file uses: its script, PUBLISH and SPUBLISH. */
 interface PublisherCommands {
-  /** Resolves to what the script returns: numbers of receivers, or error replies. */
+  /** Resolves to what the script returns: for each publication, its receivers and position, or an error reply and an empty text. */
   appendAndPublish(...keysAndArguments: (string | number)[]): Promise<(number | string)[]>
+  listening(...keysAndArguments: (string | number)[]): Promise<number[]>
   publish(channel: string, body: string): Promise<number>
   spublish(channel: string, body: string): Promise<number>
 }
@@ -53,6 +64,8 @@ export class RedisPublisher implements Publisher {
   readonly #redis: RedisConnection
   readonly #commands: PublisherCommands
   readonly #cluster: boolean
+  /** Precedes every channel and key. */
+  readonly #prefix: string
   readonly #runId: () => string | undefined
   readonly #onPublish: (seconds: number) => void
   #publications: PendingPublication[] = []
@@ -60,9 +73,13 @@ export class RedisPublisher implements Publisher {
   readonly #sharded = new Map<string, PendingPublication[]>()
 
   /** `onPublish` is called with the time that Redis took for publications sent together. */
-  constructor(url: string, { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void }) {
+  constructor(
+    { url, prefix }: RedisTarget,
+    { timeoutMs, log, onPublish }: { timeoutMs: number; log: Log; onPublish: (seconds: number) => void },
+  ) {
     this.#onPublish = onPublish
     this.#cluster = isCluster(url)
+    this.#prefix = prefix
     this.#redis = connectRedis(url, {
       connectionName: 'notify-api',
       // A publication that cannot be sent now stays in the outbox, not in a queue of the client.
@@ -72,6 +89,7 @@ export class RedisPublisher implements Publisher {
       socketTimeout: timeoutMs * socketTimeoutFactor,
       scripts: {
         appendAndPublish: { lua: publishScript(this.#cluster ? 'SPUBLISH' : 'PUBLISH') },
+        listening: { lua: listeningScript(this.#cluster ? 'SHARDNUMSUB' : 'NUMSUB') },
       },
     })
     this.#commands = this.#redis as unknown as PublisherCommands
@@ -89,23 +107,41 @@ export class RedisPublisher implements Publisher {
     return opened(this.#redis)
   }
 
-  publish(channel: string, body: string): Promise<number | PublishFailure> {
-    return new Promise((resolve) => {
-      // Flush in a microtask: the rows of one commit share one command.
-      const length = this.#publications.push({ channel, body, limit: historyLimitOf(channel), resolve })
-      if (length === 1) queueMicrotask(() => this.#flush())
-    })
+  async publish(channel: string, body: string): Promise<number | PublishFailure> {
+    const result = await this.#publish(channel, body)
+    return 'away' in result ? result : result.receivers
+  }
+
+  async append(channel: string, body: string): Promise<string | PublishFailure> {
+    const result = await this.#publish(channel, body)
+    return 'away' in result ? result : result.position
+  }
+
+  async listening(channels: readonly string[]): Promise<(boolean | null)[]> {
+    // On a Cluster the channels of one call must share a node.
+    const perScript = this.#cluster ? 1 : maxPerScript
+    const counts: Promise<number[]>[] = []
+    for (let start = 0; start < channels.length; start += perScript) {
+      const [first = '', ...others] = channels.slice(start, start + perScript).map((channel) => this.#prefix + channel)
+      counts.push(this.#commands.listening(1, historyKey(first), first, ...others))
+    }
+    try {
+      return (await Promise.all(counts)).flat().map((count) => count > 0)
+    } catch (error) {
+      if (failureOf(error).away) throw error
+      return channels.map(() => null)
+    }
   }
 
   shardOf(channel: string): string {
     if (!(this.#redis instanceof Cluster)) return ''
-    return this.#redis.slots[new Command('spublish', [channel]).getSlot()]?.[0] ?? ''
+    return this.#redis.slots[new Command('spublish', [this.#prefix + channel]).getSlot()]?.[0] ?? ''
   }
 
   async accepts(channel: string): Promise<boolean> {
     try {
       // Writes nothing, since there is no such list, but is refused whenever a write is.
-      await this.#redis.rpushx(`{${channel}}:none`, '')
+      await this.#redis.rpushx(`{${this.#prefix}${channel}}:none`, '')
       return true
     } catch (error) {
       return !failureOf(error).away
@@ -120,6 +156,14 @@ export class RedisPublisher implements Publisher {
 
   close(): void {
     this.#redis.disconnect()
+  }
+
+  #publish(channel: string, body: string): Promise<Published | PublishFailure> {
+    return new Promise((resolve) => {
+      // Flush in a microtask: the rows of one commit share one command.
+      const length = this.#publications.push({ channel, body, limit: historyLimitOf(channel), resolve })
+      if (length === 1) queueMicrotask(() => this.#flush())
+    })
   }
 
   #flush(): void {
@@ -166,14 +210,19 @@ export class RedisPublisher implements Publisher {
       runId: this.#runId(),
       runSeconds: this.#cluster ? seconds : 0,
     }
-    const keys = [...batch.map(({ channel }) => historyKey(channel)), runKey(this.#cluster, first?.channel ?? '')]
+    const prefix = this.#prefix
+    const run = runKey(this.#cluster, first?.channel ?? '', prefix)
+    const keys = [...batch.map(({ channel }) => historyKey(channel, prefix)), run]
     const bodies = batch.map(({ body }) => body)
     const results = await this.#result(this.#commands.appendAndPublish(keys.length, ...keys, JSON.stringify(call), ...bodies))
     if (Array.isArray(results)) {
-      const outcomes = results.map((result) => (typeof result === 'number' ? result : failureOfReply(result)))
-      for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] as number | PublishFailure)
-      const last = outcomes.at(-1)
-      return typeof last === 'object' ? last : undefined
+      let failure: PublishFailure | undefined
+      for (const [index, { resolve }] of batch.entries()) {
+        const receivers = results[2 * index] as number | string
+        failure = typeof receivers === 'string' ? failureOfReply(receivers) : undefined
+        resolve(failure ?? { receivers: receivers as number, position: results[2 * index + 1] as string })
+      }
+      return failure
     }
     if (results.away || batch.length === 1) return settleAll(batch, results)
     // Redis refuses the script because of one of its keys: bisect until that publication is isolated.
@@ -185,7 +234,9 @@ export class RedisPublisher implements Publisher {
 
   /** Publishes to a channel without a history. */
   async #publishOnly({ channel, body, resolve }: PendingPublication): Promise<void> {
-    resolve(await this.#result(this.#cluster ? this.#commands.spublish(channel, body) : this.#commands.publish(channel, body)))
+    const name = this.#prefix + channel
+    const result = await this.#result(this.#cluster ? this.#commands.spublish(name, body) : this.#commands.publish(name, body))
+    resolve(typeof result === 'number' ? { receivers: result, position: '' } : result)
   }
 
   async #result<Reply>(reply: Promise<Reply>): Promise<Reply | PublishFailure> {

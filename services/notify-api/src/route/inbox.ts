@@ -1,7 +1,7 @@
-import { InboxPage, type MemberId, ReadAll, ReadAllResult, UnreadCount } from '@tidings/protocol'
+import { InboxPage, type MemberId, MemberList, ReadAll, ReadAllResult, UnreadCount, UnreadCounts } from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf } from '../http/caller.ts'
-import { memberSecurity, problemResponses } from '../http/document.ts'
+import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import { PerMemberQueue } from '../notification/per-member-queue.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { Problem } from '../http/problem.ts'
@@ -117,5 +117,22 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
       while (last.more) last = await step()
       return { ...last.state, notificationIds: [...newest.notificationIds] }
     },
+  )
+}
+
+/** Adds the call with which backends read unread counts. */
+export function unreadCountRoute(app: Api, guards: Guards, { inbox }: Pick<InboxDeps, 'inbox'>): void {
+  app.post(
+    '/notification/unread-count',
+    {
+      onRequest: guards.backend('notification:read'),
+      schema: {
+        summary: 'The numbers of unread notifications of several members',
+        security: serviceSecurity('notification:read'),
+        body: MemberList,
+        response: { 200: UnreadCounts, ...problemResponses('missing-scope', 'too-large', 'unsupported-media-type') },
+      },
+    },
+    async ({ body }) => ({ members: await inbox.unreadOf(body.memberIds) }),
   )
 }
