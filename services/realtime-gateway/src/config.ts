@@ -28,7 +28,8 @@ const minPeriodMs = 2 * sweepMs
 /** STOMP heart-beats are numbers of at most nine digits (PROTOCOL.md §5). */
 const maxHeartBeatMs = 999_999_999
 
-const Variables = z.object({
+/** The environment variables of this service. */
+export const Variables = z.object({
   ...serviceVariables({ service: 8_082, ops: 9_082 }),
   ...tokenVariables('MEMBER'),
   PUBLIC_TOPICS: z
