@@ -1,28 +1,13 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Redis } from 'ioredis'
-import { expect, test } from 'vitest'
 import type { ServiceProcess } from '@tidings/local'
-import { World, type WorldOptions } from './chaos/world.ts'
+import { Redis } from 'ioredis'
+import { testFaults } from './chaos/fault.ts'
+import { moveSlot } from './chaos/slot.ts'
 
-interface Fault {
-  readonly name: string
-  readonly world?: Omit<WorldOptions, 'run'>
-  /** True where the history cannot have survived, so that devices must be told. */
-  readonly told?: boolean
-  /**
-   * The order of posts to one member is not asserted: the instance that accepted a post may have died before it published it, and after an
-   * outage of Redis each notify-api publishes its own backlog.
-   */
-  readonly unordered?: boolean
-  /** Only in the long form, `TIDINGS_LONG=1`. */
-  readonly long?: boolean
-  readonly inject: (world: World) => Promise<void>
-}
-
-const faults: readonly Fault[] = [
+testFaults('chaos', [
   { name: 'no fault', long: true, inject: async (world) => world.accepted(100) },
   {
     name: 'kill -9 a gateway',
@@ -34,7 +19,6 @@ const faults: readonly Fault[] = [
   },
   {
     name: 'kill -9 a notify-api, twice',
-    unordered: true,
     async inject(world) {
       for (let round = 0; round < 2; round++) {
         await (world.apis[round % 2] as ServiceProcess).kill()
@@ -55,7 +39,6 @@ const faults: readonly Fault[] = [
   {
     name: 'kill -9 Redis, back empty',
     told: true,
-    unordered: true,
     async inject(world) {
       await world.redis.kill()
       await delay(1_500)
@@ -65,7 +48,6 @@ const faults: readonly Fault[] = [
   {
     name: 'kill -9 Redis, back with its append-only file',
     long: true,
-    unordered: true,
     world: { redisDirectory: mkdtempSync(join(tmpdir(), 'tidings-chaos-')) },
     async inject(world) {
       await world.redis.kill()
@@ -117,7 +99,7 @@ const faults: readonly Fault[] = [
     world: { quiet: true },
     told: true,
     async inject(world) {
-      await world.accepted(60)
+      await world.accepted(30)
       const replica = await world.addReplica()
       for (const device of world.devices) device.leave()
       replica.pause()
@@ -152,9 +134,9 @@ const faults: readonly Fault[] = [
     name: 'the database is cut off for 2 s',
     long: true,
     async inject(world) {
-      world.links.database.cut()
+      for (const link of world.links.databases) link.cut()
       await delay(2_000)
-      world.links.database.restore()
+      for (const link of world.links.databases) link.restore()
     },
   },
   {
@@ -181,7 +163,6 @@ const faults: readonly Fault[] = [
   {
     name: 'SIGSTOP Redis for 3 s',
     long: true,
-    unordered: true,
     async inject(world) {
       world.redis.pause()
       await delay(3_000)
@@ -191,7 +172,6 @@ const faults: readonly Fault[] = [
   {
     name: 'failover to a replica that has everything',
     long: true,
-    unordered: true,
     async inject(world) {
       const replica = await world.addReplica()
       await world.redis.kill()
@@ -202,25 +182,19 @@ const faults: readonly Fault[] = [
   {
     name: 'Redis is full for 3 s (maxmemory, noeviction)',
     long: true,
-    unordered: true,
     async inject(world) {
-      const admin = new Redis(world.redis.url)
-      await admin.config('SET', 'maxmemory', '1')
+      await world.configure('maxmemory', '1')
       await delay(3_000)
-      await admin.config('SET', 'maxmemory', '0')
-      admin.disconnect()
+      await world.configure('maxmemory', '0')
     },
   },
   {
     name: 'Redis refuses writes for 3 s (min-replicas-to-write)',
     long: true,
-    unordered: true,
     async inject(world) {
-      const admin = new Redis(world.redis.url)
-      await admin.config('SET', 'min-replicas-to-write', '1')
+      await world.configure('min-replicas-to-write', '1')
       await delay(3_000)
-      await admin.config('SET', 'min-replicas-to-write', '0')
-      admin.disconnect()
+      await world.configure('min-replicas-to-write', '0')
     },
   },
   {
@@ -232,31 +206,101 @@ const faults: readonly Fault[] = [
       }
     },
   },
-]
-
-const long = process.env['TIDINGS_LONG'] === '1'
-
-for (const [run, { name, world: options, told, unordered, inject }] of faults.filter((fault) => long || !fault.long).entries()) {
-  test(name, { timeout: 180_000 }, async () => {
-    const world = await World.open({ run, ...options })
-    try {
-      const verdict = await world.run(() => inject(world))
-      const { accepted, refused, lost, doubled, misdelivered, outOfOrder, recoveredMs, unready, unexpected } = verdict
-      console.log(
-        `${name}: ${accepted} accepted, ${refused} refused, ${lost} lost, ${doubled} doubled, ${misdelivered} misdelivered, ` +
-          `${outOfOrder} out of order, ${verdict.told} told, recovered after ${(recoveredMs / 1_000).toFixed(1)} s, not ready ${unready}`,
-      )
-      expect({ lost, doubled, misdelivered, outOfOrder: unordered ? 0 : outOfOrder, unexpected }).toEqual({
-        lost: 0,
-        doubled: 0,
-        misdelivered: 0,
-        outOfOrder: 0,
-        unexpected: [],
-      })
-      if (told) expect(verdict.told).toBeGreaterThan(0)
-    } finally {
-      await world.close()
-      if (options?.redisDirectory) rmSync(options.redisDirectory, { recursive: true, force: true })
-    }
-  })
-}
+  {
+    name: 'the database is read-only for 3 s',
+    long: true,
+    world: { database: 'own' },
+    async inject(world) {
+      await world.query('SET GLOBAL read_only = 1')
+      await Promise.all(world.apis.map((api) => world.readiness(api, false)))
+      await delay(3_000)
+      await world.query('SET GLOBAL read_only = 0')
+      await Promise.all(world.apis.map((api) => world.readiness(api, true)))
+    },
+  },
+  {
+    name: 'Redis refuses the channels of one member to the gateways for 3 s',
+    long: true,
+    world: { acl: true },
+    async inject(world) {
+      const others = world.devices.filter(({ memberId }) => memberId !== 3).map(({ memberId }) => `&member:${memberId}:*`)
+      await world.permit(['&broadcast:*', '&gateway:*', ...new Set(others)])
+      await delay(3_000)
+      await world.permit()
+    },
+  },
+  {
+    name: 'failover to a replica whose clock is a minute behind',
+    long: true,
+    unordered: true,
+    world: { redisAheadMs: 60_000 },
+    async inject(world) {
+      const replica = await world.addReplica()
+      await world.redis.kill()
+      await world.promote(replica)
+    },
+  },
+  {
+    name: 'failover to a replica whose clock is a minute behind and which lacks the last writes; quiet members',
+    long: true,
+    told: true,
+    world: { quiet: true, redisAheadMs: 60_000 },
+    async inject(world) {
+      await world.accepted(30)
+      const replica = await world.addReplica()
+      for (const device of world.devices) device.leave()
+      replica.pause()
+      await world.accepted(20)
+      await world.redis.kill()
+      replica.resume()
+      await world.promote(replica)
+      for (const device of world.devices) device.comeBack()
+    },
+  },
+  {
+    name: 'Redis evicts keys and refuses writes for 3 s (maxmemory, allkeys-random)',
+    long: true,
+    unordered: true,
+    async inject(world) {
+      await world.configure('maxmemory-policy', 'allkeys-random')
+      await world.configure('maxmemory', '1')
+      await delay(3_000)
+      await world.configure('maxmemory', '0')
+    },
+  },
+  {
+    name: 'Cluster: a shard does not reply for 8 s',
+    long: true,
+    unordered: true,
+    world: { cluster: true },
+    async inject(world) {
+      const [, shard] = world.cluster.masters
+      shard?.pause()
+      await delay(8_000)
+      shard?.resume()
+    },
+  },
+  {
+    name: 'Cluster: kill -9 a shard, back empty after 5 s',
+    long: true,
+    told: true,
+    unordered: true,
+    world: { cluster: true },
+    async inject(world) {
+      await world.cluster.masters[1]?.kill()
+      await delay(5_000)
+      await world.cluster.restartMaster(1)
+    },
+  },
+  {
+    name: 'Cluster: the slots of five members are moved in place',
+    long: true,
+    world: { cluster: true },
+    async inject(world) {
+      for (let memberId = 1; memberId <= 5; memberId++) {
+        await moveSlot(world.cluster.url, `member:${memberId}:notification`)
+        await world.accepted(20)
+      }
+    },
+  },
+])

@@ -1,4 +1,5 @@
 import { waitFor } from '@tidings/local'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { deadlineMs, readArrived, readInbox, waitForNotifications, waitForStatus, waitForUnread } from './fixture/client-state.ts'
 import { type ClientStack, startClientStack } from './fixture/client-stack.ts'
@@ -121,6 +122,21 @@ test('repeats nothing after Redis has lost its data, and reads the inbox', async
   )
   await waitFor(async () => (await readArrived(page)).includes('two'), { deadlineMs, what: 'the second notification' })
   expect((await readArrived(page)).filter((message) => message === 'one')).toHaveLength(1)
+})
+
+test('ignores what another program publishes without the fields of a notification', async () => {
+  const device = await stack.openDevice(10)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  const redis = new Redis(stack.redis.url)
+  for (const body of ['"hi"', 'null', 'hello', '{"message":"legacy without id","redirectPath":"/"}']) {
+    for (const channel of ['notification', 'read', 'task']) await redis.publish(`member:10:${channel}`, body)
+  }
+  redis.disconnect()
+  await stack.send(10, 'real')
+  await waitForNotifications(page, ['real'])
+  await waitForUnread(page, 1)
+  expect((await readInbox(page)).items).toMatchObject([{ message: 'real' }])
 })
 
 test('delivers a broadcast to all members, and adds it to their inboxes', async () => {

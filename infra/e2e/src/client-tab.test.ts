@@ -1,6 +1,7 @@
-import { waitFor } from '@tidings/local'
+import { openLateNotification, waitFor } from '@tidings/local'
+import { Redis } from 'ioredis'
 import type { Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import {
   deadlineMs,
   readArrived,
@@ -21,7 +22,7 @@ declare global {
 
 let stack: ClientStack
 beforeAll(async () => {
-  stack = await startClientStack('client_tab')
+  stack = await startClientStack('client_tab', { gatewayEnv: { PUBLIC_TOPICS: 'order.*' } })
 }, 120_000)
 afterAll(() => stack?.close())
 
@@ -222,4 +223,159 @@ test('shows the inbox of the new member when a tab reads it before it knows to w
     })
   }
   await stack.waitForSessionCount(9, 0)
+})
+
+/** Listens to a destination in the page. The events are in `window.messages`. */
+const listen = (page: Page, destination: string) =>
+  page.evaluate((each) => {
+    const listening = window.tidings.messages(each).subscribe((event) => window.messages.push(event))
+    Object.assign(window, { unlisten: listening })
+  }, destination)
+const readMessages = (page: Page) => page.evaluate(() => window.messages)
+const bodies = (...values: unknown[]) => values.map((body) => ({ type: 'message', body }))
+
+async function waitForMessages(page: Page, expected: readonly unknown[]): Promise<void> {
+  const wanted = JSON.stringify(expected)
+  await waitFor(async () => JSON.stringify(await readMessages(page)) === wanted, { deadlineMs, what: wanted }).catch(async () =>
+    expect(await readMessages(page)).toEqual(expected),
+  )
+}
+
+async function waitForSubscriptions(memberId: number, destination: string, count: number): Promise<void> {
+  const subscribed = async () => {
+    const sessions = await stack.readSessions(memberId)
+    const all = sessions.flatMap(({ subscriptions }) => subscriptions)
+    return all.filter((each) => each.destination === destination).length === count
+  }
+  await waitFor(subscribed, { deadlineMs, what: `${count} subscriptions to ${destination}` })
+}
+
+const sendTo = (memberId: number, body: unknown) =>
+  stack.post('/message', { destination: '/member/queue/cart', memberIds: [memberId], body })
+
+describe('messages()', () => {
+  test('reach each tab that listens, once and in order, while the leading tab and the connection are lost', async () => {
+    const device = await stack.openDevice(21)
+    const pages = [await device.openTab(), await device.openTab(), await device.openTab()]
+    for (const page of pages) await waitForStatus(page, 'connected')
+    const leader = await waitForLeader(pages)
+    const [one, silent] = pages.filter((page) => page !== leader)
+    if (!one || !silent) throw new Error('three tabs have one leader')
+    await listen(one, '/member/queue/cart')
+    await waitForSubscriptions(21, '/member/queue/cart', 1)
+    await sendTo(21, { items: 1 })
+    await waitForMessages(one, bodies({ items: 1 }))
+    // A tab that joins later gets what comes from then on.
+    await listen(leader, '/member/queue/cart')
+    stack.proxy.dropConnections()
+    await sendTo(21, null)
+    for (const page of [leader, one]) await waitForMessages(page, bodies(...(page === one ? [{ items: 1 }] : []), null))
+    await leader.close()
+    await sendTo(21, 'after the leader')
+    await sendTo(21, 'and another')
+    await waitForMessages(one, bodies({ items: 1 }, null, 'after the leader', 'and another'))
+    expect(await readMessages(silent)).toEqual([])
+    await one.evaluate(() => (window as unknown as { unlisten(): void }).unlisten())
+    await waitForSubscriptions(21, '/member/queue/cart', 0)
+  })
+
+  test('of a topic end an iteration at stop(), and are resumed for a listener after start()', async () => {
+    const device = await stack.openDevice(22)
+    const page = await device.openTab()
+    await waitForStatus(page, 'connected')
+    await listen(page, '/topic/order.17')
+    await page.evaluate(() => {
+      const iterated: unknown[] = []
+      const iteration = (async () => {
+        for await (const event of window.tidings.messages('/topic/order.17')) iterated.push(event)
+        return iterated
+      })()
+      Object.assign(window, { iteration })
+    })
+    await waitForSubscriptions(22, '/topic/order.17', 1)
+    const send = (body: unknown) => stack.post('/message', { destination: '/topic/order.17', body })
+    await send(1)
+    await waitForMessages(page, bodies(1))
+    await page.evaluate(() => window.tidings.stop())
+    expect(await page.evaluate(() => (window as unknown as { iteration: Promise<unknown> }).iteration)).toEqual(bodies(1))
+    await send(2)
+    await page.evaluate(() => window.tidings.start())
+    await waitForMessages(page, bodies(1, 2))
+  })
+
+  test('of a destination that the gateway refuses end, and leave the connection to everything else', async () => {
+    const redis = new Redis(stack.redis.url)
+    const permit = (...channels: string[]) => redis.call('ACL', 'SETUSER', 'default', 'resetchannels', ...channels)
+    await permit('&member:*', '&broadcast:all', '&broadcast:order.*', '&gateway:*')
+    onTestFinished(async () => {
+      await permit('&*')
+      redis.disconnect()
+    })
+    const device = await stack.openDevice(25)
+    const pages = [await device.openTab(), await device.openTab()]
+    for (const page of pages) await waitForStatus(page, 'connected')
+    const leader = await waitForLeader(pages)
+    for (const page of pages) await listen(page, '/member/queue/cart')
+    for (const page of pages) await listen(page, '/topic/secret')
+    for (const page of pages) await waitForMessages(page, [{ type: 'refused' }])
+    await waitForStatus(leader, 'connected')
+    await sendTo(25, 1)
+    await stack.send(25, 'hello')
+    for (const page of pages) await waitForMessages(page, [{ type: 'refused' }, ...bodies(1)])
+    for (const page of pages) await waitForNotifications(page, ['hello'])
+    await stack.waitForSessionCount(25, 1)
+  })
+
+  test('report a gap when Redis has lost them, and go on after it', async () => {
+    const device = await stack.openDevice(23)
+    const pages = [await device.openTab(), await device.openTab()]
+    for (const page of pages) await waitForStatus(page, 'connected')
+    for (const page of pages) await listen(page, '/member/queue/cart')
+    await waitForSubscriptions(23, '/member/queue/cart', 1)
+    await sendTo(23, 1)
+    for (const page of pages) await waitForMessages(page, bodies(1))
+    await stack.redis.restart()
+    const gap = { type: 'gap', spreadMs: 5_000 }
+    for (const page of pages) await waitForMessages(page, [...bodies(1), gap])
+    // notify-api may be connected again later than the gateways. Until then nothing is published.
+    await waitFor(() => sendTo(23, 2).catch(() => undefined), { deadlineMs, what: 'a message to be accepted' })
+    for (const page of pages) await waitForMessages(page, [...bodies(1), gap, ...bodies(2)])
+  })
+
+  test('refuse a destination of the system', async () => {
+    const device = await stack.openDevice(24)
+    const page = await device.openTab()
+    for (const destination of ['/member/queue/read', '/topic/all', '/queue/cart']) {
+      await expect(page.evaluate((each) => void window.tidings.messages(each), destination)).rejects.toThrow(/must be/)
+    }
+  })
+})
+
+// Last: its broadcast is in every inbox.
+test('a notification with a smaller id that is stored after a read-all is unread on all devices', async () => {
+  const pages = [await (await stack.openDevice(19)).openTab(), await (await stack.openDevice(19)).openTab()]
+  const [here, there] = pages as [Page, Page]
+  for (const page of pages) await waitForStatus(page, 'connected')
+  const [late, lateForAll] = [
+    await openLateNotification(stack.databaseUrl, 19, 'late'),
+    await openLateNotification(stack.databaseUrl, 0, 'late for all'),
+  ]
+  await stack.send(19, 'shown')
+  for (const page of pages) await waitForNotifications(page, ['shown'])
+  expect(await here.evaluate(() => window.tidings.inbox.markAllRead())).toBe(true)
+  for (const page of pages) await waitForUnread(page, 0)
+  await late.commit()
+  await lateForAll.commit()
+  for (const page of [here, there]) {
+    await waitFor(async () => (await readArrived(page)).length === 3, { deadlineMs, what: 'the late notifications' })
+    await waitForUnread(page, 2)
+    await page.evaluate(() => window.tidings.inbox.reload())
+    const { items, unreadCount } = await readInbox(page)
+    expect(items.map(({ message, readAt }) => [message, readAt !== null])).toEqual([
+      ['shown', true],
+      ['late for all', false],
+      ['late', false],
+    ])
+    expect(unreadCount).toBe(2)
+  }
 })

@@ -135,7 +135,7 @@ test('rolling restarts and kill -9 behind nginx: every client is back, nothing i
 }, async () => {
   for (const memberId of members) devices.push(new Device(memberId, 0, () => [url]), new Device(memberId, 0, () => [url]))
   await waitFor(() => devices.every(({ subscribed }) => subscribed), { what: 'all devices to be subscribed', deadlineMs })
-  load = new Load({ members, postsPerSecond: 60, apiUrls: () => [url] })
+  load = new Load({ members, postsPerSecond: 60, apiUrls: [url] })
   const steps = [
     ['both gateways restarted in turn', () => restartInTurn(gateways, 'SIGTERM')],
     ['both notify-apis restarted in turn', () => restartInTurn(apis, 'SIGTERM')],

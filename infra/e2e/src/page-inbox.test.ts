@@ -79,9 +79,14 @@ test('holds new notifications above the open inbox until the button is pressed',
   const held = page.getByRole('button', { name: '2 new' })
   await held.waitFor()
   expect(await rows(page).count()).toBe(2)
+  // What is held was not shown, so it stays unread.
+  await page.getByRole('button', { name: 'Mark all read' }).click()
+  await page.getByRole('button', { name: 'Inbox, 2 unread' }).waitFor()
   await held.click()
   const messages = () => rows(page).locator('.inbox-message').allTextContents()
   await expect.poll(messages, pollOptions).toEqual(['late 2', 'late 1', 'message 2', 'message 1'])
+  const unread = () => page.getByRole('button', { name: /^Mark as read/ }).count()
+  await expect.poll(unread, pollOptions).toBe(2)
   await context.close()
 })
 

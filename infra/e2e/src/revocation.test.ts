@@ -12,13 +12,14 @@ import {
   startService,
   waitFor,
 } from '@tidings/local'
+import type { MemberId } from '@tidings/protocol'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { type Link, openLink } from './chaos/link.ts'
 
 const deadlineMs = 20_000
 const nowSeconds = () => Math.floor(Date.now() / 1_000)
 /** The token of a device that signed in a minute ago. */
-const oldToken = (memberId: number) => memberToken(memberId, { claims: { iat: nowSeconds() - 60 } })
+const oldToken = (memberId: MemberId) => memberToken(memberId, { claims: { iat: nowSeconds() - 60 } })
 
 let redis: RedisServer
 /** Between the first gateway and Redis. */
@@ -133,21 +134,21 @@ test('a token without the time of its issue counts as issued before', async () =
 })
 
 test('a gateway that was cut off from a Redis that lost its data closes the revoked sessions when it is back', async () => {
-  const old = oldToken(4)
+  const old = oldToken('auth0|4')
   const session = await openSession(gateways[0], old)
   link.cut()
-  expect((await revoke({ memberId: 4 })).status).toBe(202)
+  expect((await revoke({ memberId: 'auth0|4' })).status).toBe(202)
   await redis.restart()
   link.lead(redis.port)
   await expectRevoked(session)
   for (const gateway of gateways) await untilReady(gateway)
   await untilRefused(old)
-  expect(await handshakeStatus(gateways[0], memberToken(4))).toBe(101)
+  expect(await handshakeStatus(gateways[0], memberToken('auth0|4'))).toBe(101)
 })
 
 test('a gateway and an instance of notify-api that start later refuse what was revoked before', async () => {
-  const old = oldToken(5)
-  expect((await revoke({ memberId: 5 })).status).toBe(202)
+  const old = oldToken('007')
+  expect((await revoke({ memberId: '007' })).status).toBe(202)
   await untilRefused(old)
   await Promise.all([gateways[1]?.kill(), apis[1]?.kill()])
   gateways[1] = (await gateways[1]?.again()) as ServiceProcess

@@ -1,9 +1,10 @@
+import type { MemberId } from '@tidings/protocol'
 import { openRawSession, type RawSession, type ServerFrame, type Upgrade } from './raw-session.ts'
 import { memberToken } from './token.ts'
 
 export interface StompOptions extends Upgrade {
   /** Signs a token for this member unless `token` or `cookie` is given. */
-  readonly memberId?: number
+  readonly memberId?: MemberId
   /** `accept-version`; 1.2 by default. */
   readonly version?: string
   /** `heart-beat`; `0,0`, which is none, by default. */

@@ -9,7 +9,10 @@ import { waitFor } from './wait-for.ts'
 /** Three masters that share the slots, with one replica each on request. */
 export interface RedisCluster {
   readonly url: string
+  /** The current processes: another one after `restartMaster`. */
   readonly masters: readonly OwnedProcess[]
+  /** Starts a master that was killed again, empty, on its port. */
+  restartMaster(index: number): Promise<void>
   /** Pauses all replicas and closes their connections: they miss all later writes. */
   leaveReplicasBehind(): Promise<void>
   /** Resumes all replicas, which then replace masters that are away. */
@@ -25,17 +28,9 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
   while (nodes.length < count) {
     const port = await freePort()
     const directory = mkdtempSync(join(tmpdir(), 'tidings-cluster-'))
-    const owned = spawnOwned({
-      name: `redis ${port}`,
-      command: 'redis-server',
-      args: `--port ${port} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout ${nodeTimeoutMs} --cluster-replica-validity-factor 0 --appendonly no --save`
-        .split(' ')
-        .concat('', '--dir', directory),
-      temporaryDirectory: directory,
-    })
-    const started = owned.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 20_000)
+    const owned = launch({ port, directory, nodeTimeoutMs })
     // The cluster bus listens on port + 10000: when that is taken, try another port.
-    if (!(await started.catch(() => false))) continue
+    if (!(await ready(owned).catch(() => false))) continue
     const redis = new Redis(port, '127.0.0.1', { retryStrategy: () => 100, maxRetriesPerRequest: null })
     redis.on('error', () => {})
     nodes.push({ port, process: owned, redis, directory })
@@ -67,7 +62,14 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
   }
   return {
     url: nodes.map(({ port }) => `redis://127.0.0.1:${port}`).join(','),
-    masters: nodes.slice(0, 3).map(({ process: each }) => each),
+    get masters() {
+      return nodes.slice(0, 3).map(({ process: each }) => each)
+    },
+    async restartMaster(index) {
+      const node = nodes[index] as (typeof nodes)[0]
+      node.process = launch({ port: node.port, directory: node.directory, nodeTimeoutMs })
+      await ready(node.process)
+    },
     async leaveReplicasBehind() {
       for (const { process: each } of nodes.slice(3)) each.pause()
       for (const { redis } of nodes.slice(0, 3)) await redis.call('CLIENT', 'KILL', 'TYPE', 'replica')
@@ -85,4 +87,19 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
 
 async function whole(redis: Redis): Promise<boolean> {
   return String(await redis.call('CLUSTER', 'INFO')).includes('cluster_state:ok')
+}
+
+function launch({ port, directory, nodeTimeoutMs }: { port: number; directory: string; nodeTimeoutMs: number }): OwnedProcess {
+  return spawnOwned({
+    name: `redis ${port}`,
+    command: 'redis-server',
+    args: `--port ${port} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout ${nodeTimeoutMs} --cluster-replica-validity-factor 0 --appendonly no --save`
+      .split(' ')
+      .concat('', '--dir', directory),
+    temporaryDirectory: directory,
+  })
+}
+
+function ready(node: OwnedProcess): Promise<boolean> {
+  return node.firstLine((line) => (/ready to accept connections/i.test(line) ? true : undefined), 20_000)
 }

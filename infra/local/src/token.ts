@@ -1,3 +1,4 @@
+import { type MemberId, parseMemberId } from '@tidings/protocol'
 import { createSigner } from 'fast-jwt'
 
 /** Secrets that the local stack signs with. The services refuse both when NODE_ENV is production. */
@@ -6,7 +7,15 @@ export const developmentSecrets = {
   service: 'tidings-development-service-secret-0123456789',
 } as const
 
-export const serviceScopes = ['notification:send', 'notification:broadcast', 'session:revoke', 'task:write'] as const
+export const serviceScopes = [
+  'notification:send',
+  'notification:broadcast',
+  'notification:read',
+  'message:send',
+  'presence:read',
+  'session:revoke',
+  'task:write',
+] as const
 export type ServiceScope = (typeof serviceScopes)[number]
 
 export interface TokenOptions {
@@ -18,7 +27,7 @@ export interface TokenOptions {
 }
 
 /** Returns the JWT of a member's browser, for the cookie `access_token`. */
-export function memberToken(memberId: number, options: TokenOptions = {}): string {
+export function memberToken(memberId: MemberId, options: TokenOptions = {}): string {
   return sign({ sub: String(memberId) }, developmentSecrets.member, options)
 }
 
@@ -33,9 +42,8 @@ export function serviceToken({
 /** Prints a token: `npm run -s token -- member 7` and `npm run -s token -- service`. */
 export function printToken([kind, memberId]: readonly string[]): void {
   if (kind === 'service') return console.log(serviceToken({ expiresInSeconds: 86_400 }))
-  if (kind === 'member' && Number.isSafeInteger(Number(memberId)) && Number(memberId) > 0) {
-    return console.log(memberToken(Number(memberId), { expiresInSeconds: 86_400 }))
-  }
+  const id = parseMemberId(memberId)
+  if (kind === 'member' && id !== undefined) return console.log(memberToken(id, { expiresInSeconds: 86_400 }))
   console.error('usage: npm run -s token -- member <memberId> | npm run -s token -- service')
   process.exitCode = 2
 }

@@ -44,6 +44,10 @@ export const serviceVariables = (ports: { service: number; ops: number }) => ({
   PORT: port(ports.service),
   OPS_PORT: port(ports.ops),
   REDIS_URL: z.string().default('redis://127.0.0.1:6379'),
+  CHANNEL_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,32}$/, 'must be 1 to 32 characters of A-Z a-z 0-9 . _ -')
+    .optional(),
   MEMBER_CLAIM: claimName.default('sub'),
   CLOCK_LEEWAY_SECONDS: z.coerce.number().int().min(0).max(maxLeewaySeconds).default(5),
   MAX_TOKEN_DAYS: positive(90).refine((days) => days <= maxTokenDays, `is at most ${maxTokenDays}`),

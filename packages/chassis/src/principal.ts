@@ -1,10 +1,11 @@
+import { type MemberId, parseMemberId } from '@tidings/protocol'
 import type { Revocations } from './revocations.ts'
 import type { Claims } from './claims.ts'
 import type { TokenVerifier, Verdict } from './token-verifier.ts'
 
 /** The authenticated member of a session or a request. */
 export interface Principal {
-  readonly memberId: number
+  readonly memberId: MemberId
   /** Time at which the token was issued, in Unix seconds; 0 when the token does not state it. */
   readonly issuedAt: number
   /** Time at which the token expires, in Unix seconds. */
@@ -57,14 +58,9 @@ async function firstAdmitted(
 
 function memberVerdict(verdict: Verdict, token = '', revocations?: Revocations): MemberVerdict {
   if (verdict.refused !== undefined) return { refused: verdict.refused }
-  const memberId = memberIdOf(verdict.subject)
+  const memberId = parseMemberId(verdict.subject)
   if (memberId === undefined) return { refused: 'the subject of the token is not a member id' }
   const { claims } = verdict
   const principal = { memberId, issuedAt: claims.iat ?? 0, expiresAt: claims.exp }
   return revocations?.refuses(principal, token) ? { refused: 'the token was revoked' } : { principal, claims, token }
-}
-
-function memberIdOf(subject: string | number): number | undefined {
-  const id = typeof subject === 'number' ? subject : /^[1-9]\d{0,15}$/.test(subject) ? Number(subject) : Number.NaN
-  return Number.isSafeInteger(id) && id > 0 ? id : undefined
 }

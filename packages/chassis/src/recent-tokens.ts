@@ -20,7 +20,8 @@ export class RecentTokens<Result> {
   add(token: string, result: Result): void {
     if (this.#size === 0) return
     this.#entries.delete(token)
-    this.#entries.set(token, { result, addedAt: performance.now() })
+    // A copy: a token is a slice of its header, and would retain all of it.
+    this.#entries.set(Buffer.from(token, 'latin1').toString('latin1'), { result, addedAt: performance.now() })
     if (this.#entries.size <= this.#size) return
     const [oldest] = this.#entries.keys()
     if (oldest !== undefined) this.#entries.delete(oldest)

@@ -72,7 +72,10 @@ export function runIdOf(redis: RedisConnection): () => string | undefined {
   return () => runId
 }
 
-/** Returns the key that records the run: one for a whole server, one in the slot of each channel on a Cluster. */
-export function runKey(cluster: boolean, channel: string): string {
-  return cluster ? `{${channel}}:run` : 'tidings:run'
+/**
+ * Returns the key that records the run: one for a whole server, one in the slot of each channel on a Cluster. `prefix` precedes every
+ * name in Redis.
+ */
+export function runKey(cluster: boolean, channel: string, prefix = ''): string {
+  return cluster ? `{${prefix}${channel}}:run` : `${prefix}tidings:run`
 }

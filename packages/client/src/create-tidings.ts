@@ -1,4 +1,4 @@
-import type { BroadcastMessage, NotificationMessage, ReadMessage, TaskAnnouncement, TaskMessage } from '@tidings/protocol'
+import type { TaskMessage } from '@tidings/protocol'
 import { broadcastDestination, notificationDestination, readDestination } from '@tidings/protocol/destination'
 import { SessionRenewal } from './connection/session-renewal.ts'
 import { SharedConnection } from './tab/shared-connection.ts'
@@ -6,6 +6,8 @@ import { taskAnnouncementDestination, taskPrefix } from './tab/task-destination.
 import { HttpApi } from './http-api.ts'
 import type { InboxItem } from './inbox/inbox.ts'
 import { LiveInbox } from './inbox/live-inbox.ts'
+import { LiveMessages } from './message/live-messages.ts'
+import { isNotification, isReadMessage, isTaskAnnouncement } from './message-check.ts'
 import { settingsOf, type TidingsOptions } from './options.ts'
 import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
@@ -27,6 +29,10 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     api,
     settings,
   )
+  const messages = new LiveMessages({
+    listen: (destination) => connection.listen(destination),
+    unlisten: (destination) => connection.unlisten(destination),
+  })
   const inbox = new LiveInbox(settings, api, {
     announce(item) {
       if (settings.browserNotifications && connection.leading) void notifications.offer(item)
@@ -42,25 +48,30 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     },
   })
 
-  const handlers: Readonly<Record<string, (body: unknown) => void>> = {
-    [notificationDestination]: (body) => inbox.arrived(body as NotificationMessage, false),
-    [broadcastDestination]: (body) => inbox.arrived(body as BroadcastMessage, true),
-    [readDestination]: (body) => inbox.wasRead(body as ReadMessage),
-    [taskAnnouncementDestination]: (body) => tasks.announced(body as TaskAnnouncement),
+  const handlers: Readonly<Record<string, (body: object) => unknown>> = {
+    [notificationDestination]: (body) => isNotification(body) && inbox.arrived(body, false),
+    [broadcastDestination]: (body) => isNotification(body) && inbox.arrived(body, true),
+    [readDestination]: (body) => isReadMessage(body) && inbox.wasRead(body),
+    [taskAnnouncementDestination]: (body) => isTaskAnnouncement(body) && tasks.announced(body),
   }
   const connection = new SharedConnection(settings, api, renewal, isFocused, {
     message(destination, body) {
       if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-      else handlers[destination]?.(body)
+      else if (handlers[destination]) handlers[destination](body)
+      else messages.message(destination, body)
     },
     missed(destination, spreadMs) {
       if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
       else if (handlers[destination]) inbox.missed(spreadMs)
+      else messages.missed(destination, spreadMs)
     },
+    refused: (destination) => messages.refused(destination),
     counted: (count) => inbox.counted(count),
+    taskWaits: (taskId) => tasks.waits(taskId),
     memberChanged() {
       inbox.reset()
       tasks.reset()
+      messages.reset()
     },
   })
   const notifications = new BrowserNotifications(
@@ -77,7 +88,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     ),
     wakeLeaderForRetry({ state: connection.state, wake: () => connection.wake() }),
     connection.state.subscribe(() => {
-      if (connection.state.getSnapshot().status !== 'connected') return
+      if (connection.state.getSnapshot().status !== 'connected') return inbox.disconnected()
       inbox.connected(connection.memberId)
       tasks.connected()
     }),
@@ -98,6 +109,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       detachers = undefined
       inbox.stop()
       tasks.stop()
+      messages.stop()
       await connection.stop()
     },
     connection: connection.state,
@@ -108,6 +120,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       listeners.add(entry)
       return () => void listeners.delete(entry)
     },
+    messages: messages.messages,
     task: tasks.task,
     tasks,
     requestPermission,

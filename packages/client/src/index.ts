@@ -1,6 +1,7 @@
 export type { ConnectionState, ConnectionStatus, StopReason } from './connection/connection-state.ts'
 export { createTidings } from './create-tidings.ts'
 export type { Inbox, InboxItem, InboxState } from './inbox/inbox.ts'
+export type { MessageStream, MessageStreamEvent } from './message/message-stream.ts'
 export type { TidingsOptions } from './options.ts'
 export type { Store } from './store.ts'
 export type { TaskEvent, TaskHandle, TaskState, TaskStatus, TaskSummary, TasksState } from './task/task.ts'

@@ -1,5 +1,6 @@
 import type { ConnectionState } from './connection/connection-state.ts'
 import type { Inbox, InboxItem } from './inbox/inbox.ts'
+import type { MessageStream } from './message/message-stream.ts'
 import type { Store } from './store.ts'
 import type { TaskHandle, TasksState } from './task/task.ts'
 
@@ -13,6 +14,12 @@ export interface Tidings {
   readonly inbox: Inbox
   /** Calls `listener` once for each notification that arrives from now on, in every tab. Returns a function that unsubscribes. */
   readonly onNotification: (listener: (notification: InboxItem) => void) => () => void
+  /**
+   * Returns the messages that backends send to a destination with `POST /message`: `/topic/{name}` or `/member/queue/{name}`.
+   *
+   * @throws TypeError for a destination of the system, or any other text.
+   */
+  readonly messages: <Body = unknown>(destination: string) => MessageStream<Body>
   /** Returns the same handle for the same id. @throws TypeError when the id cannot be a task's. */
   readonly task: (taskId: string) => TaskHandle
   readonly tasks: Store<TasksState>

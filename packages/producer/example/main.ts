@@ -7,7 +7,7 @@ import { answerQuestion, type Search } from './rag-job.ts'
  */
 const token = process.env['TIDINGS_TOKEN']
 const url = process.env['TIDINGS_URL'] ?? 'http://localhost:8080'
-const memberId = Number(process.argv[2] ?? 7)
+const memberId = process.argv[2] ?? 7
 const tokens = Number(process.argv[3] ?? 5_000)
 if (!token) {
   console.error('TIDINGS_TOKEN is not set. It takes a service token with the scope task:write: npm run -s token -- service')

@@ -1,7 +1,7 @@
 import { openAiStream, runTask, type TaskOptions } from '@tidings/producer'
 
 export interface Question {
-  readonly memberId: number
+  readonly memberId: number | string
   readonly question: string
   /** A UUID made by the page, so that it can cancel the task at once. */
   readonly taskId?: string

@@ -1,10 +1,10 @@
-import { refusalOf } from './problem.ts'
-import { RetryWindow, Unavailable } from './retry-window.ts'
+import { errorOf } from './problem.ts'
+import { RetryWindow } from './retry-window.ts'
 
 export interface CallerOptions {
   /** Base URL of notify-api: `http://notify-api:8081`. */
   readonly url: string
-  /** A service token with the scope `task:write`, or a function that returns one when tokens have to be renewed. */
+  /** A service token with the scope of the call, or a function that returns one, called for each attempt: tokens may be renewed. */
   readonly token: string | (() => string | Promise<string>)
   /** How long a call is retried while notify-api, MySQL or Redis is unavailable. Default: 60,000. */
   readonly patienceMs?: number | undefined
@@ -13,7 +13,7 @@ export interface CallerOptions {
 const defaultRetryWindowMs = 60_000
 const requestTimeoutMs = 10_000
 
-/** Calls notify-api, and retries calls that fail for the moment. Each call is idempotent. */
+/** Calls notify-api, and retries calls that fail for the moment. */
 export class Caller {
   readonly #options: CallerOptions
 
@@ -21,12 +21,12 @@ export class Caller {
     this.#options = options
   }
 
-  /** @throws TaskRefused, or the last error when retrying has not helped within `patienceMs`. */
-  async call<Body>(path: string, body?: unknown): Promise<Body> {
+  /** @throws Refused, or the last error when retrying has not helped within `patienceMs`. */
+  async call<Body>(path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Body> {
     const retries = this.retryWindow()
     for (;;) {
       try {
-        return await this.#attempt<Body>(path, body)
+        return await this.#attempt<Body>(path, body, headers)
       } catch (error) {
         await retries.waitAfter(error)
       }
@@ -47,13 +47,13 @@ export class Caller {
     return new RetryWindow(this.#options.patienceMs ?? defaultRetryWindowMs)
   }
 
-  async #attempt<Body>(path: string, body: unknown): Promise<Body> {
+  async #attempt<Body>(path: string, body: unknown, headers: Record<string, string>): Promise<Body> {
     const response = await this.fetch(path, {
       ...(body !== undefined && { method: 'POST', body: JSON.stringify(body) }),
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...headers },
       signal: AbortSignal.timeout(requestTimeoutMs),
     })
     if (response.ok) return (await response.json()) as Body
-    throw (await refusalOf(response)) ?? new Unavailable(`notify-api responded to ${path} with status ${response.status}`)
+    throw await errorOf(response)
   }
 }

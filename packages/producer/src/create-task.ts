@@ -7,7 +7,8 @@ import { type FinishOptions, Task } from './task.ts'
 const maxErrorLength = 4_000
 
 export interface TaskOptions extends CallerOptions {
-  readonly memberId: number
+  /** A text that reads as an integer up to 2^53 - 1 is that integer. */
+  readonly memberId: number | string
   /** The kind of work, such as `chat` or `report.export`. */
   readonly kind: string
   readonly title?: string | undefined

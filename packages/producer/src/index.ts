@@ -1,4 +1,6 @@
+export type { CallerOptions } from './caller.ts'
 export { createTask, runTask, type TaskOptions } from './create-task.ts'
 export * from './open-ai-stream.ts'
-export { TaskOver, TaskRefused } from './problem.ts'
+export { type Problem, Refused, TaskOver, Unavailable } from './problem.ts'
+export * from './send.ts'
 export type { FinishOptions, Task } from './task.ts'

@@ -8,11 +8,29 @@ export interface Problem {
   readonly taskStatus?: string
   /** Length of the stored text, in bytes of UTF-8. */
   readonly textBytes?: number
+  /** What is wrong with each field. */
+  readonly errors?: readonly { readonly in: string; readonly pointer: string; readonly detail: string }[]
+}
+
+const msPerSecond = 1_000
+
+/** notify-api responded with a status that may pass, such as 429 or 503. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable'
+  readonly problem: Problem
+  /** How long notify-api asks to wait, in ms. */
+  readonly retryAfterMs: number
+
+  constructor(problem: Problem, retryAfterMs: number) {
+    super(`notify-api responded with status ${problem.status}: ${problem.detail ?? problem.title}`)
+    this.problem = problem
+    this.retryAfterMs = retryAfterMs
+  }
 }
 
 /** notify-api refused a call. A retry would be refused as well. */
-export class TaskRefused extends Error {
-  override readonly name: string = 'TaskRefused'
+export class Refused extends Error {
+  override readonly name: string = 'Refused'
   readonly problem: Problem
 
   constructor(problem: Problem) {
@@ -22,7 +40,7 @@ export class TaskRefused extends Error {
 }
 
 /** The task has ended: stop working. `status` is `cancelled` when the member cancelled it. */
-export class TaskOver extends TaskRefused {
+export class TaskOver extends Refused {
   override readonly name = 'TaskOver'
   readonly status: string
 
@@ -45,12 +63,14 @@ export function taskIsOver(status: string): boolean {
   return status !== 'queued' && status !== 'running'
 }
 
-/** Returns the refusal in a response that is not ok; undefined when the same call may succeed later. */
-export async function refusalOf(response: Response): Promise<TaskRefused | undefined> {
-  const text = await response.text()
-  if (response.status >= 500 || response.status === 429 || response.status === 408) return undefined
-  const problem = problemOf(response, text)
-  return problem.type.endsWith('/task-over') ? new TaskOver(problem) : new TaskRefused(problem)
+/** Returns the error for a response that is not ok: `Unavailable` when the same call may succeed later. */
+export async function errorOf(response: Response): Promise<Refused | Unavailable> {
+  const { status, headers } = response
+  const problem = problemOf(response, await response.text())
+  if (status >= 500 || status === 429 || status === 408 || problem.type.endsWith('/still-running')) {
+    return new Unavailable(problem, Number(headers.get('retry-after') ?? 0) * msPerSecond || 0)
+  }
+  return problem.type.endsWith('/task-over') ? new TaskOver(problem) : new Refused(problem)
 }
 
 /** True when the text in notify-api does not end at the offset of the call (TASK.md, Text offsets). */

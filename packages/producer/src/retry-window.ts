@@ -1,9 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-
-/** notify-api responded with a status that may pass, such as 429 or 503. */
-export class Unavailable extends Error {
-  override readonly name = 'Unavailable'
-}
+import { Unavailable } from './problem.ts'
 
 const firstPauseMs = 50
 const maxPauseMs = 2_000
@@ -12,7 +8,7 @@ const maxDoublings = 10
 /** Jitter: a pause takes at least this share of its length. */
 const minPauseFactor = 0.5
 
-/** Limits how long a failing call is retried. Pauses grow from 50 ms to 2 s, with jitter. */
+/** Limits how long a failing call is retried. Pauses grow from 50 ms to 2 s, with jitter, and are no shorter than `Retry-After`. */
 export class RetryWindow {
   readonly #lengthMs: number
   #deadline: number | undefined
@@ -31,13 +27,14 @@ export class RetryWindow {
   /**
    * Waits before the next attempt. The window opens with the first failure.
    *
-   * @throws the error itself when a retry cannot help or the window has closed.
+   * @throws the error itself when a retry cannot help, or when the window has closed or would close during the wait for `Retry-After`.
    */
   async waitAfter(error: unknown): Promise<void> {
     this.#deadline ??= performance.now() + this.#lengthMs
-    if (!isTemporary(error) || performance.now() > this.#deadline) throw error
+    const retryAfterMs = error instanceof Unavailable ? error.retryAfterMs : 0
+    if (!isTemporary(error) || performance.now() + retryAfterMs > this.#deadline) throw error
     const pauseMs = Math.min(firstPauseMs * 2 ** Math.min(this.#failures++, maxDoublings), maxPauseMs)
-    await delay(pauseMs * (minPauseFactor + Math.random() * (1 - minPauseFactor)))
+    await delay(retryAfterMs + pauseMs * (minPauseFactor + Math.random() * (1 - minPauseFactor)))
   }
 }
 

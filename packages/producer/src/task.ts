@@ -1,5 +1,5 @@
 import type { Caller } from './caller.ts'
-import { isTextOffset, TaskOver, taskIsOver, taskOverWithStatus, TaskRefused } from './problem.ts'
+import { isTextOffset, TaskOver, taskIsOver, taskOverWithStatus, Refused } from './problem.ts'
 import { type Report, ReportedState, type StoredTask } from './reported-state.ts'
 import { SerialQueue } from './serial-queue.ts'
 import { TaskText } from './task-text.ts'
@@ -69,7 +69,7 @@ export class Task {
   /**
    * Appends text as the source yields it. Resolves when all of it is stored. Ends the source when the task is over.
    *
-   * @throws TaskOver, TaskRefused, or what the source throws after what it yielded before is stored.
+   * @throws TaskOver, Refused, or what the source throws after what it yielded before is stored.
    */
   pipe(source: Iterable<string> | AsyncIterable<string>): Promise<void> {
     return this.#textQueue.run(() => this.#pipe(source))
@@ -138,7 +138,7 @@ export class Task {
       await this.#call(`/event?offset=${offset}`, { type: 'append', text: added })
     } catch (error) {
       // Redis has lost text that was stored before: the upload sends it again.
-      if (!(error instanceof TaskRefused) || !isTextOffset(error.problem)) throw error
+      if (!(error instanceof Refused) || !isTextOffset(error.problem)) throw error
       await this.#uploadWhole()
     }
   }

@@ -1,6 +1,5 @@
 import type { Caller } from './caller.ts'
-import { isTextOffset, refusalOf } from './problem.ts'
-import { Unavailable } from './retry-window.ts'
+import { errorOf, isTextOffset, Refused } from './problem.ts'
 import type { TaskText } from './task-text.ts'
 
 export interface UploadSource {
@@ -16,7 +15,7 @@ export interface UploadSource {
  * Sends the text of a task as it grows, and resolves when all of it is stored. When the connection breaks or notify-api restarts, the
  * next upload starts at the end of the stored text: no character is lost or doubled.
  *
- * @throws TaskRefused, or the last error when no byte was stored for the length of the caller's retry window.
+ * @throws Refused, or the last error when no byte was stored for the length of the caller's retry window.
  */
 export async function uploadAll(caller: Caller, path: string, source: UploadSource): Promise<void> {
   const retries = caller.retryWindow()
@@ -44,11 +43,11 @@ async function uploadFrom(caller: Caller, path: string, offset: number, source: 
     signal: source.signal,
   })
   if (response.ok) return ((await response.json()) as { textBytes: number }).textBytes
-  const refusal = await refusalOf(response)
-  if (!refusal) throw new Unavailable(`notify-api responded to ${path}/stream with status ${response.status}`)
-  const { textBytes } = refusal.problem
+  const error = await errorOf(response)
+  const { textBytes } = error.problem
   // More text stored than was ever produced here: another producer wrote it, so there is no offset to continue from.
-  if (!isTextOffset(refusal.problem) || textBytes === undefined || textBytes > source.text.bytes) throw refusal
+  if (!(error instanceof Refused) || !isTextOffset(error.problem) || textBytes === undefined || textBytes > source.text.bytes)
+    throw error
   return undefined
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { broadcastChannel, controlChannel, historyKey, memberChannel } from './channel.ts'
+import { broadcastChannel, controlChannel, historyKey, historyLimitOf, historyLimits, memberChannel } from './channel.ts'
 
 test('channels have the names of PROTOCOL.md §3', () => {
   expect(memberChannel(1, 'notification')).toBe('member:1:notification')
@@ -11,4 +11,18 @@ test('channels have the names of PROTOCOL.md §3', () => {
 
 test('the key of a history has its channel as hash tag, so that both are on one cluster slot', () => {
   expect(historyKey('member:1:notification')).toBe('{member:1:notification}:history')
+  expect(historyKey('member:1:notification', 'staging:')).toBe('{staging:member:1:notification}:history')
+})
+
+test.each([
+  ['member:1:notification', historyLimits.notification],
+  ['member:1:task.018f', historyLimits.taskEvents],
+  ['member:1:cart', historyLimits.message],
+  ['member:1:tasks', historyLimits.message],
+  ['broadcast:all', historyLimits.broadcast],
+  ['broadcast:order.17', historyLimits.broadcast],
+  [controlChannel, historyLimits.control],
+  ['gateway:canary:018f', undefined],
+])('the history of %s is bounded by %j', (channel, limit) => {
+  expect(historyLimitOf(channel)).toBe(limit)
 })

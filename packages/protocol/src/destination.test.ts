@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { errorDestination, resolveDestination, sessionDestination } from './destination.ts'
+import { errorDestination, messageDestination, resolveDestination, sessionDestination } from './destination.ts'
 
 describe('resolveDestination', () => {
   test.each([
@@ -59,5 +59,34 @@ describe('resolveDestination', () => {
         if (found?.kind === 'channel') expect(found.channel).toMatch(/^(member:1|broadcast):[A-Za-z0-9._-]+$/)
       }),
     )
+  })
+})
+
+describe('messageDestination', () => {
+  test.each([
+    ['/topic/order.17', { topic: 'order.17' }],
+    ['/topic/allies', { topic: 'allies' }],
+    ['/member/queue/cart', { queue: 'cart' }],
+    ['/member/queue/tasks', { queue: 'tasks' }],
+    ['/member/queue/all', { queue: 'all' }],
+  ])('resolves %s', (destination, expected) => {
+    expect(messageDestination(destination)).toEqual(expected)
+  })
+
+  const ofTheSystem = ['notification', 'read', 'task', 'task.018f', 'task.', 'session', 'error'].map(
+    (queue) => `/member/queue/${queue}`,
+  )
+  test.each([
+    ...ofTheSystem,
+    '/topic/all',
+    '/topic/',
+    '/topic/a b',
+    '/topic',
+    '/member/queue/',
+    '/member/7/queue/cart',
+    '/queue/cart',
+    '',
+  ])('returns undefined for %j', (destination) => {
+    expect(messageDestination(destination)).toBeUndefined()
   })
 })

@@ -1,4 +1,5 @@
 import { broadcastChannel, memberChannel } from './channel.ts'
+import type { MemberId } from './member-id.ts'
 
 /** Target of a SUBSCRIBE destination (PROTOCOL.md §5, Destinations). */
 export type Destination =
@@ -42,7 +43,7 @@ const topic = '/topic/'
  * Resolves a SUBSCRIBE destination for one member. Returns undefined if there is no such destination. The caller takes `memberId`
  * from the principal of the session, never from the client, so that a client cannot name the queue of another member.
  */
-export function resolveDestination(destination: string, memberId: number): Destination | undefined {
+export function resolveDestination(destination: string, memberId: MemberId): Destination | undefined {
   if (destination.startsWith(memberQueue)) {
     const queue = destination.slice(memberQueue.length)
     if (!name.test(queue)) return undefined
@@ -55,6 +56,24 @@ export function resolveDestination(destination: string, memberId: number): Desti
     return name.test(topicName) ? { kind: 'channel', channel: broadcastChannel(topicName), topic: topicName } : undefined
   }
   return undefined
+}
+
+/** Where a backend's own messages go: a topic, or a queue of the members that it names. */
+export type MessageDestination = { readonly topic: string } | { readonly queue: string }
+
+/** What {@link messageDestination} accepts: the topics and queues of {@link subscribable} to which the system itself does not publish. */
+export const messageDestinationPattern =
+  /^\/(?:topic\/(?!all$)|member\/queue\/(?!(?:notification|read|task(?:\..*)?|session|error)$))[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+
+/** The same as text, for a refusal. */
+export const messageDestinations = `must be ${subscribable}, and none of /topic/all and /member/queue/ with notification, read, task, task.*, session or error`
+
+/** Resolves the destination of a message that is no notification (PROTOCOL.md §4, Messages). Returns undefined for any other text. */
+export function messageDestination(destination: string): MessageDestination | undefined {
+  if (!messageDestinationPattern.test(destination)) return undefined
+  return destination.startsWith(topic)
+    ? { topic: destination.slice(topic.length) }
+    : { queue: destination.slice(memberQueue.length) }
 }
 
 function isSessionQueue(queue: string): queue is SessionQueue {

@@ -4,12 +4,12 @@ import {
   BroadcastMessage,
   ControlMessage,
   ErrorMessage,
-  MemberId,
   maxMembersPerSend,
   maxMessageLength,
   maxRedirectPathLength,
   NotificationMessage,
   ReadMessage,
+  SendMessage,
   SendNotification,
   SentNotification,
   SessionMessage,
@@ -146,14 +146,6 @@ describe('SendNotification', () => {
   })
 })
 
-test.each([0, -1, 1.5, '1', 2 ** 53, Number.NaN, null])('%j is not a member id', (memberId) => {
-  expect(MemberId.safeParse(memberId).success).toBe(false)
-})
-
-test('the largest member id is 2^53 - 1', () => {
-  expect(MemberId.parse(Number.MAX_SAFE_INTEGER)).toBe(Number.MAX_SAFE_INTEGER)
-})
-
 describe('the bodies of PROTOCOL.md §4 and §6', () => {
   test.each<[string, z.ZodType, unknown]>([
     [
@@ -164,15 +156,11 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
     ['BroadcastMessage', BroadcastMessage, { notificationId: 12345, message: 'a', redirectPath: '/' }],
     ['SentNotification', SentNotification, { notificationId: 12345, memberId: 1, online: null }],
     [
-      'ReadMessage of one',
+      'ReadMessage of what was read',
       ReadMessage,
-      { memberId: 1, notificationId: 5, readAt: '2026-11-22T00:00:00.000Z', unreadCount: 0, revision: 1 },
+      { memberId: 1, notificationIds: [5, 3], readAt: '2026-11-22T00:00:00.000Z', unreadCount: 0, revision: 1 },
     ],
-    [
-      'ReadMessage of all',
-      ReadMessage,
-      { memberId: 1, upTo: 5, readAt: '2026-11-22T00:00:00.000Z', unreadCount: 0, revision: 2 },
-    ],
+    ['ReadMessage of what was removed', ReadMessage, { memberId: 1, removedIds: [5], unreadCount: 0, revision: 2 }],
     ['gap', SessionMessage, { type: 'gap', destination: '/topic/all' }],
     ['expiring', SessionMessage, { type: 'expiring', expiresAt: 1_800_000_000 }],
     ['draining', SessionMessage, { type: 'draining', reconnectAfterMs: 0 }],
@@ -193,9 +181,30 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
   test.each<[string, z.ZodType, unknown]>([
     ['a session message of an unknown type', SessionMessage, { type: 'hello' }],
     ['a negative delay', SessionMessage, { type: 'draining', reconnectAfterMs: -1 }],
-    ['a local time', ReadMessage, { memberId: 1, readAt: '2026-11-22 09:00', unreadCount: 0, revision: 1 }],
+    ['a local time', ReadMessage, { memberId: 1, notificationIds: [5], readAt: '2026-11-22 09:00', unreadCount: 0, revision: 1 }],
+    ['a ReadMessage that names nothing', ReadMessage, { memberId: 1, removedIds: [], unreadCount: 0, revision: 1 }],
     ['an unknown command', ControlMessage, { type: 'stop' }],
   ])('%s is not valid', (_, schema, message) => {
     expect(schema.safeParse(message).success).toBe(false)
+  })
+})
+
+describe('SendMessage', () => {
+  test.each([null, 0, '', false, 'text', [], {}, { a: [1, null] }])('accepts the body %j', (body) => {
+    expect(faults(SendMessage, { destination: '/topic/order.17', body })).toEqual([])
+    expect(SendMessage.parse({ destination: '/topic/order.17', body }).body).toEqual(body)
+  })
+
+  test.each([
+    [{ destination: '/topic/order.17' }, ['body']],
+    [{ destination: '/topic/order.17', body: 1, memberIds: [7] }, ['memberIds']],
+    [{ destination: '/member/queue/cart', body: 1 }, ['memberIds']],
+    [{ destination: '/member/queue/cart', body: 1, memberIds: [] }, ['memberIds']],
+    [{ destination: '/member/queue/read', body: 1, memberIds: [7] }, ['destination']],
+    [{ destination: '/topic/all', body: 1 }, ['destination']],
+    [{ destination: '/queue/cart', body: 1 }, ['destination']],
+    [{ destination: '/topic/order.17', body: { a: ['\ud800'] } }, ['body.a.0']],
+  ])('refuses %j', (message, expected) => {
+    expect(faults(SendMessage, message)).toEqual(expected)
   })
 })

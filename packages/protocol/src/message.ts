@@ -1,10 +1,10 @@
 import { z } from 'zod'
+import { messageDestination, messageDestinationPattern, messageDestinations } from './destination.ts'
+import { MemberId } from './member-id.ts'
 
 // Schemas of the bodies of HTTP, Redis and STOMP (PROTOCOL.md §4, §6). A length is in UTF-16 code units, unless its name ends in
 // `Bytes`.
 
-/** Id of a member (PROTOCOL.md §1). */
-export const MemberId = z.int().positive().meta({ description: 'A member: a positive integer up to 2^53 - 1.' })
 /** Id of a stored notification or broadcast. */
 export const NotificationId = z.int().positive().meta({ description: 'A notification: a positive integer up to 2^53 - 1.' })
 
@@ -120,8 +120,8 @@ export const SendNotification = z
 export type SendNotification = z.infer<typeof SendNotification>
 
 /**
- * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway is subscribed
- * to the member's channel, and null if Redis did not respond.
+ * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway has
+ * received its publication, and null if it is not published yet.
  */
 export const SentNotification = z.object({ notificationId: NotificationId, memberId: MemberId, online: z.boolean().nullable() })
 export type SentNotification = z.infer<typeof SentNotification>
@@ -137,6 +137,60 @@ export type SendBroadcast = z.infer<typeof SendBroadcast>
 /** Response of `POST /notification/broadcast`. */
 export const SentBroadcast = z.object({ notificationId: NotificationId })
 export type SentBroadcast = z.infer<typeof SentBroadcast>
+
+/**
+ * Request of `POST /message`: any JSON value, to a topic or to a queue of each of `memberIds`. It is published and not stored.
+ */
+export const SendMessage = z
+  .strictObject({
+    destination: z.string().regex(messageDestinationPattern, messageDestinations),
+    memberIds: z.array(MemberId).min(1).max(maxMembersPerSend).optional(),
+    body: z.unknown().superRefine(checkData).meta({ description: 'Any JSON value.' }),
+  })
+  .superRefine(({ destination, memberIds, ...rest }, context) => {
+    const add = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
+    const target = messageDestination(destination)
+    if (!('body' in rest)) add('body', 'is required: any JSON value')
+    if (target && 'queue' in target && !memberIds) add('memberIds', 'is required for a queue')
+    if (target && 'topic' in target && memberIds) add('memberIds', 'must be absent for a topic')
+  })
+  .meta({
+    required: ['destination', 'body'],
+    oneOf: [
+      { required: ['memberIds'], properties: { destination: { pattern: '^/member/', examples: ['/member/queue/cart'] } } },
+      { not: { required: ['memberIds'] }, properties: { destination: { pattern: '^/topic/', examples: ['/topic/order.17'] } } },
+    ],
+  })
+export type SendMessage = z.infer<typeof SendMessage>
+
+/** A message in the history of its channel: the response of `POST /message` to a topic. */
+export const SentMessage = z.object({ position: z.string() })
+export type SentMessage = z.infer<typeof SentMessage>
+
+/**
+ * A message to one of several members. With `error` it was not accepted: `refused` when Redis does not permit the channel, `unavailable`
+ * when Redis did not respond.
+ */
+export const SentMemberMessage = z.union([
+  z.object({ memberId: MemberId, position: z.string() }),
+  z.object({ memberId: MemberId, error: z.enum(['refused', 'unavailable']) }),
+])
+export type SentMemberMessage = z.infer<typeof SentMemberMessage>
+
+/** Response of `POST /message` to a queue of members, in the order of `memberIds`. */
+export const SentMessages = z.object({ messages: z.array(SentMemberMessage) })
+export type SentMessages = z.infer<typeof SentMessages>
+
+/** Request of the calls with which a backend asks about members: `POST /presence`, `POST /notification/unread-count`. */
+export const MemberList = z.strictObject({ memberIds: z.array(MemberId).min(1).max(maxMembersPerSend) })
+export type MemberList = z.infer<typeof MemberList>
+
+/**
+ * Response of `POST /presence`, in the order of `memberIds`. `online` is that of {@link SentNotification}; null when Redis does not
+ * permit the query.
+ */
+export const Presence = z.object({ members: z.array(z.object({ memberId: MemberId, online: z.boolean().nullable() })) })
+export type Presence = z.infer<typeof Presence>
 
 /** One notification of the inbox. A broadcast has no `memberId`. `readAt` is null while it is unread. */
 export const InboxItem = NotificationMessage.extend({
@@ -156,9 +210,28 @@ export type InboxPage = z.infer<typeof InboxPage>
 export const UnreadCount = z.object({ unreadCount: z.int().nonnegative(), revision: z.int().nonnegative() })
 export type UnreadCount = z.infer<typeof UnreadCount>
 
-/** Request of `POST /notification/read-all`: marks everything up to and including `upTo` as read. */
+/** Response of `POST /notification/unread-count`, in the order of `memberIds`. */
+export const UnreadCounts = z.object({ members: z.array(UnreadCount.extend({ memberId: MemberId })) })
+export type UnreadCounts = z.infer<typeof UnreadCounts>
+
+/** Most notifications that one {@link ReadMessage} names. */
+export const maxIdsPerReadMessage = 1_000
+const NotificationIds = z.array(NotificationId).max(maxIdsPerReadMessage)
+
+/**
+ * Request of `POST /notification/read-all`: marks as read what is stored at that moment, up to and including `upTo`. An id is given before
+ * its notification is stored, so a smaller one may be stored later: it stays unread.
+ */
 export const ReadAll = z.strictObject({ upTo: NotificationId })
 export type ReadAll = z.infer<typeof ReadAll>
+
+/** Response of `POST /notification/read-all`. */
+export const ReadAllResult = UnreadCount.extend({
+  notificationIds: NotificationIds.meta({
+    description: 'What was unread and was marked; the newest of them when there are more.',
+  }),
+})
+export type ReadAllResult = z.infer<typeof ReadAllResult>
 
 const SessionId = z.uuid()
 
@@ -189,19 +262,21 @@ export const SessionList = z.object({
 })
 export type SessionList = z.infer<typeof SessionList>
 
-/** A change of a member's read state, on `/member/queue/read`. It has either `notificationId` or `upTo`. */
-export const ReadMessage = z.object({
+const ReadState = z.object({
   memberId: MemberId,
-  /** The notification that was read. */
-  notificationId: NotificationId.optional(),
-  /** All notifications up to and including this one were read. */
-  upTo: NotificationId.optional(),
-  readAt: z.iso.datetime(),
   /** Authoritative: the response of `GET /notification/unread-count` at this revision. */
   unreadCount: z.int().nonnegative(),
-  /** Grows with every change of the member's read state. A message with a smaller revision than the last one is out of date. */
+  /** Grows with every change of the member's read state. A count with a smaller revision than the last one is out of date. */
   revision: z.int().positive(),
 })
+
+/** A change of a member's read state, on `/member/queue/read`. It names each notification that changed, and no other has. */
+export const ReadMessage = z.union([
+  /** These notifications were read. */
+  ReadState.extend({ notificationIds: NotificationIds.min(1), readAt: z.iso.datetime() }),
+  /** These notifications were unread, and were removed because of their age. */
+  ReadState.extend({ removedIds: NotificationIds.min(1) }),
+])
 export type ReadMessage = z.infer<typeof ReadMessage>
 
 /** A message from the gateway to one session, on `/member/queue/session`. */

@@ -1,8 +1,13 @@
 import { controlChannel } from './channel.ts'
 import { Revocation } from './message.ts'
 
-/** Key of the hash with the revocations in force, from which a gateway reads those that it has not received (PROTOCOL.md §3). */
-export const revocationKey = `{${controlChannel}}:revocation`
+/**
+ * Returns the key of the hash with the revocations in force, from which a gateway reads those that it has not received (PROTOCOL.md §3).
+ * `prefix` precedes every name in Redis.
+ */
+export function revocationKey(prefix = ''): string {
+  return `{${prefix}${controlChannel}}:revocation`
+}
 
 /** Field of that hash, present when every revocation in force is in it. */
 export const revocationsComplete = 'complete'
@@ -16,10 +21,10 @@ export function revocationEntry({ memberId, tokenHash, issuedBefore, expiresAt }
 export function parseRevocationEntry(field: string, value: string): Revocation | undefined {
   const [tokenHash, memberId] = field.split(':')
   const [issuedBefore, expiresAt] = value.split(' ').map(Number)
-  return Revocation.safeParse({ memberId: Number(memberId), tokenHash, issuedBefore, expiresAt }).data
+  return Revocation.safeParse({ memberId, tokenHash, issuedBefore, expiresAt }).data
 }
 
 /** Returns the key of the list to which gateways append their replies to the question `questionId` (PROTOCOL.md §3). */
-export function replyKey(questionId: string): string {
-  return `{${controlChannel}}:reply:${questionId}`
+export function replyKey(questionId: string, prefix = ''): string {
+  return `{${prefix}${controlChannel}}:reply:${questionId}`
 }

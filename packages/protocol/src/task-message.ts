@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { checkData, maxMessageLength, MemberId, RedirectPath, wholeText } from './message.ts'
+import { MemberId } from './member-id.ts'
+import { checkData, maxMessageLength, RedirectPath, wholeText } from './message.ts'
 
 // Schemas of tasks (TASK.md). Text is counted in bytes of UTF-8, because producers in all languages can count those.
 

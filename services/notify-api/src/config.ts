@@ -1,4 +1,13 @@
-import { claimName, positive, readConfig, serviceVariables, tokenSettings, tokenVariables, within } from '@tidings/chassis'
+import {
+  claimName,
+  positive,
+  readConfig,
+  redisTarget,
+  serviceVariables,
+  tokenSettings,
+  tokenVariables,
+  within,
+} from '@tidings/chassis'
 import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 
@@ -51,7 +60,7 @@ const Config = Variables.transform((variables, context) => ({
   host: variables.HOST,
   port: variables.PORT,
   opsPort: variables.OPS_PORT,
-  redisUrl: variables.REDIS_URL,
+  redis: redisTarget(variables, context),
   allowedOrigins: variables.ALLOWED_ORIGINS,
   member: { tokens: tokenSettings('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
   service: { tokens: tokenSettings('SERVICE', variables, context), scopeClaim: variables.SERVICE_SCOPE_CLAIM },

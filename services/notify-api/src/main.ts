@@ -13,6 +13,7 @@ import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
+import { SweepLease } from './outbox/sweep-lease.ts'
 import { readiness } from './readiness.ts'
 import { Retention } from './retention/retention.ts'
 import { RetentionStore } from './retention/store.ts'
@@ -39,19 +40,25 @@ await run(async (): Promise<RunningService> => {
   ready = unready('starting')
   const database = new Database(config.database.url, config.database)
   const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
-  const publisher = new RedisPublisher(config.redisUrl, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
+  const publisher = new RedisPublisher(config.redis, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
   const outboxStore = new OutboxStore(database)
-  const outbox = new Outbox({ store: outboxStore, publisher, log, onSweep: metrics.onSweep })
+  const outbox = new Outbox({
+    store: outboxStore,
+    lease: new SweepLease(database),
+    publisher,
+    log,
+    onReport: metrics.onOutboxReport,
+  })
   const idempotencyStore = new IdempotencyStore(database, config.group)
   const idempotency = new Idempotency(idempotencyStore, log)
   const sender = new Sender(writer, { outbox, idempotency, limits: config.group, onCommit: metrics.onCommit })
   metrics.countQueuedWrites(() => sender.queued)
   const inbox = new InboxStore(database)
   const reads = new ReadStore(database)
-  const { redisUrl, publishTimeoutMs, task, taskStream } = config
+  const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.maxTokenSeconds),
-    redis: new RedisSessions(redisUrl, { timeoutMs: publishTimeoutMs, log }),
+    redis: new RedisSessions(redis, { timeoutMs: publishTimeoutMs, log }),
     outbox,
     outboxStore,
     maxRevocations: config.maxRevocations,
@@ -60,7 +67,7 @@ await run(async (): Promise<RunningService> => {
   const tasks = openTasks({
     database,
     outbox,
-    redisUrl,
+    redis,
     publishTimeoutMs,
     ...task,
     rollUpMs: taskStream.rollUpMs,
@@ -69,18 +76,19 @@ await run(async (): Promise<RunningService> => {
   })
   const retention = new Retention({
     store: new RetentionStore(database),
+    outbox,
     days: config.retention.days,
     intervalMs: config.retention.intervalMs,
     log,
     onPass: metrics.onRetention,
   })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, tasks } })
+  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, publisher, tasks } })
   const connections = openConnections(app)
   await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
   await Promise.all([publisher.untilConnected(), tasks.untilConnected()])
   await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
-  ready = readiness({ database, publisher, metrics })
+  ready = readiness({ database, publisher, outbox, metrics })
 
   return {
     log,

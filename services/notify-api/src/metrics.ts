@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
-import type { Sweep } from './outbox/outbox.ts'
+import type { OutboxReport } from './outbox/sweep.ts'
 import type { Retired } from './retention/store.ts'
 
 const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -54,7 +54,7 @@ export class Metrics {
   })
   readonly circuitOpen = new Gauge({
     name: 'tidings_circuit_open',
-    help: '1 while publications are deferred to the sweep because Redis does not reply.',
+    help: '1 while publications are deferred to the sweep because Redis, or a shard of it, is away.',
     registers: this.#registers,
   })
   readonly outboxDepth = new Gauge({
@@ -65,6 +65,11 @@ export class Metrics {
   readonly outboxOldest = new Gauge({
     name: 'tidings_outbox_oldest_age_seconds',
     help: 'Age of the oldest row in the outbox at the last sweep.',
+    registers: this.#registers,
+  })
+  readonly outboxParked = new Gauge({
+    name: 'tidings_outbox_parked',
+    help: 'Rows in the outbox whose channel Redis refuses, at the last sweep.',
     registers: this.#registers,
   })
   readonly retired = new Counter({
@@ -115,9 +120,10 @@ export class Metrics {
     for (const [table, rows] of Object.entries(retired)) this.retired.inc({ table }, rows)
   }
 
-  readonly onSweep = ({ backlog, published, circuitOpen }: Sweep): void => {
+  readonly onOutboxReport = ({ backlog, published, circuitOpen }: OutboxReport): void => {
     this.outboxDepth.set(backlog.depth)
     this.outboxOldest.set(backlog.oldestAgeMs / 1_000)
+    this.outboxParked.set(backlog.parked)
     this.swept.inc(published)
     this.circuitOpen.set(circuitOpen ? 1 : 0)
   }

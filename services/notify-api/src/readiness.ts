@@ -1,16 +1,25 @@
 import type { Readiness } from '@tidings/chassis'
 import type { Database } from './database/database.ts'
 import type { Metrics } from './metrics.ts'
+import type { Outbox } from './outbox/outbox.ts'
 import type { Publisher } from './outbox/redis-publisher.ts'
+
+export interface ReadinessDeps {
+  readonly database: Database
+  readonly publisher: Publisher
+  readonly outbox: Pick<Outbox, 'circuitOpen'>
+  readonly metrics: Metrics
+}
 
 /**
  * Returns the readiness check of a started service: it fails while MySQL does not reply or accepts no writes. Redis is only `degraded`: posts are accepted
  * without it, so the instance must keep its traffic.
  */
-export function readiness({ database, publisher, metrics }: { database: Database; publisher: Publisher; metrics: Metrics }) {
+export function readiness({ database, publisher, outbox, metrics }: ReadinessDeps) {
   return async (): Promise<Readiness> => {
     const [mysql, redis] = await Promise.allSettled([database.checkWritable(), publisher.ping()])
     if (redis.status === 'fulfilled') metrics.redisLag.set(redis.value)
-    return { failing: mysql.status === 'rejected' ? ['mysql'] : [], degraded: redis.status === 'rejected' ? ['redis'] : [] }
+    const degraded = redis.status === 'rejected' || outbox.circuitOpen
+    return { failing: mysql.status === 'rejected' ? ['mysql'] : [], degraded: degraded ? ['redis'] : [] }
   }
 }

@@ -15,6 +15,7 @@ const ready = async () => (await fetch(`http://127.0.0.1:${api.opsPort}/ready`))
 
 test.each([
   ['a Galera node outside the majority', 1047],
+  ['a Galera node that leaves the majority during COMMIT', 1180],
   ['a group replication node outside the majority', 3100],
   ['a conflict that group replication has found', 3101],
   ['a conflict that Galera has found', 1213],

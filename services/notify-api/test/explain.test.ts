@@ -1,11 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { million, openStack, type Stack } from './fixture/notify-api.ts'
-import { broadcastPage, ownPage, unreadCount } from '../src/notification/inbox-store.ts'
+import { broadcastPage, ownPage, unreadCount, unreadCounts } from '../src/notification/inbox-store.ts'
+import { ownUnread, unreadBroadcasts } from '../src/notification/read-store.ts'
+import { Database } from '../src/database/database.ts'
+import { findMember, type MemberKey, storeMember } from '../src/database/member-key.ts'
 import { migrate } from '../src/database/migration.ts'
 
 const busy = 1
 const ordinary = 500
+const textId = '500|7f3c2a1e-5b7d-4e2f-9a3c-6d1b8e4f7a20'
 let stack: Stack
+let database: Database
 
 interface Step {
   readonly table: string
@@ -25,6 +30,10 @@ beforeAll(async () => {
     `INSERT INTO notification (member_id, message, redirect_path) SELECT 2 + a.d * 100 + b.d * 10 + c.d, 'hello', '/' FROM ${million}`,
   )
   await stack.fill(0, 1_000)
+  database = new Database(stack.databaseUrl, { connections: 1, timeoutMs: 60_000 })
+  await database.run(async (connection) => {
+    await connection.write('UPDATE notification SET member_id = ? WHERE member_id = 501', [await storeMember(connection, textId)])
+  })
   await stack.rows(
     'ALTER TABLE notification ADD INDEX notification_page (member_id, notification_id), ADD INDEX notification_unread (member_id, read_at, notification_id)',
   )
@@ -36,7 +45,10 @@ beforeAll(async () => {
   )
   await stack.rows('ANALYZE TABLE notification, broadcast_read')
 }, 180_000)
-afterAll(() => stack.close())
+afterAll(async () => {
+  await database.close()
+  await stack.close()
+})
 
 async function explain(sql: string, values: readonly unknown[]): Promise<Step[]> {
   return stack.rows<Step>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`, values)
@@ -52,9 +64,15 @@ const pages = [
 describe.each([
   ['the member with a million', busy],
   ['one of a thousand members', ordinary],
+  ['one with a text id', textId],
 ])('for %s', (_who, memberId) => {
+  let member: MemberKey
+  beforeAll(async () => {
+    member = await database.run((connection) => findMember(connection, memberId))
+  })
+
   test.each(pages)('an inbox page is read along an index, without sorting: %j', async (query) => {
-    for (const [sql, values] of [ownPage(memberId, query), broadcastPage(memberId, query)]) {
+    for (const [sql, values] of [ownPage(member, query), broadcastPage(member, query)]) {
       for (const step of await explain(sql, values)) {
         expect(step.Extra ?? '').not.toMatch(/filesort|temporary/i)
         expect(['ref', 'range', 'eq_ref']).toContain(step.type)
@@ -64,15 +82,27 @@ describe.each([
   })
 
   test.each(pages)('an inbox page reads at most twice the rows that it returns: %j', async (query) => {
-    for (const [sql, values] of [ownPage(memberId, query), broadcastPage(memberId, query)]) {
+    for (const [sql, values] of [ownPage(member, query), broadcastPage(member, query)]) {
       // Most broadcasts were read and have to be skipped.
       const skipped = query.unread && sql.includes('LEFT JOIN') ? 1_000 : 0
       expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(2 * (query.limit + 1) + 2 * skipped)
     }
   })
 
+  test('a step of a read-all is read along an index, without sorting', async () => {
+    const upTo = 2_000_000
+    for (const [sql, values] of [ownUnread(member, upTo), unreadBroadcasts(member, upTo)]) {
+      for (const step of await explain(sql, values)) {
+        expect(step.Extra ?? '').toMatch(/Using index/)
+        expect(step.Extra ?? '').not.toMatch(/filesort|temporary/i)
+        expect(['ref', 'range', 'eq_ref']).toContain(step.type)
+      }
+      expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(4_000)
+    }
+  })
+
   test('the unread count is read from indexes alone', async () => {
-    const steps = await explain(...unreadCount(memberId))
+    const steps = await explain(...unreadCount(member))
     const tables = steps.filter(({ table }) => ['n', 'b', 'r'].includes(table))
     expect(tables).toHaveLength(3)
     for (const { Extra, type } of tables) {
@@ -81,4 +111,21 @@ describe.each([
       expect(['ref', 'range', 'eq_ref']).toContain(type)
     }
   })
+})
+
+test('the unread counts of several members are read from indexes alone', async () => {
+  const steps = await explain(...unreadCounts([ordinary, 2, 3, 999_999]))
+  const tables = steps.filter(({ table }) => ['n', 'b', 'r'].includes(table))
+  expect(tables).toHaveLength(4 * 3)
+  for (const { Extra, type } of tables) {
+    expect(Extra).toMatch(/Using index/)
+    expect(Extra).not.toMatch(/filesort|temporary/i)
+    expect(['ref', 'range', 'eq_ref']).toContain(type)
+  }
+})
+
+test('the unread counts of a hundred members read no row of the others', async () => {
+  const others = Array.from({ length: 100 }, (_, index) => 600 + index)
+  // A thousand unread notifications of each, and a thousand broadcasts, each with the mark that the member has read it.
+  expect(await stack.rowsRead(...unreadCounts(others))).toBeLessThanOrEqual(100 * (1_000 + 2 * 1_000 + 10))
 })

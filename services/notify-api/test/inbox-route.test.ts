@@ -1,4 +1,4 @@
-import { localOrigin, memberToken, serviceToken, waitFor } from '@tidings/local'
+import { localOrigin, memberToken, openLateNotification, serviceToken, waitFor } from '@tidings/local'
 import type { InboxPage, ReadMessage } from '@tidings/protocol'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { call, hello, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
@@ -103,40 +103,61 @@ describe('read and read-all', () => {
     await waitFor(() => events().length > 0, { what: 'the event' })
     expect(events()[0]).toEqual({
       memberId: 111,
-      notificationId: first,
+      notificationIds: [first],
       readAt: expect.any(String),
       unreadCount: before - 1,
       revision: 1,
     })
     const item = (await page(111, '?limit=100')).items.find(({ notificationId }) => notificationId === first)
-    expect(item?.readAt).toBe(events()[0]?.readAt)
+    expect(events()[0]).toMatchObject({ readAt: item?.readAt })
   })
 
-  test('read-all marks own notifications and broadcasts up to one, and leaves newer ones', async () => {
-    const [, , third] = (await sendTo(112, 3)) as [number, number, number]
-    await broadcast()
+  test('read-all marks own notifications and broadcasts up to one, names them, and leaves newer ones', async () => {
+    const own = await sendTo(112, 3)
+    const bulletin = await broadcast()
     const [last] = (await sendTo(112)) as [number]
     const { events } = await devices(112)
     const { body } = await api.member(112).post('/notification/read-all', { upTo: last - 1 })
     expect(body['unreadCount']).toBe(1)
+    const marked = body['notificationIds'] as number[]
+    expect(marked.slice(0, 4)).toEqual([bulletin, ...own.toReversed()])
     await waitFor(() => events().length === 1, { what: 'the event' })
-    expect(events()[0]).toMatchObject({ memberId: 112, upTo: last - 1, unreadCount: 1, revision: body['revision'] })
-    expect(events()[0]?.upTo).toBeGreaterThanOrEqual(third)
+    expect(events()[0]).toMatchObject({ memberId: 112, notificationIds: marked, unreadCount: 1, revision: body['revision'] })
     expect((await page(112, '?unread=true')).items.map(({ notificationId }) => notificationId)).toEqual([last])
+    const again = await api.member(112).post('/notification/read-all', { upTo: last - 1 })
+    expect(again).toMatchObject({ status: 200, body: { unreadCount: 1, notificationIds: [] } })
   })
 
-  test('read-all does not include future notifications', async () => {
-    const [id] = (await sendTo(113)) as [number]
-    const { events } = await devices(113)
-    await api.member(113).post('/notification/read-all', { upTo: Number.MAX_SAFE_INTEGER })
+  test.each([
+    ['personal', 113],
+    ['broadcast', 0],
+  ])('read-all does not mark what is stored after it, with a smaller id: %s', async (_kind, owner) => {
+    const member = 113
+    const late = await openLateNotification(stack.databaseUrl, owner)
+    const [shown] = (await sendTo(member)) as [number]
+    expect(late.notificationId).toBeLessThan(shown)
+    const { events } = await devices(member)
+    const { body } = await api.member(member).post('/notification/read-all', { upTo: shown })
+    await late.commit()
+    expect(body).toMatchObject({ unreadCount: 0, notificationIds: expect.arrayContaining([shown]) })
+    expect(body['notificationIds']).not.toContain(late.notificationId)
     await waitFor(() => events().length === 1, { what: 'the event' })
-    expect(events()[0]).toMatchObject({ upTo: id, unreadCount: 0 })
+    expect(events()[0]).toMatchObject({ notificationIds: body['notificationIds'], unreadCount: 0 })
+    expect((await page(member, '?unread=true')).items.map(({ notificationId }) => notificationId)).toEqual([late.notificationId])
+    expect((await other.member(member).get('/notification/unread-count')).body['unreadCount']).toBe(1)
+    await api.member(member).post(`/notification/${late.notificationId}/read`)
   })
 
-  test('read-all marks more rows than one transaction may change', async () => {
-    await stack.fill(114, 12_000)
+  test('read-all marks more than one event names, in several events', async () => {
+    await stack.fill(114, 2_500)
+    const { events } = await devices(114)
     const { body } = await api.member(114).post('/notification/read-all', { upTo: Number.MAX_SAFE_INTEGER })
     expect(body['unreadCount']).toBe(0)
+    await waitFor(() => events().at(-1)?.unreadCount === 0, { what: 'the last event' })
+    const named = events().flatMap((event) => ('notificationIds' in event ? [event.notificationIds] : []))
+    expect(named.map(({ length }) => length <= 1_000)).toEqual([true, true, true])
+    expect(new Set(named.flat()).size).toBeGreaterThanOrEqual(2_500)
+    expect(body['notificationIds']).toEqual(named[0])
   })
 
   test('a notification of another member and an unknown one are not found', async () => {
@@ -222,7 +243,7 @@ describe('a member call', () => {
     ],
     [
       'with a token whose subject is no member',
-      { origin: localOrigin, ...json, cookie: `access_token=${memberToken(1, { claims: { sub: 'x' } })}` },
+      { origin: localOrigin, ...json, cookie: `access_token=${memberToken(1, { claims: { sub: 'a b' } })}` },
       401,
       'cookie',
     ],

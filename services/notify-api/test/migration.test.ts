@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises'
 import { createDatabase } from '@tidings/local'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeEach, expect, inject, test } from 'vitest'
@@ -19,6 +20,12 @@ async function rows(sql: string): Promise<RowDataPacket[]> {
   await connection.end()
   return found
 }
+
+/** Returns the columns of all tables but `text_member`. */
+const readColumns = () =>
+  rows(
+    `SELECT * FROM information_schema.columns WHERE table_schema = '${name}' AND table_name <> 'text_member' ORDER BY table_name, column_name`,
+  )
 
 const file = (fileName: string, sql: string, checksum = sql): Migration => ({ name: fileName, sql, checksum })
 
@@ -58,6 +65,16 @@ test('files are applied once, in the order of their names, and new ones at a lat
     { x: 1, y: null },
     { x: 2, y: 2 },
   ])
+})
+
+test('text ids leave the tables of instances without them as they are', async () => {
+  const directory = new URL('../migration/', import.meta.url)
+  const names = (await readdir(directory)).filter((each) => each < '0010').toSorted()
+  const files = await Promise.all(names.map(async (each) => file(each, await readFile(new URL(each, directory), 'utf8'), each)))
+  await migrate(url, files.slice(0, -1))
+  const before = await readColumns()
+  expect(await migrate(url, files)).toEqual(['0009_text_member.sql'])
+  expect(await readColumns()).toEqual(before)
 })
 
 test('a file that was changed after it was applied stops the start', async () => {

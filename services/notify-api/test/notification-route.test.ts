@@ -144,9 +144,10 @@ describe('a refusal names the error and its place', () => {
     ['memberId missing', { message: 'a', redirectPath: '/' }, invalid('#/memberId')],
     ['memberId 0', { ...hello, memberId: 0 }, invalid('#/memberId')],
     ['memberId of 2^53', { ...hello, memberId: 2 ** 53 }, invalid('#/memberId')],
-    ['memberId a string', { ...hello, memberId: '1' }, invalid('#/memberId')],
+    ['memberId with a space', { ...hello, memberId: 'a b' }, invalid('#/memberId')],
+    ['memberId of 65 characters', { ...hello, memberId: 'a'.repeat(65) }, invalid('#/memberId')],
     ['memberId together with memberIds', { ...hello, memberIds: [1] }, invalid('#/memberId')],
-    ['one invalid member of several', { message: 'a', redirectPath: '/', memberIds: [1, -1] }, invalid('#/memberIds/1')],
+    ['one invalid member of several', { message: 'a', redirectPath: '/', memberIds: ['a', -1] }, invalid('#/memberIds/1')],
     [
       '1,001 members',
       { message: 'a', redirectPath: '/', memberIds: Array.from({ length: 1_001 }, () => 1) },

@@ -1,8 +1,10 @@
 import { waitFor } from '@tidings/local'
+import { historyKey } from '@tidings/protocol'
+import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { type ApiResponse, hello, type Listener, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { openRelay, type Relay } from './fixture/relay.ts'
-import { deleteRange } from '../src/outbox/store.ts'
+import { deletion } from '../src/outbox/store.ts'
 
 let stack: Stack
 
@@ -48,9 +50,9 @@ test('the sweep publishes the same bodies as an immediate publication', async ()
     redirectPath: '/a?b=c&d="e"',
     data: { text: "it's \\ 가", list: [1, 2.5, null], nested: { b: true, a: {} } },
   }
-  const channels = ['member:1:notification', 'member:2:notification', 'broadcast:all']
+  const channels = ['member:1:notification', 'member:auth0|a1:notification', 'broadcast:all']
   const send = async () => {
-    const sent = await api.post('/notification/send', { memberIds: [1, 2], ...content })
+    const sent = await api.post('/notification/send', { memberIds: [1, 'auth0|a1'], ...content })
     const broadcast = await api.post('/notification/broadcast', content)
     expect([sent.status, broadcast.status]).toEqual([201, 201])
   }
@@ -68,7 +70,7 @@ test('the sweep publishes the same bodies as an immediate publication', async ()
   await waitFor(() => after.publications.length === 3, { deadlineMs: sweepDeadlineMs, what: 'the swept publications' })
   const expected = [
     { channel: channels[0], body: { notificationId: expect.any(Number), memberId: 1, ...content } },
-    { channel: channels[1], body: { notificationId: expect.any(Number), memberId: 2, ...content } },
+    { channel: channels[1], body: { notificationId: expect.any(Number), memberId: 'auth0|a1', ...content } },
     { channel: channels[2], body: { notificationId: expect.any(Number), ...content } },
   ]
   expect(before.publications).toMatchObject(expected)
@@ -111,14 +113,14 @@ test.each([1, 3, 200])(
   async (count) => {
     await (await stack.start()).stop()
     await stack.rows('INSERT INTO outbox (notification_id) VALUES ?', [Array.from({ length: count }, (_, index) => [index])])
-    const [ids] = await stack.rows<{ first: number; last: number }>(
-      'SELECT MIN(outbox_id) AS first, MAX(outbox_id) AS last FROM outbox',
+    const ids = (await stack.rows<{ id: number }>('SELECT outbox_id AS id FROM outbox')).map(({ id }) => id)
+    const plan = await stack.rows<{ table: string; type: string; key: string }>(
+      `EXPLAIN FORMAT=TRADITIONAL ${deletion('outbox', ids)}`,
     )
-    const [plan] = await stack.rows<{ type: string; key: string }>(`EXPLAIN FORMAT=TRADITIONAL ${deleteRange}`, [
-      ids?.first,
-      ids?.last,
-    ])
-    expect(plan).toMatchObject({ type: 'range', key: 'PRIMARY' })
+    expect(plan.find(({ table }) => table === 'deleted' || table === 'outbox')).toMatchObject({
+      type: expect.stringMatching(/eq_ref|const/) as string,
+      key: 'PRIMARY',
+    })
   },
 )
 
@@ -237,4 +239,110 @@ test('an instance does not publish young rows of another instance', async () => 
   await emptied()
   await waitFor(() => gateway.publications.length >= sends.length, { what: 'all publications' })
   expect(gateway.publications).toHaveLength(sends.length)
+})
+
+/** An administrator's connection to Redis. */
+function openAdmin(): Redis {
+  const admin = new Redis(stack.redis.url)
+  onTestFinished(() => admin.disconnect())
+  return admin
+}
+
+/** Starts an instance whose Redis user may publish to the channels of `pattern` and to those of gateways only. */
+async function startLimited(admin: Redis, pattern: string): Promise<NotifyApi> {
+  await admin.call('ACL', 'SETUSER', 'notify', 'reset', 'on', '>secret', '~*', '+@all', '&gateway:*', pattern)
+  return stack.start({ REDIS_URL: stack.redis.url.replace('redis://', 'redis://notify:secret@') })
+}
+
+const idsOf = (publications: Listener['publications'], name: string) =>
+  publications.filter((one) => one.channel === name).map(({ body }) => body['notificationId'])
+
+test('broadcasts that Redis refuses are parked, delay no notifications, and are published once, in order, when Redis allows them', async () => {
+  const admin = openAdmin()
+  const api = await startLimited(admin, '&member:*')
+  const gateway = await stack.listen('broadcast:all', channel)
+  const { memberId: _, ...content } = hello
+  const broadcasts: unknown[] = []
+  for (let count = 0; count < 250; count++) {
+    const { status, body } = await api.post('/notification/broadcast', content)
+    expect(status).toBe(201)
+    broadcasts.push(body['notificationId'])
+  }
+  expect(await stack.count('outbox_deferred')).toBe(250)
+  const sent: unknown[] = []
+  for (let count = 0; count < 20; count++) {
+    const { body } = await api.send(hello)
+    expect(body['online']).toBe(true)
+    sent.push(body['notificationId'])
+  }
+  await waitFor(async () => /^tidings_outbox_parked 250$/m.test(await api.ops('/metrics')), { what: 'the metric' })
+  await waitFor(async () => (await stack.rows('SELECT 1 FROM outbox_deferred WHERE attempts >= 3')).length === 1, {
+    deadlineMs: sweepDeadlineMs,
+    what: 'two more attempts at the first one',
+  })
+  expect(await admin.llen(historyKey('broadcast:all'))).toBe(0)
+  expect(await api.ops('/metrics')).toMatch(/^tidings_circuit_open 0$/m)
+  expect(api.logs.filter((line) => line.includes('redis refuses publications'))).toHaveLength(1)
+  const [parked] = await stack.rows<{ reason: string }>('SELECT reason FROM outbox_deferred ORDER BY outbox_id LIMIT 1')
+  expect(parked?.reason).toMatch(/NOPERM|user executing the script can't/)
+  await admin.call('ACL', 'SETUSER', 'notify', '&broadcast:*')
+  await waitFor(() => gateway.publications.length >= 270, { deadlineMs: 40_000, what: 'the broadcasts' })
+  expect(idsOf(gateway.publications, 'broadcast:all')).toEqual(broadcasts)
+  expect(idsOf(gateway.publications, channel)).toEqual(sent)
+  expect(await admin.llen(historyKey('broadcast:all'))).toBe(250)
+  await emptied()
+  expect(await stack.count('outbox_deferred')).toBe(0)
+})
+
+test('the sweep parks old rows that Redis refuses, and publishes those behind them', async () => {
+  await (await stack.start()).stop()
+  const values = Array.from({ length: 250 }, (_, index) => ['broadcast:all', JSON.stringify({ notificationId: index })])
+  await stack.rows('INSERT INTO outbox (channel, body) VALUES ?', [[...values, [channel, '{"notificationId":999}']]])
+  await stack.rows('UPDATE outbox SET created_at = created_at - INTERVAL 1 MINUTE')
+  const gateway = await stack.listen(channel)
+  await startLimited(openAdmin(), '&member:*')
+  await waitFor(() => gateway.publications.length === 1, { deadlineMs: sweepDeadlineMs, what: 'the row behind' })
+  await waitFor(async () => (await stack.count('outbox')) === 250, { what: 'the published row to be deleted' })
+})
+
+test('an instance that stops in the middle of a sweep locks no rows: another one publishes them within the lease', async () => {
+  // Waits for Redis for longer than the test takes.
+  const holder = await stack.start({ PUBLISH_TIMEOUT_MS: '60000' })
+  const held = async () => (await stack.rows('SELECT 1 FROM outbox_sweep WHERE lease_until > NOW(3)')).length === 1
+  await waitFor(held, { what: 'the first instance to sweep' })
+  const gateway = await stack.listen(channel)
+  stack.redis.pause()
+  const values = Array.from({ length: 10 }, (_, index) => [channel, JSON.stringify({ notificationId: index })])
+  await stack.rows('INSERT INTO outbox (channel, body) VALUES ?', [values])
+  await stack.rows('INSERT INTO outbox_deferred (outbox_id, channel) SELECT outbox_id, channel FROM outbox')
+  // In the middle of a sweep the lease is not renewed.
+  await waitFor(async () => !(await held()), { deadlineMs: sweepDeadlineMs, what: 'the lease to end' })
+  holder.pause()
+  onTestFinished(() => holder.resume())
+  stack.redis.resume()
+  await stack.start()
+  await waitFor(async () => (await stack.count('outbox')) === 0, { deadlineMs: 10_000, what: 'an empty outbox' })
+  await waitFor(() => gateway.publications.length >= 10, { what: 'the rows' })
+})
+
+test('a repeat after a crash is answered when its notification is ahead of all later ones', async () => {
+  const api = await stack.start({ PUBLISH_TIMEOUT_MS: '20000' })
+  const key = { 'idempotency-key': 'crashed' }
+  stack.redis.pause()
+  const unfinished = api.send(hello, key).catch(() => 'no response')
+  await waitFor(async () => (await stack.count('outbox')) === 1, { what: 'the commit' })
+  await api.kill()
+  expect(await unfinished).toBe('no response')
+  const gateway = await listenToRestarted(channel)
+  await api.again()
+  const again = await waitFor(
+    async () => {
+      const response = await api.send(hello, key)
+      return response.status === 201 ? response : undefined
+    },
+    { deadlineMs: sweepDeadlineMs, what: 'the response to the repeat' },
+  )
+  const later = await api.send(hello)
+  await waitFor(() => gateway.publications.length >= 2, { deadlineMs: sweepDeadlineMs, what: 'both' })
+  expect(idsOf(gateway.publications, channel)).toEqual([again, later].map(({ body }) => body['notificationId']))
 })

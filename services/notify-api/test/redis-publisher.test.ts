@@ -35,7 +35,7 @@ afterAll(async () => {
 })
 
 async function connected(url: string, options = { timeoutMs }): Promise<RedisPublisher> {
-  const one = new RedisPublisher(url, { ...options, log, onPublish: () => {} })
+  const one = new RedisPublisher({ url, prefix: '' }, { ...options, log, onPublish: () => {} })
   await waitFor(() => one.ping().then(() => true), { what: 'the connection' })
   return one
 }
@@ -73,31 +73,14 @@ test('the published payload equals the entry in the history', async () => {
   listener.disconnect()
 })
 
-test('listening resolves to null without the PUBSUB permission, and publish works', async () => {
-  await redis.acl('SETUSER', 'restricted', 'on', '>secret', '~*', '&*', '+@all', '-pubsub')
-  const url = new URL(server.url)
-  url.username = 'restricted'
-  url.password = 'secret'
-  const restricted = await connected(url.href)
-  onTestFinished(() => restricted.close())
-  expect(await restricted.listening([channel, 'member:2:notification'])).toEqual([null, null])
-  await restricted.publish(channel, '{}')
-  expect(await history()).toHaveLength(1)
-})
-
-test('listening resolves to a boolean for each channel, also for more channels than fit into one command', async () => {
+test('publish resolves to the number of subscribers, also for more channels than fit into one script', async () => {
   const listener = redis.duplicate()
   onTestFinished(() => listener.disconnect())
   const channels = Array.from({ length: 250 }, (_, index) => `member:${index + 1}:notification`)
   const listened = channels.filter((_, index) => index % 3 === 0)
   await listener.subscribe(...listened)
-  const [all, listenedTo, unheard] = await Promise.all([
-    publisher.listening(channels),
-    publisher.listening([channel]),
-    publisher.listening(['member:2:notification']),
-  ])
-  expect(all).toEqual(channels.map((name) => listened.includes(name)))
-  expect([listenedTo, unheard]).toEqual([[true], [false]])
+  const receivers = await Promise.all(channels.map((name) => publisher.publish(name, '{}')))
+  expect(receivers).toEqual(channels.map((name) => (listened.includes(name) ? 1 : 0)))
 })
 
 test('a history is limited in length and age, and its positions continue', async () => {
@@ -140,12 +123,77 @@ test('the script is sent again after SCRIPT FLUSH', async () => {
   expect(await positionsOf(redis)).toMatchObject([{ offset: 1 }, { offset: 2 }])
 })
 
-test('publish rejects after the timeout when Redis hangs, and immediately when Redis is gone', async () => {
+/** A connection of a user with these rules, beside the default one. */
+async function connectedAs(user: string, ...rules: string[]): Promise<RedisPublisher> {
+  await redis.call('ACL', 'SETUSER', user, 'reset', 'on', '>secret', '+@all', ...rules)
+  const one = await connected(server.url.replace('redis://', `redis://${user}:secret@`))
+  onTestFinished(() => one.close())
+  return one
+}
+
+const threeChannels = ['member:1:notification', 'member:2:notification', 'member:3:notification']
+// The words differ between versions of Redis.
+const refusal = { away: false, reason: expect.stringMatching(/NOPERM|user executing the script can't/) as string }
+const lengths = () => Promise.all(threeChannels.map((name) => redis.llen(historyKey(name))))
+
+test('a publication to a channel that the user may not publish to leaves its history as it was; others in the script are published', async () => {
+  const limited = await connectedAs('no-channel', '~*', '&member:1:*', '&member:3:*')
+  await publisher.publish('member:2:notification', 'before')
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const results = await Promise.all(threeChannels.map((name) => limited.publish(name, 'a')))
+    expect(results).toEqual([0, refusal, 0])
+  }
+  expect(await lengths()).toEqual([3, 1, 3])
+})
+
+test('a history that the user may not write is refused alone', async () => {
+  const limited = await connectedAs('no-key', '~tidings:*', '~{member:1:*', '~{member:3:*', '&*')
+  const results = await Promise.all(threeChannels.map((name) => limited.publish(name, 'a')))
+  expect(results).toEqual([0, refusal, 0])
+  expect(await lengths()).toEqual([1, 0, 1])
+})
+
+test('a full history keeps its oldest publication when a publication is refused', async () => {
+  const limited = await connectedAs('no-channel', '~*', '&member:9:*')
+  const { length } = historyLimits.notification
+  await Promise.all(Array.from({ length }, (_, index) => publisher.publish(channel, String(index))))
+  expect(await limited.publish(channel, 'refused')).toEqual(refusal)
+  const kept = await history()
+  expect([kept.length, kept[0]?.endsWith('\n0')]).toEqual([length, true])
+})
+
+test.each([
+  ['EXPIRE', '-expire'],
+  ['RPUSH', '-rpush'],
+  ['SPUBLISH and PUBLISH', '-@pubsub'],
+])('a user without %s is refused and leaves no publication behind', async (_command, rule) => {
+  const limited = await connectedAs('no-command', '~*', '&*', rule)
+  expect(await limited.publish(channel, 'a')).toEqual(refusal)
+  expect(await history()).toEqual([])
+})
+
+test.each([
+  ['while the memory of Redis is full', 'maxmemory', 1, 'OOM'],
+  ['while Redis lacks the replicas it needs to write', 'min-replicas-to-write', 1, 'NOREPLICAS'],
+])('%s, publish resolves to Redis being away, and appends nothing', async (_case, setting, value, code) => {
+  await publisher.publish(channel, 'a')
+  await redis.config('SET', setting, value)
+  onTestFinished(async () => {
+    await redis.config('SET', setting, 0)
+  })
+  expect(await publisher.publish(channel, 'b')).toEqual({ away: true, reason: expect.stringContaining(code) as string })
+  expect(await publisher.accepts(channel)).toBe(false)
+  await redis.config('SET', setting, 0)
+  expect(await publisher.accepts(channel)).toBe(true)
+  expect(await history()).toHaveLength(1)
+})
+
+test('publish fails after the timeout when Redis hangs, and immediately when Redis is gone', async () => {
   const impatient = await connected(server.url, { timeoutMs: 3_000 })
   onTestFinished(() => impatient.close())
   server.pause()
   const begin = performance.now()
-  await expect(impatient.publish(channel, 'a')).rejects.toThrow('timed out')
+  expect(await impatient.publish(channel, 'a')).toEqual({ away: true, reason: 'Command timed out' })
   // Before the socket timeout closes the connection.
   expect(performance.now() - begin).toBeLessThan(15_000)
   server.resume()
@@ -159,10 +207,10 @@ test('publish rejects after the timeout when Redis hangs, and immediately when R
     { what: 'the connection to break' },
   )
   const refused = performance.now()
-  await expect(impatient.publish(channel, 'a')).rejects.toThrow()
+  expect(await impatient.publish(channel, 'a')).toMatchObject({ away: true })
   expect(performance.now() - refused).toBeLessThan(3_000)
   await server.restart()
-  await waitFor(() => impatient.publish(channel, 'b').then(() => true), {
+  await waitFor(async () => (await impatient.publish(channel, 'b')) === 0, {
     deadlineMs: 20_000,
     what: 'the connection to come back',
   })
@@ -190,7 +238,8 @@ test('on a cluster, channel and history share a node and publications are sharde
   const listener = new Cluster(nodes.url.split(','), { shardedSubscribers: true })
   onTestFinished(() => listener.disconnect())
   for (const name of channels.slice(0, 10)) await listener.ssubscribe(name)
-  expect(await cluster.listening(channels)).toEqual(channels.map((_, index) => index < 10))
+  const receivers = await Promise.all(channels.map((name) => cluster.publish(name, '{}')))
+  expect(receivers).toEqual(channels.map((_, index) => (index < 10 ? 1 : 0)))
   cluster.close()
 })
 
@@ -253,8 +302,8 @@ test('a master that became a replica is replaced by the current server at its ad
   await follows.publish(channel, 'a')
   relay.target = Number(new URL(successor.url).port)
   await redis.replicaof('127.0.0.1', relay.target)
-  await expect(follows.publish(channel, 'b')).rejects.toThrow('READONLY')
-  await waitFor(() => follows.publish(channel, 'c').then(() => true), { deadlineMs: 20_000, what: 'the successor' })
+  expect(await follows.publish(channel, 'b')).toMatchObject({ away: true, reason: expect.stringContaining('READONLY') as string })
+  await waitFor(async () => (await follows.publish(channel, 'c')) === 0, { deadlineMs: 20_000, what: 'the successor' })
   const reader = new Redis(successor.url)
   onTestFinished(() => reader.disconnect())
   expect(await positionsOf(reader)).toMatchObject([{ offset: 1 }])

@@ -38,6 +38,40 @@ test('expired rows are deleted with their dependent rows; others stay', async ()
   })
 })
 
+test('devices receive the ids and the count when unread notifications are removed; a member that fails does not delay others', async () => {
+  const members = [21, 22, 23, 24] as const
+  const [blocked, , , allRead] = members
+  const ids = new Map<number, number[]>()
+  for (const memberId of [...members, ...members]) {
+    const id = (await api.send({ ...hello, memberId })).body['notificationId'] as number
+    ids.set(memberId, [...(ids.get(memberId) ?? []), id])
+  }
+  await api.member(allRead).post('/notification/read-all', { upTo: Number.MAX_SAFE_INTEGER })
+  for (const memberId of members) await api.send({ ...hello, memberId })
+  const { publications } = await stack.listen(...members.map((memberId) => `member:${memberId}:read`))
+  await stack.rows('INSERT INTO member_state (member_id, revision) VALUES (?, 1)', [blocked])
+  const before = new Map<number, Record<string, unknown>>()
+  for (const id of members) before.set(id, (await api.member(id).get('/notification/unread-count')).body)
+  const unlock = await stack.lockRow('SELECT * FROM member_state WHERE member_id = ? FOR UPDATE', [blocked])
+  await stack.rows('UPDATE notification SET created_at = NOW(3) - INTERVAL ? DAY WHERE notification_id IN (?)', [
+    days + 1,
+    [...ids.values()].flat(),
+  ])
+  const removed = (memberId: number) =>
+    publications.find(({ channel, body }) => channel === `member:${memberId}:read` && 'removedIds' in body)?.body
+  await waitFor(() => removed(22) && removed(23), { deadlineMs: 20_000, what: 'the events' })
+  expect(removed(blocked)).toBeUndefined()
+  await unlock()
+  await waitFor(() => removed(blocked), { deadlineMs: 20_000, what: 'the event of the member that failed before' })
+  for (const memberId of [blocked, 22, 23]) {
+    const { body } = await api.member(memberId).get('/notification/unread-count')
+    expect(removed(memberId)).toEqual({ memberId, removedIds: ids.get(memberId), ...body })
+    expect(body['unreadCount']).toBe(Number(before.get(memberId)?.['unreadCount']) - 2)
+    expect(body['revision']).toBeGreaterThan(Number(before.get(memberId)?.['revision']))
+  }
+  expect(removed(allRead)).toBeUndefined()
+})
+
 test('many expired rows are deleted in small batches over several passes, while posts continue', async () => {
   await stack.fill(9, 20_000)
   await stack.rows('UPDATE notification SET created_at = NOW(3) - INTERVAL ? DAY WHERE member_id = 9', [days + 1])

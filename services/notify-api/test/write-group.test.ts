@@ -19,10 +19,12 @@ test.each([1, 3, 2, 7, 1])('ids are those of the rows after the step of the open
   const content = { message: `step ${step}`, redirectPath: '/', key: undefined }
   for (const group of [[[1]], [[1, 2, 3]], [[1], [2, 3], [4]]]) {
     const published: OutboxRow[] = []
-    const ids = await writeGroup(
+    const publishEach = (rows: readonly OutboxRow[]) => rows.map(async (row) => published.push(row) > 0)
+    const stored = await writeGroup(
       group.map((memberIds) => groupEntry({ ...content, memberIds })),
-      { database, outbox: { publish: async (rows) => void published.push(...rows) }, onCommit: () => {} },
+      { database, outbox: { publishEach }, onCommit: () => {} },
     )
+    const ids = stored.map(({ notificationIds }) => notificationIds)
     const rows = await database.transaction((connection) =>
       connection.rows<{ notificationId: number; outboxId: number }>(
         `SELECT n.notification_id AS notificationId, o.outbox_id AS outboxId

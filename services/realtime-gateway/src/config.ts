@@ -1,4 +1,4 @@
-import { positive, readConfig, serviceVariables, tokenSettings, tokenVariables, within } from '@tidings/chassis'
+import { positive, readConfig, redisTarget, serviceVariables, tokenSettings, tokenVariables, within } from '@tidings/chassis'
 import { defaultLimits, isTopicPattern } from '@tidings/protocol'
 import { z } from 'zod'
 import { sweepMs } from './session/sweep-interval.ts'
@@ -62,7 +62,7 @@ const Config = Variables.transform((variables, context) => ({
   host: variables.HOST,
   port: variables.PORT,
   opsPort: variables.OPS_PORT,
-  redisUrl: variables.REDIS_URL,
+  redis: redisTarget(variables, context),
   notifyApiUrl: variables.NOTIFY_API_URL,
   memberCookie: variables.MEMBER_COOKIE,
   memberTokens: tokenSettings('MEMBER', variables, context),

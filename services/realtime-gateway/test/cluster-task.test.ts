@@ -21,9 +21,11 @@ let gateway: ServiceProcess
 beforeAll(async () => {
   cluster = await startRedisCluster()
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'gateway_cluster_task')
-  const apiEnv = { MYSQL_URL, REDIS_URL: cluster.url, PUBLISH_TIMEOUT_MS: '10000' }
+  // A prefix must leave each channel and its keys on one slot.
+  const shared = { REDIS_URL: cluster.url, CHANNEL_PREFIX: 'cluster-task' }
+  const apiEnv = { ...shared, MYSQL_URL, PUBLISH_TIMEOUT_MS: '10000' }
   apis = await Promise.all([startService('notify-api', apiEnv), startService('notify-api', apiEnv)])
-  gateway = await startService('realtime-gateway', { REDIS_URL: cluster.url, NOTIFY_API_URL: apis[1]?.url })
+  gateway = await startService('realtime-gateway', { ...shared, NOTIFY_API_URL: apis[1]?.url })
   await waitUntilReady(gateway)
 })
 afterAll(async () => {
@@ -125,4 +127,20 @@ test('delivers a streamed text whole, and refuses the rest of the stream with 40
       expect(await readTaskUntil(session, ({ status }) => status === 'cancelled', state)).toMatchObject({ text })
     }),
   )
+})
+
+test('delivers a message to members on all nodes, and returns which of them are online', async () => {
+  const online = members.slice(0, 6)
+  const sessions = await Promise.all(online.map((memberId) => openSession(gateway, { memberId })))
+  await Promise.all(
+    sessions.map(async (session) => {
+      await subscribe(session, 'cart', '/member/queue/cart')
+      await subscribe(session, 'notification', '/member/queue/notification')
+    }),
+  )
+  const presence = await post('/presence', { memberIds: members })
+  expect(presence.body['members']).toEqual(members.map((memberId) => ({ memberId, online: online.includes(memberId) })))
+  const sent = await post('/message', { destination: '/member/queue/cart', memberIds: members, body: { items: 1 } })
+  expect(sent.body['messages']).toEqual(members.map((memberId) => ({ memberId, position: expect.stringMatching(/^\d+-1$/) })))
+  for (const session of sessions) expect((await nextMessage(session)).body).toBe('{"items":1}')
 })

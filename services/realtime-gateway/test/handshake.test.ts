@@ -70,7 +70,7 @@ describe('before the upgrade', () => {
     ['a token with another algorithm', { token: rs256Token() }, 'another algorithm'],
     ['a token without exp', { token: memberToken(1, { claims: { exp: undefined } }) }, 'lacks exp'],
     ['a token without sub', { token: memberToken(1, { claims: { sub: undefined } }) }, 'lacks sub'],
-    ['a token whose sub is not a member id', { token: memberToken(1, { claims: { sub: 'admin' } }) }, 'not a member id'],
+    ['a token whose sub is not a member id', { token: memberToken(1, { claims: { sub: 'a b' } }) }, 'not a member id'],
   ])('refuses the upgrade with 401 and the reason: %s', async (_, upgrade, reason) => {
     const { status, headers, body } = await expectRefusedUpgrade(upgrade)
     expect([status, headers['content-type']]).toEqual([401, expect.stringContaining('application/problem+json')])

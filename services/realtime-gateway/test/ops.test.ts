@@ -175,37 +175,40 @@ test('counts all close codes chosen by clients under the label "other"', async (
   })
 })
 
-test('/session lists the sessions of a member with their subscriptions, and no token', async () => {
-  const session = await openSession(gateway, { memberId: 2, version: '1.1' })
-  await subscribe(session, 'a', '/member/queue/notification', { ack: 'client' })
-  await subscribe(session, 'b', '/member/queue/session')
-  const { status, text } = await fetchOps(gateway, '/session?memberId=2')
-  expect([status, JSON.parse(text)]).toEqual([
-    200,
-    {
-      sessions: [
-        {
-          sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/),
-          memberId: 2,
-          version: '1.1',
-          connectedAt: expect.stringMatching(/Z$/),
-          lastActivityAt: expect.stringMatching(/Z$/),
-          expiresAt: expect.stringMatching(/Z$/),
-          bufferedBytes: 0,
-          subscriptions: [
-            { id: 'a', destination: '/member/queue/notification', ack: 'client', unackedMessages: 0 },
-            { id: 'b', destination: '/member/queue/session', ack: 'auto', unackedMessages: 0 },
-          ],
-        },
-      ],
-    },
-  ])
-  expect(text).not.toContain('eyJ') // the beginning of every JWT
-  expect(JSON.parse((await fetchOps(gateway, '/session?memberId=99')).text)).toEqual({ sessions: [] })
-  const refused = await fetchOps(gateway, '/session?memberId=x')
-  expect(JSON.parse(refused.text)).toMatchObject({ status: 400, title: 'Bad Request', detail: 'memberId must be a member id' })
-  expect(refused.status).toBe(400)
-})
+test.each([2, 'auth0|2+2'])(
+  '/session lists the sessions of member %s with their subscriptions, and no token',
+  async (memberId) => {
+    const session = await openSession(gateway, { memberId, version: '1.1' })
+    await subscribe(session, 'a', '/member/queue/notification', { ack: 'client' })
+    await subscribe(session, 'b', '/member/queue/session')
+    const { status, text } = await fetchOps(gateway, `/session?memberId=${encodeURIComponent(memberId)}`)
+    expect([status, JSON.parse(text)]).toEqual([
+      200,
+      {
+        sessions: [
+          {
+            sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+            memberId,
+            version: '1.1',
+            connectedAt: expect.stringMatching(/Z$/),
+            lastActivityAt: expect.stringMatching(/Z$/),
+            expiresAt: expect.stringMatching(/Z$/),
+            bufferedBytes: 0,
+            subscriptions: [
+              { id: 'a', destination: '/member/queue/notification', ack: 'client', unackedMessages: 0 },
+              { id: 'b', destination: '/member/queue/session', ack: 'auto', unackedMessages: 0 },
+            ],
+          },
+        ],
+      },
+    ])
+    expect(text).not.toContain('eyJ') // the beginning of every JWT
+    expect(JSON.parse((await fetchOps(gateway, '/session?memberId=99')).text)).toEqual({ sessions: [] })
+    const refused = await fetchOps(gateway, '/session?memberId=a%20b')
+    expect(JSON.parse(refused.text)).toMatchObject({ status: 400, title: 'Bad Request', detail: 'memberId must be a member id' })
+    expect(refused.status).toBe(400)
+  },
+)
 
 test('/ready returns 503 and /live 200 while the gateway drains', async () => {
   // One session is closed at once. The other one is due much later and keeps the gateway draining meanwhile.

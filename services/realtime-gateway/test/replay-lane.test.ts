@@ -135,7 +135,7 @@ test('a page of history ends by bytes, with at least one publication', async () 
   const redis = await startRedis()
   onTestFinished(async () => void (await redis.kill()))
   const publisher = openPublisher(redis.url)
-  const broker = new RedisBroker(redis.url, openLog('realtime-gateway', 'fatal'))
+  const broker = new RedisBroker({ url: redis.url, prefix: '' }, openLog('realtime-gateway', 'fatal'))
   onTestFinished(() => {
     publisher.close()
     return broker.close()

@@ -182,7 +182,7 @@ test('marks a notification as read in the real notify-api, and closes the sessio
     const read = await nextMessage(session)
     expect([read.headers.get('subscription'), JSON.parse(read.body)]).toMatchObject([
       'read',
-      { memberId: 42, notificationId, unreadCount: 0 },
+      { memberId: 42, notificationIds: [notificationId], unreadCount: 0 },
     ])
     sendFrame(session, 'SEND', { destination: '/publish/notification/read' }, JSON.stringify({ notificationId: 999_999 }))
     expect(JSON.parse((await nextMessage(session)).body)).toMatchObject({

@@ -1,4 +1,5 @@
 import { memberToken, openRawSession, type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
+import type { MemberId } from '@tidings/protocol'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   expectNothingElse,
@@ -19,11 +20,11 @@ beforeAll(async () => {
 afterAll(() => stack.close())
 
 /** A control message that revokes the tokens of a member issued until now. */
-function revoke(memberId: number): string {
+function revoke(memberId: MemberId): string {
   const issuedBefore = Math.floor(Date.now() / 1_000) + 1
   return JSON.stringify({ type: 'revoke', memberId, tokenHash: '', issuedBefore, expiresAt: issuedBefore + 3_600 })
 }
-const publishRevoke = (memberId: number) => stack.publisher.publish('gateway:control', revoke(memberId))
+const publishRevoke = (memberId: MemberId) => stack.publisher.publish('gateway:control', revoke(memberId))
 
 async function expectClosed(session: RawSession, code: number, message: string): Promise<void> {
   const error = await session.nextFrame(20_000)
@@ -41,10 +42,14 @@ test('sends expiring to a client that subscribes after the warning was due', asy
   expect(JSON.parse((await nextMessage(session)).body)).toMatchObject({ type: 'expiring' })
 })
 
-test('closes all sessions of a revoked member on every gateway, and no others', async () => {
-  const mine = await Promise.all([...gateways, ...gateways].map((gateway) => openSession(gateway, { memberId: 2 })))
-  const theirs = await Promise.all(gateways.map((gateway) => openSession(gateway, { memberId: 3 })))
-  await publishRevoke(2)
+test.each<[MemberId, MemberId]>([
+  [2, 3],
+  ['auth0|a1', 'Auth0|a1'],
+  [7, '007'],
+])('closes all sessions of revoked member %s on every gateway, and none of %s', async (revoked, other) => {
+  const mine = await Promise.all([...gateways, ...gateways].map((gateway) => openSession(gateway, { memberId: revoked })))
+  const theirs = await Promise.all(gateways.map((gateway) => openSession(gateway, { memberId: other })))
+  await publishRevoke(revoked)
   for (const session of mine) await expectClosed(session, 4401, 'the session was revoked')
   for (const session of theirs) await expectNothingElse(session)
 })

@@ -59,6 +59,8 @@ describe('CONNECT', () => {
   })
 
   test('CONNECTED has the member id, the end of the token and the heart-beat of the gateway', async () => {
+    const text = await connectStomp(gateway.url, { memberId: 'auth0|7' })
+    expect(text.connected.headers.get('user-name')).toBe('auth0|7')
     const { connected: frame } = await connectStomp(gateway.url, { memberId: 7, heartBeat: '5000,20000' })
     expect([...frame.headers]).toEqual([
       ['version', '1.2'],

@@ -1,83 +1,142 @@
 import {
   createDatabase,
+  type DatabaseServer,
   freeServicePort,
+  type Galera,
+  queryDatabase,
+  type RedisCluster,
   type RedisServer,
   type ServiceProcess,
+  startDatabase,
+  startGalera,
   startRedis,
+  startRedisCluster,
   startService,
   waitFor,
 } from '@tidings/local'
 import { Redis } from 'ioredis'
 import { inject } from 'vitest'
-import { broadcastTopic, Device, notificationQueue } from './device.ts'
+import { Device } from './device.ts'
 import { type Link, openLink } from './link.ts'
 import { Load } from './load.ts'
-import { judge, missing, type Verdict } from './verdict.ts'
+import { isWhole, judge, type Stored, type Verdict } from './verdict.ts'
 
 export interface WorldOptions {
-  /** Number of the run, for the name of its database. */
-  readonly run: number
+  /** Of the database. */
+  readonly name: string
   readonly memberCount?: number
   readonly postsPerSecond?: number
   /** Most channels are empty when the fault begins, and nothing is posted after it: a loss is not covered up by the next post. */
   readonly quiet?: boolean
   /** Where Redis keeps its append-only file; without it a restart finds nothing. */
   readonly redisDirectory?: string
+  /** The first Redis gives epochs as if its clock were so far ahead. */
+  readonly redisAheadMs?: number
+  /** The gateways are a Redis user whose channels `permit` sets. */
+  readonly acl?: boolean
+  /** Three masters in place of one Redis. */
+  readonly cluster?: boolean
+  /**
+   * `own`: a server of its own, whose users may not write while it is read-only. `galera`: two nodes, one for each notify-api.
+   * `galera-of-one`: the second node has not joined yet, and both notify-apis are at the first one. By default a database of the server of the tests.
+   */
+  readonly database?: 'own' | 'galera' | 'galera-of-one'
+}
+
+interface Servers {
+  readonly redis: RedisServer
+  readonly cluster: RedisCluster | undefined
+  readonly galera: Galera | undefined
+  readonly ownDatabase: DatabaseServer | undefined
+  /** Of the database, at the server itself. */
+  readonly databaseUrl: string
+}
+
+interface Links {
+  readonly apiRedis: Link
+  readonly gatewayRedis: Link
+  /** Of each notify-api. */
+  readonly databases: readonly [Link, Link]
+  /** For producers: to the notify-api at the same place, or to the other one while that is not ready, like a load balancer. */
+  readonly apis: readonly [Link, Link]
 }
 
 const deadlineMs = 30_000
 const devicesPerMember = 2
 const readinessEveryMs = 250
+/** The Redis user of the gateways. */
+const gatewayUser = 'gateway'
+/** A database user that may not write to a read-only server. */
+const limitedUser = 'limited'
+const privileges = ['Select', 'Insert', 'Update', 'Delete', 'Create', 'Drop', 'Alter', 'Index', 'References', 'Lock_tables']
 
 /** Two notify-apis and two gateways, each reaching Redis and the database over a link that can be broken, with devices and load. */
 export class World {
-  readonly redis: RedisServer
+  readonly servers: Servers
+  readonly links: Links
   readonly apis: ServiceProcess[]
   readonly gateways: ServiceProcess[]
-  readonly links: { readonly apiRedis: Link; readonly gatewayRedis: Link; readonly database: Link }
   readonly devices: Device[] = []
-  readonly databaseUrl: string
   readonly #options: WorldOptions
   readonly #readiness = { samples: 0, unready: 0 }
+  /** Index of the notify-api to which each link for producers leads. */
+  readonly #balanced = [0, 1]
+  #faulty = false
   readonly #replicas: RedisServer[] = []
   #sampling: NodeJS.Timeout | undefined
   #load: Load | undefined
 
   static async open(options: WorldOptions): Promise<World> {
-    const [databaseUrl, redis] = await Promise.all([
-      createDatabase(inject('databaseServerUrl'), `chaos_${options.run}`),
-      startRedis(options.redisDirectory === undefined ? {} : { directory: options.redisDirectory }),
-    ])
-    const databasePort = Number(new URL(databaseUrl).port)
-    const [apiRedis, gatewayRedis, database] = await Promise.all([
-      openLink(redis.port),
-      openLink(redis.port),
-      openLink(databasePort),
-    ])
-    const linkedDatabase = new URL(databaseUrl)
-    linkedDatabase.port = String(database.port)
-    const forApi = { MYSQL_URL: linkedDatabase.href, REDIS_URL: `redis://127.0.0.1:${apiRedis.port}` }
+    const servers = await openServers(options)
+    const { redis, cluster, galera } = servers
+    const databaseUrls = galera ? galera.nodes.map(({ url }) => url) : [servers.databaseUrl, servers.databaseUrl]
+    const [first, second] = databaseUrls.map((url) => Number(new URL(url).port)) as [number, number]
+    const serverLinks = {
+      apiRedis: await openLink(redis.port),
+      gatewayRedis: await openLink(redis.port),
+      databases: [await openLink(first), await openLink(options.database === 'galera-of-one' ? first : second)] as const,
+    }
     const apis = await Promise.all(
-      [1, 2].map(async () => startService('notify-api', { ...forApi, ...(await ports()) }, { deadlineMs })),
+      serverLinks.databases.map(async ({ port }) => {
+        const mysqlUrl = new URL(servers.databaseUrl)
+        mysqlUrl.port = String(port)
+        if (options.database === 'own') mysqlUrl.username = limitedUser
+        const REDIS_URL = cluster?.url ?? `redis://127.0.0.1:${serverLinks.apiRedis.port}`
+        return startService('notify-api', { MYSQL_URL: mysqlUrl.href, REDIS_URL, ...(await ports()) }, { deadlineMs })
+      }),
     )
     const forGateway = {
-      REDIS_URL: `redis://127.0.0.1:${gatewayRedis.port}`,
+      REDIS_URL:
+        cluster?.url ?? `redis://${options.acl ? `${gatewayUser}:secret@` : ''}127.0.0.1:${serverLinks.gatewayRedis.port}`,
       NOTIFY_API_URL: (apis[0] as ServiceProcess).url,
       DRAIN_SECONDS: '2',
     }
     const gateways = await Promise.all(
       [1, 2].map(async () => startService('realtime-gateway', { ...forGateway, ...(await ports()) }, { deadlineMs })),
     )
-    return new World(options, { redis, apis, gateways, databaseUrl, links: { apiRedis, gatewayRedis, database } })
+    const apiLinks = await Promise.all(apis.map(({ port }) => openLink(port)))
+    const links = { ...serverLinks, apis: apiLinks as [Link, Link] }
+    return new World(options, { servers, links, apis, gateways })
   }
 
-  private constructor(options: WorldOptions, parts: Pick<World, 'redis' | 'apis' | 'gateways' | 'links' | 'databaseUrl'>) {
+  private constructor(options: WorldOptions, parts: Pick<World, 'servers' | 'links' | 'apis' | 'gateways'>) {
     this.#options = options
-    this.redis = parts.redis
+    this.servers = parts.servers
+    this.links = parts.links
     this.apis = parts.apis
     this.gateways = parts.gateways
-    this.links = parts.links
-    this.databaseUrl = parts.databaseUrl
+  }
+
+  get redis(): RedisServer {
+    return this.servers.redis
+  }
+
+  get galera(): Galera {
+    return this.servers.galera as Galera
+  }
+
+  get cluster(): RedisCluster {
+    return this.servers.cluster as RedisCluster
   }
 
   /** Connects the devices, then runs the fault under load and judges. */
@@ -90,18 +149,29 @@ export class World {
       }
     }
     await waitFor(() => this.devices.every(({ subscribed }) => subscribed), { what: 'all devices to be subscribed', deadlineMs })
-    const load = new Load({ members, postsPerSecond, apiUrls: () => this.apis.map(({ url }) => url) })
+    const onTask = (taskId: string, memberId: number) => {
+      for (const device of this.devices) if (device.memberId === memberId) device.follow(taskId)
+    }
+    const load = new Load({
+      members,
+      postsPerSecond,
+      apiUrls: this.apis.map(({ url }) => url),
+      ...(!quiet && { mixed: { onTask, producerUrls: this.links.apis.map(({ port }) => `http://127.0.0.1:${port}`) } }),
+    })
     this.#load = load
     await this.accepted(quiet ? 1 : memberCount)
     this.#sampling = setInterval(() => void this.#sample(), readinessEveryMs)
+    this.#faulty = true
     await fault()
-    clearInterval(this.#sampling)
+    this.#faulty = false
     const endedAt = performance.now()
     if (!quiet) await this.accepted(memberCount)
     await load.stop()
+    clearInterval(this.#sampling)
     const { samples, unready } = this.#readiness
-    const recoveredMs = await this.#settled(endedAt)
-    return { ...judge(load, this.devices), recoveredMs, unready: `${unready}/${samples}` }
+    const stored = await this.#stored()
+    const recoveredMs = await this.#settled(stored, endedAt)
+    return { ...judge(load, this.devices, stored), recoveredMs, unready: `${unready}/${samples}` }
   }
 
   /** Resolves when as many more posts have been accepted. */
@@ -109,6 +179,11 @@ export class World {
     const load = this.#load as Load
     const target = load.accepted.length + count
     await waitFor(() => load.accepted.length >= target, { what: `${count} more accepted posts`, deadlineMs: 60_000 })
+  }
+
+  /** Resolves when a service has become ready, or not ready. */
+  async readiness({ opsPort, name }: ServiceProcess, expected: boolean): Promise<void> {
+    await waitFor(async () => (await isReady(opsPort)) === expected, { what: `${name}: ready is ${expected}`, deadlineMs })
   }
 
   /** Starts a service again on its ports. */
@@ -120,61 +195,133 @@ export class World {
   async addReplica(): Promise<RedisServer> {
     const replica = await startRedis()
     this.#replicas.push(replica)
-    const admin = new Redis(replica.url)
-    try {
+    await this.configure('repl-diskless-sync-delay', '0')
+    await asAdmin(replica.url, async (admin) => {
       await admin.replicaof('127.0.0.1', this.redis.port)
       await waitFor(async () => (await admin.info('replication')).includes('master_link_status:up'), {
         what: 'replication',
         deadlineMs,
       })
-    } finally {
-      admin.disconnect()
-    }
+    })
     return replica
   }
 
   /** Makes the replica the master, to which all links lead from now on. */
   async promote(replica: RedisServer): Promise<void> {
-    const admin = new Redis(replica.url)
-    await admin.replicaof('NO', 'ONE')
-    admin.disconnect()
+    await asAdmin(replica.url, (admin) => admin.replicaof('NO', 'ONE'))
     for (const link of [this.links.apiRedis, this.links.gatewayRedis]) link.lead(replica.port)
   }
 
-  async close(): Promise<void> {
-    for (const device of this.devices) device.stop()
-    await Promise.all([...this.apis, ...this.gateways].map((service) => service.kill()))
-    for (const link of Object.values(this.links)) link.close()
-    await Promise.all([this.redis, ...this.#replicas].map((server) => server.kill()))
+  /** Replaces the channels that Redis permits to the gateways: patterns as in an ACL, or all by default. */
+  async permit(channels: readonly string[] = allChannels): Promise<void> {
+    await asAdmin(this.redis.url, (admin) => permit(admin, channels))
   }
 
-  /** Milliseconds from `since` until each device has, or was told of, every accepted post; gives up after a deadline. */
-  async #settled(since: number): Promise<number> {
-    const load = this.#load as Load
-    const posts = (memberId: number | undefined) => load.accepted.filter((post) => post.memberId === memberId)
-    const whole = () =>
-      this.devices.every((device) => {
-        return (
-          missing(device, notificationQueue, posts(device.memberId)).length === 0 &&
-          missing(device, broadcastTopic, posts(undefined)).length === 0
-        )
-      })
+  /** Sets a parameter of Redis. */
+  async configure(parameter: string, value: string): Promise<void> {
+    await asAdmin(this.redis.url, (admin) => admin.config('SET', parameter, value))
+  }
+
+  /** Runs a statement at the database server, with all privileges. */
+  async query(sql: string): Promise<void> {
+    await queryDatabase(this.servers.databaseUrl, sql)
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sampling)
+    for (const device of this.devices) device.stop()
+    await Promise.all([...this.apis, ...this.gateways].map((service) => service.kill()))
+    const { apiRedis, gatewayRedis, databases, apis } = this.links
+    for (const link of [apiRedis, gatewayRedis, ...databases, ...apis]) link.close()
+    await Promise.all([this.redis, ...this.#replicas].map((server) => server.kill()))
+    const { cluster, galera, ownDatabase } = this.servers
+    await Promise.all([cluster?.close(), galera?.close(), ownDatabase?.stop()])
+  }
+
+  async #stored(): Promise<Stored[]> {
+    const rows = await queryDatabase<{ id: number; memberId: number; text: string; isRead: number }>(
+      this.servers.databaseUrl,
+      'SELECT notification_id AS id, member_id AS memberId, message AS text, read_at IS NOT NULL AS isRead FROM notification',
+    )
+    return rows.map(({ id, memberId, text, isRead }) => ({
+      notificationId: id,
+      memberId: memberId === 0 ? undefined : memberId,
+      text,
+      read: isRead === 1,
+    }))
+  }
+
+  /** Milliseconds from `since` until each device has, or was told of, all that was accepted; gives up after a deadline. */
+  async #settled(stored: readonly Stored[], since: number): Promise<number> {
+    const whole = () => isWhole(this.#load as Load, this.devices, stored)
     await waitFor(whole, { what: 'every device to be whole', deadlineMs: 20_000 }).catch(() => {}) // judged as lost
     return Math.round(performance.now() - since)
   }
 
   async #sample(): Promise<void> {
-    const states = await Promise.all(
-      [...this.apis, ...this.gateways].map(async ({ opsPort }) => {
-        try {
-          return (await fetch(`http://127.0.0.1:${opsPort}/ready`, { signal: AbortSignal.timeout(1_000) })).ok
-        } catch {
-          return false
-        }
-      }),
-    )
+    const states = await Promise.all([...this.apis, ...this.gateways].map(({ opsPort }) => isReady(opsPort)))
+    for (const [index, link] of this.links.apis.entries()) {
+      const best = states[index] || !states[1 - index] ? index : 1 - index
+      if (this.#balanced[index] !== best) link.lead((this.apis[best] as ServiceProcess).port)
+      this.#balanced[index] = best
+    }
+    if (!this.#faulty) return
     this.#readiness.samples += states.length
     this.#readiness.unready += states.filter((ready) => !ready).length
+  }
+}
+
+async function openServers({ name, database, redisDirectory, redisAheadMs, cluster }: WorldOptions): Promise<Servers> {
+  const [redis, redisCluster, galera, ownDatabase] = await Promise.all([
+    startRedis(redisDirectory === undefined ? {} : { directory: redisDirectory }),
+    cluster ? startRedisCluster() : undefined,
+    database === 'galera' || database === 'galera-of-one' ? startGalera() : undefined,
+    database === 'own' ? startDatabase() : undefined,
+  ])
+  if (database === 'galera') await galera?.nodes[1].start()
+  const serverUrl = galera?.nodes[0].url ?? ownDatabase?.url ?? inject('databaseServerUrl')
+  const databaseUrl = await createDatabase(serverUrl, name)
+  if (ownDatabase) {
+    // Written to the table, because the administrator cannot GRANT.
+    const names = privileges.map((privilege) => `${privilege}_priv`).join(', ')
+    await queryDatabase(databaseUrl, `CREATE USER '${limitedUser}'@'%' IDENTIFIED BY 'tidings'`)
+    await queryDatabase(
+      databaseUrl,
+      `INSERT INTO mysql.db (Host, Db, User, ${names}) VALUES ('%', '${name}', '${limitedUser}', ${privileges.map(() => "'Y'").join(', ')})`,
+    )
+    await queryDatabase(databaseUrl, 'FLUSH PRIVILEGES')
+  }
+  await asAdmin(redis.url, async (admin) => {
+    await permit(admin, allChannels)
+    // As if this process had begun to give positions then: its epochs are never older than its record.
+    if (redisAheadMs !== undefined) {
+      const [, runId] = /run_id:(\w+)/.exec(await admin.info('server')) ?? []
+      await admin.set('tidings:run', `${runId} ${Date.now() + redisAheadMs} 7`)
+    }
+  })
+  return { redis, cluster: redisCluster, galera, ownDatabase, databaseUrl }
+}
+
+const allChannels = ['&*']
+
+async function permit(admin: Redis, channels: readonly string[]): Promise<void> {
+  await admin.call('ACL', 'SETUSER', gatewayUser, 'on', '>secret', '~*', '+@all', 'resetchannels', ...channels)
+}
+
+async function asAdmin<T>(url: string, work: (admin: Redis) => Promise<T>): Promise<void> {
+  const admin = new Redis(url)
+  try {
+    await work(admin)
+  } finally {
+    admin.disconnect()
+  }
+}
+
+async function isReady(opsPort: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${opsPort}/ready`, { signal: AbortSignal.timeout(1_000) })).ok
+  } catch {
+    return false
   }
 }
 

@@ -1,6 +1,18 @@
+import { abnormalClosure } from './close-action.ts'
+
 export interface BackoffLimits {
   readonly reconnectBaseMs: number
   readonly reconnectMaxMs: number
+}
+
+/** A connection that was lost after at least this long shows that the gateway is there: the network is what fails. */
+const minLostLifeMs = 1_000
+/** A session that the gateway closed earlier counts as another failure. */
+const minClosedLifeMs = 5_000
+
+/** Returns whether a session stood for long enough that its end is not another failure. */
+export function resetsBackoff({ code, livedMs }: { readonly code: number; readonly livedMs: number }): boolean {
+  return livedMs >= (code === abnormalClosure ? minLostLifeMs : minClosedLifeMs)
 }
 
 /** Keeps `2 ** failures` finite. */

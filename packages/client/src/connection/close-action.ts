@@ -1,6 +1,9 @@
 import { Close } from '@tidings/protocol/close'
 import type { StopReason } from './connection-state.ts'
 
+/** RFC 6455 §7.4.1: closed without a Close frame. */
+export const abnormalClosure = 1006
+
 /** What to do after a session was closed (PROTOCOL.md §7). */
 export type CloseAction =
   /** Reconnect after `afterMs` when the gateway announced it, otherwise with backoff. */

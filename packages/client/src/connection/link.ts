@@ -1,8 +1,8 @@
-import type { SessionMessage } from '@tidings/protocol'
+import type { MemberId, SessionMessage } from '@tidings/protocol'
 import { sessionDestination } from '@tidings/protocol/destination'
 import type { HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
-import { backoffMs } from './backoff.ts'
+import { backoffMs, resetsBackoff } from './backoff.ts'
 import { type CloseAction, closeAction } from './close-action.ts'
 import type { ConnectionState, ConnectionStatus, StopReason } from './connection-state.ts'
 import type { SessionRenewal } from './session-renewal.ts'
@@ -12,16 +12,16 @@ export type LinkState = Omit<ConnectionState, 'leader'>
 
 export interface LinkListener {
   /** The member of the session. Called before anything that arrives on it. */
-  member(memberId: number): void
+  member(memberId: MemberId): void
   /** Returns what each session subscribes to. */
   subscriptions(): Iterable<Subscription>
   state(state: LinkState): void
   subscribed(subscribed: Subscribed): void
   message(message: Message): void
+  /** The gateway refuses a destination. Returns whether the next session does without it. */
+  refused(destination: string): boolean
 }
 
-/** A session that lived for less counts as another failure. */
-const minLifeMs = 5_000
 /** Consecutive renewals after which the gateway still refuses the token. */
 const maxVainRenewals = 2
 /** Shortest time between an attempt and the next one that `wake` hurries. */
@@ -64,6 +64,8 @@ export class Link {
   /** Starts the renewal of the token, or the next session that is to replace `#live`. */
   #renewalTimer: ReturnType<typeof setTimeout> | undefined
   #failures = 0
+  /** The gateway refused a destination that the next session does without. */
+  #excluded = false
   #vainRenewals = 0
   #readyAt = 0
   #attemptedAt = Number.NEGATIVE_INFINITY
@@ -126,11 +128,15 @@ export class Link {
 
   #open(): void {
     this.#attemptedAt = performance.now()
+    this.#excluded = false
     this.#opening = new StompSession(this.#settings.url, this.#settings.connectTimeoutMs, {
       greeted: ({ memberId }) => this.#listener.member(memberId),
       subscriptions: () => this.#listener.subscriptions(),
       subscribed: (subscribed) => this.#listener.subscribed(subscribed),
       message: (message) => this.#message(message),
+      refused: (destination) => {
+        this.#excluded = this.#listener.refused(destination)
+      },
       ready: (session, greeting) => this.#ready(session, greeting),
       closed: (session, end) => this.#closed(session, end),
     })
@@ -166,11 +172,12 @@ export class Link {
       this.#live = undefined
       clearTimeout(this.#renewalTimer)
       if (this.#opening) return this.#setState({ status: 'reconnecting' })
-      if (performance.now() - this.#readyAt > minLifeMs) this.#failures = 0
+      if (resetsBackoff({ code: end.code, livedMs: performance.now() - this.#readyAt })) this.#failures = 0
     } else if (session === this.#opening) {
       this.#opening = undefined
       if (this.#live) return this.#retryRenewal(() => this.reopen())
     } else return // a session of an earlier generation
+    if (this.#excluded) return this.#react({ action: 'reconnect', afterMs: 0 })
     this.#react(closeAction({ ...end, delayMs: this.#announcedDelayMs }))
   }
 

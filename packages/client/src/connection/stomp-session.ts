@@ -1,13 +1,19 @@
 import { Client, type IFrame, TickerStrategy, Versions } from '@stomp/stompjs'
+import type { MemberId } from '@tidings/protocol'
 import { errorDestination } from '@tidings/protocol/destination'
+import { parseMemberId } from '@tidings/protocol/parse-member-id'
+import { abnormalClosure } from './close-action.ts'
 
 /** The gateway's reply to a SUBSCRIBE, from its RECEIPT (PROTOCOL.md §5, RECEIPT). */
 export interface Subscribed {
   readonly destination: string
   /** The channel's position at that moment. Missing for the session's own queues. */
   readonly position?: string
-  /** `fresh`: no resume was requested. `lost`: it was, and the history no longer reaches back that far. */
-  readonly outcome: 'fresh' | 'recovered' | 'lost'
+  /**
+   * `fresh`: no resume was requested. `lost`: it was, and the history no longer reaches back that far. `refused`: the gateway does not
+   * permit the destination, from the ERROR.
+   */
+  readonly outcome: 'fresh' | 'recovered' | 'lost' | 'refused'
 }
 
 export interface Message {
@@ -21,7 +27,7 @@ export type Subscription = readonly [destination: string, lastMessageId: string 
 
 /** Facts from the CONNECTED frame. */
 export interface Greeting {
-  readonly memberId: number
+  readonly memberId: MemberId
   /** When the token expires, in Unix seconds. */
   readonly expiresAt: number
 }
@@ -35,12 +41,12 @@ export interface SessionListener {
   ready(session: StompSession, greeting: Greeting): void
   subscribed(subscribed: Subscribed): void
   message(message: Message): void
+  /** The gateway refuses the destination, and closes the session. */
+  refused(destination: string): void
   /** The session has ended. Called once, and never after `close`. */
   closed(session: StompSession, end: { code: number; reason: string; wasConnected: boolean }): void
 }
 
-/** RFC 6455 §7.4.1: closed without a Close frame. */
-const abnormalClosure = 1006
 /** How long `close` waits for the gateway's part of the closing handshake. */
 const closeTimeoutMs = 1_000
 /** A probed connection that receives nothing for this long is dead. */
@@ -58,6 +64,8 @@ export class StompSession {
   readonly #connectTimer: ReturnType<typeof setTimeout>
   /** Destinations whose RECEIPT is outstanding. */
   readonly #awaited = new Set<string>()
+  /** The destination of each SUBSCRIBE whose RECEIPT is outstanding, by the `receipt` header. */
+  readonly #subscribing = new Map<string, string>()
   #receipts = 0
   /** When a frame or heart-beat was last received. */
   #heardAt = Date.now()
@@ -82,6 +90,7 @@ export class StompSession {
       heartbeatOutgoing: heartBeatMs,
       onHeartbeatReceived: () => this.#heard(),
       onConnect: (frame) => this.#connected(frame),
+      onStompError: ({ headers }) => this.#refused(headers['receipt-id'] ?? ''),
       onWebSocketClose: ({ code, reason }: CloseEvent) => this.#end(code, reason),
     })
     this.#connectTimer = setTimeout(() => this.abort(), connectTimeoutMs)
@@ -116,9 +125,11 @@ export class StompSession {
         ...(headers['position'] && { position: headers['position'] }),
         outcome: lastMessageId === undefined ? 'fresh' : headers['recovered'] === 'false' ? 'lost' : 'recovered',
       })
+      this.#subscribing.delete(receipt)
       this.#awaited.delete(destination)
       this.#checkReady()
     })
+    this.#subscribing.set(receipt, destination)
     // The same id in every browser: the gateway encodes a MESSAGE once for each distinct id.
     this.#client.subscribe(
       destination,
@@ -160,7 +171,7 @@ export class StompSession {
   }
 
   #connected({ headers }: IFrame): void {
-    this.#greeting = { memberId: Number(headers['user-name']), expiresAt: Number(headers['expires-at']) }
+    this.#greeting = { memberId: parseMemberId(headers['user-name']) as MemberId, expiresAt: Number(headers['expires-at']) }
     const gatewayMs = Number(headers['heart-beat']?.split(',')[0] ?? 0)
     this.#maxSilenceMs = gatewayMs && Math.max(gatewayMs, heartBeatMs) * silentHeartBeats
     this.#heard()
@@ -168,6 +179,11 @@ export class StompSession {
     const subscriptions = [...this.#listener.subscriptions()]
     for (const [destination] of subscriptions) this.#awaited.add(destination)
     for (const [destination, lastMessageId] of subscriptions) this.subscribe(destination, lastMessageId)
+  }
+
+  #refused(receipt: string): void {
+    const destination = this.#subscribing.get(receipt)
+    if (destination !== undefined && !this.#over) this.#listener.refused(destination)
   }
 
   #heard(): void {

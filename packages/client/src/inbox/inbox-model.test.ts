@@ -10,6 +10,7 @@ import {
   markAsRead,
   mergeNewest,
   mergeOlder,
+  removeItems,
   view,
 } from './inbox-model.ts'
 
@@ -37,6 +38,8 @@ function loaded(ids: readonly number[], nextCursor: number | null = null): Inbox
   return applyCount(mergeNewest(emptyInbox, page(ids, nextCursor)), { unreadCount: ids.length, revision: 1 })
 }
 
+const markOf = (...notificationIds: number[]) => ({ notificationIds: new Set(notificationIds), older: false, readAt })
+
 const ids = ({ items }: { items: readonly InboxItem[] }) => items.map(({ notificationId }) => notificationId)
 
 describe('addArrival', () => {
@@ -50,10 +53,16 @@ describe('addArrival', () => {
     expect(ids(addArrival(loaded([5, 3]), item(4)))).toEqual([5, 4, 3])
   })
 
-  test('adds a notification as read when its mark came before: a single one, or one up to an id', () => {
-    const model = markAsRead(markAsRead(loaded([]), { notificationId: 9, readAt }), { upTo: 5, readAt })
-    for (const id of [9, 5, 4]) expect(addArrival(model, item(id))).toMatchObject({ unreadCount: 0, items: [{ readAt }] })
-    expect(addArrival(model, item(6))).toMatchObject({ unreadCount: 1, items: [{ readAt: null }] })
+  test('adds a notification as read when its mark came before; one with a smaller id that was not named is unread', () => {
+    const model = markAsRead(loaded([]), [9, 7], readAt)
+    for (const id of [9, 7]) expect(addArrival(model, item(id))).toMatchObject({ unreadCount: 0, items: [{ readAt }] })
+    for (const id of [10, 8, 6]) expect(addArrival(model, item(id))).toMatchObject({ unreadCount: 1, items: [{ readAt: null }] })
+  })
+
+  test('remembers the newest of the marks that came before', () => {
+    const many = Array.from({ length: 1_000 }, (_, at) => 1_000 - at)
+    const model = markAsRead(markAsRead(loaded([]), [1_001], readAt), many, readAt)
+    expect([model.earlyReads.size, model.earlyReads.has(1_000)]).toEqual([1_000, true])
   })
 
   test('keeps at most 1,000 items; those that are dropped can be read again', () => {
@@ -80,8 +89,14 @@ describe('mergeNewest and mergeOlder', () => {
   })
 
   test('keeps items that arrived during the request, and read items stay read', () => {
-    const read = markAsRead(addArrival(loaded([3, 2]), item(4)), { notificationId: 3, readAt })
+    const read = markAsRead(addArrival(loaded([3, 2]), item(4)), [3], readAt)
     expect(mergeNewest(read, page([3, 2])).items).toMatchObject([{ notificationId: 4 }, { readAt }, { readAt: null }])
+  })
+
+  test('a page that was read before a mark does not show it as unread', () => {
+    const model = markAsRead(emptyInbox, [3], readAt)
+    for (const merged of [mergeNewest(model, page([3, 2])), mergeOlder(model, page([3, 2]))])
+      expect(merged.items).toMatchObject([{ readAt }, { readAt: null }])
   })
 
   test('an older page is appended', () => {
@@ -104,25 +119,30 @@ describe('applyCount', () => {
   })
 })
 
+test('removeItems drops what is no longer stored', () => {
+  expect(ids(removeItems(loaded([5, 4, 3], 3), [9, 4, 3]))).toEqual([5])
+})
+
 describe('an unconfirmed mark', () => {
   test('shows at once, and is undone when it is dropped', () => {
     const model = loaded([3, 2, 1])
-    const mark = { notificationId: 2, readAt }
+    const mark = markOf(2)
     const marked = addMark(model, mark)
     expect(view(marked)).toMatchObject({ unreadCount: 2, items: [{ readAt: null }, { readAt }, { readAt: null }] })
     expect(view(dropMark(marked, mark))).toEqual(view(model))
   })
 
   test('counts once, also when its READ message arrives before its response', () => {
-    const marked = addMark(applyCount(loaded([3, 2, 1], 1), { unreadCount: 10, revision: 2 }), { notificationId: 2, readAt })
+    const marked = addMark(applyCount(loaded([3, 2, 1], 1), { unreadCount: 10, revision: 2 }), markOf(2))
     expect(view(marked).unreadCount).toBe(9)
-    const confirmed = applyCount(markAsRead(marked, { notificationId: 2, readAt }), { unreadCount: 9, revision: 3 })
+    const confirmed = applyCount(markAsRead(marked, [2], readAt), { unreadCount: 9, revision: 3 })
     expect(view(confirmed).unreadCount).toBe(9)
   })
 
-  test('of all leaves only later arrivals unread', () => {
-    const marked = addMark(applyCount(loaded([3, 2, 1], 1), { unreadCount: 50, revision: 2 }), { upTo: 3, readAt })
-    expect(view(marked).unreadCount).toBe(0)
-    expect(view(addArrival(marked, item(4))).unreadCount).toBe(1)
+  test('of all leaves only newer items and later arrivals unread, also one with a smaller id', () => {
+    const model = applyCount(loaded([4, 3, 1], 1), { unreadCount: 50, revision: 2 })
+    const marked = addMark(model, { ...markOf(3, 1), older: true })
+    expect(view(marked)).toMatchObject({ unreadCount: 1, items: [{ readAt: null }, { readAt }, { readAt }] })
+    expect(view(addArrival(marked, item(2))).unreadCount).toBe(2)
   })
 })

@@ -1,10 +1,11 @@
-import type { InboxPage, ReadMessage, UnreadCount } from '@tidings/protocol'
+import type { InboxPage, UnreadCount } from '@tidings/protocol'
 import type { InboxItem, InboxState } from './inbox.ts'
 
-/** A mark that was sent and is not confirmed yet. Has exactly one of `notificationId` and `upTo`. */
+/** A mark that was sent and is not confirmed yet. */
 export interface Mark {
-  readonly notificationId?: number | undefined
-  readonly upTo?: number | undefined
+  readonly notificationIds: ReadonlySet<number>
+  /** Whether it also marks everything older than these. */
+  readonly older: boolean
   readonly readAt: string
 }
 
@@ -19,13 +20,13 @@ export interface InboxModel {
   readonly unreadCount: number
   /** Revision of the read state that `unreadCount` belongs to. */
   readonly revision: number
-  /** Marks that may arrive before their notification: the highest `upTo`, and single ones by id. */
-  readonly readUpTo: { readonly upTo: number; readonly readAt: string }
+  /** When notifications were read whose mark came before them. */
   readonly earlyReads: ReadonlyMap<number, string>
   readonly marks: readonly Mark[]
 }
 
-const maxEarlyReads = 200
+/** As many as one ReadMessage names. */
+const maxEarlyReads = 1_000
 /** Items kept when one arrives. Those that are dropped can be read again. */
 const maxItems = 1_000
 
@@ -35,7 +36,6 @@ export const emptyInbox: InboxModel = {
   cursor: null,
   unreadCount: 0,
   revision: 0,
-  readUpTo: { upTo: 0, readAt: '' },
   earlyReads: new Map(),
   marks: [],
 }
@@ -52,8 +52,7 @@ export function newestId({ items }: InboxModel): number {
 /** Adds an arrival. It counts as unread unless a mark for it came before. Returns the same model when it is known. */
 export function addArrival(model: InboxModel, item: InboxItem): InboxModel {
   if (find(model, item.notificationId)) return model
-  const { upTo, readAt } = model.readUpTo
-  const read = item.readAt ?? model.earlyReads.get(item.notificationId) ?? (item.notificationId <= upTo ? readAt : null)
+  const read = item.readAt ?? model.earlyReads.get(item.notificationId) ?? null
   const items = sorted([{ ...item, readAt: read }, ...model.items])
   const kept = items.length > maxItems ? items.slice(0, maxItems) : items
   return {
@@ -69,7 +68,7 @@ export function addArrival(model: InboxModel, item: InboxItem): InboxModel {
  * page reaches down to it, and are dropped when they would leave a gap.
  */
 export function mergeNewest(model: InboxModel, page: InboxPage, completeUpTo: number = newestId(model)): InboxModel {
-  const items = page.items.map(itemOf)
+  const items = itemsOf(model, page)
   const oldest = items.at(-1)?.notificationId ?? 0
   const newer = model.items.filter((item) => item.notificationId >= oldest)
   const older = page.nextCursor === null ? [] : model.items.filter((item) => item.notificationId < oldest)
@@ -94,22 +93,27 @@ export function newSince({ items, cursor }: InboxModel, page: InboxPage): number
 
 /** Appends the page that follows the items. */
 export function mergeOlder(model: InboxModel, page: InboxPage): InboxModel {
-  return { ...model, items: sorted(union(page.items.map(itemOf), model.items)), cursor: page.nextCursor }
+  return { ...model, items: sorted(union(itemsOf(model, page), model.items)), cursor: page.nextCursor }
 }
 
-/** Applies a mark that was made here, in another tab or on another device. */
-export function markAsRead(model: InboxModel, message: Pick<ReadMessage, 'notificationId' | 'upTo' | 'readAt'>): InboxModel {
-  const { notificationId, upTo, readAt } = message
-  const { readUpTo } = model
-  const unknown = notificationId !== undefined && !find(model, notificationId)
+/** Applies a mark that was made here, in another tab or on another device. It concerns the notifications that it names, and no others. */
+export function markAsRead(model: InboxModel, notificationIds: readonly number[], readAt: string): InboxModel {
+  const named = new Set(notificationIds)
+  const unknown = new Set(named)
+  for (const { notificationId } of model.items) unknown.delete(notificationId)
+  // Of too many, the newest are kept, since those are the ones that may still arrive.
+  const early = [...unknown].toSorted((a, b) => a - b).map((id) => [id, readAt] as const)
   return {
     ...model,
-    items: model.items.map((item) => (item.readAt === null && covers(message, item) ? { ...item, readAt } : item)),
-    readUpTo: upTo !== undefined && upTo > readUpTo.upTo ? { upTo, readAt } : readUpTo,
-    earlyReads: unknown
-      ? new Map([...model.earlyReads, [notificationId, readAt] as const].slice(-maxEarlyReads))
-      : model.earlyReads,
+    items: model.items.map((item) => (item.readAt === null && named.has(item.notificationId) ? { ...item, readAt } : item)),
+    earlyReads: early.length === 0 ? model.earlyReads : new Map([...model.earlyReads, ...early].slice(-maxEarlyReads)),
   }
+}
+
+/** Removes items that are no longer stored. */
+export function removeItems(model: InboxModel, notificationIds: readonly number[]): InboxModel {
+  const removed = new Set(notificationIds)
+  return { ...model, items: model.items.filter(({ notificationId }) => !removed.has(notificationId)) }
 }
 
 /**
@@ -136,22 +140,19 @@ export function dropMark(model: InboxModel, mark: Mark): InboxModel {
 /** Returns what the application sees: the model with unconfirmed marks applied. */
 export function view(model: InboxModel): Pick<InboxState, 'items' | 'unreadCount' | 'hasMore'> {
   const { marks, unreadCount, cursor } = model
-  const markOf = (item: InboxItem) => (item.readAt === null ? marks.find((mark) => covers(mark, item)) : undefined)
+  const markOf = (item: InboxItem) =>
+    item.readAt === null ? marks.find(({ notificationIds }) => notificationIds.has(item.notificationId)) : undefined
   const items = marks.length === 0 ? model.items : model.items.map((item) => withMark(item, markOf(item)))
   const marked = model.items.filter((item) => markOf(item) !== undefined).length
   // A count that was read before an arrival may be lower than the number of unread items shown.
   const shown = items.filter((item) => item.readAt === null).length
-  // After read-all, only later arrivals are unread, and all of those are in the items.
-  const readAll = marks.some((mark) => mark.upTo !== undefined)
+  // After read-all, only items that are newer or arrived later are unread.
+  const readAll = marks.some(({ older }) => older)
   return { items, unreadCount: readAll ? shown : Math.max(shown, unreadCount - marked), hasMore: cursor !== null }
 }
 
 function withMark(item: InboxItem, mark: Mark | undefined): InboxItem {
   return mark ? { ...item, readAt: mark.readAt } : item
-}
-
-function covers({ notificationId, upTo }: Pick<Mark, 'notificationId' | 'upTo'>, item: InboxItem): boolean {
-  return item.notificationId === notificationId || (upTo !== undefined && item.notificationId <= upTo)
 }
 
 /** Merges by id. Items of the first list win, but a read item never becomes unread. */
@@ -164,6 +165,11 @@ function union(items: readonly InboxItem[], others: readonly InboxItem[]): Inbox
 
 function sorted(items: readonly InboxItem[]): InboxItem[] {
   return items.toSorted((a, b) => b.notificationId - a.notificationId)
+}
+
+/** Returns the items of a page. A mark may have come while the page was being read. */
+function itemsOf({ earlyReads }: InboxModel, page: InboxPage): InboxItem[] {
+  return page.items.map((item) => itemOf({ ...item, readAt: item.readAt ?? earlyReads.get(item.notificationId) ?? null }))
 }
 
 function itemOf(item: InboxPage['items'][number]): InboxItem {

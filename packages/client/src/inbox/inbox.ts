@@ -4,7 +4,7 @@ import type { Store } from '../store.ts'
 export interface InboxItem {
   readonly notificationId: number
   /** Missing on a broadcast. */
-  readonly memberId?: number
+  readonly memberId?: number | string
   readonly message: string
   /** A path on the application's own origin, validated by the server. */
   readonly redirectPath: string
@@ -34,8 +34,11 @@ export interface Inbox extends Store<InboxState> {
   readonly loadMore: () => Promise<boolean>
   /** Shows the notification as read at once. Undone when the server refuses. */
   readonly markRead: (notificationId: number) => Promise<boolean>
-  /** Marks the newest notification shown, and all older ones. */
-  readonly markAllRead: () => Promise<boolean>
+  /**
+   * Marks the notification `upTo` and all older ones. Pass the newest one that the page has shown, if it is not the first of `items`, which
+   * is the default. What arrives later is not marked.
+   */
+  readonly markAllRead: (upTo?: number) => Promise<boolean>
   /** Reads the newest page and the count again. */
   readonly reload: () => Promise<boolean>
 }

@@ -1,4 +1,12 @@
-import type { BroadcastMessage, InboxPage, NotificationMessage, ReadMessage, UnreadCount } from '@tidings/protocol'
+import type {
+  BroadcastMessage,
+  InboxPage,
+  MemberId,
+  NotificationMessage,
+  ReadAllResult,
+  ReadMessage,
+  UnreadCount,
+} from '@tidings/protocol'
 import { backoffMs } from '../connection/backoff.ts'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
@@ -19,6 +27,7 @@ import {
   mergeOlder,
   newestId,
   newSince,
+  removeItems,
   view,
 } from './inbox-model.ts'
 import { InboxPages } from './inbox-pages.ts'
@@ -33,26 +42,26 @@ export interface InboxHost {
   /** Passes a count that this tab has read to the other tabs. */
   shareCount(count: UnreadCount): void
   /** A page with items of this member was read. */
-  pageRead(memberId: number): void
+  pageRead(memberId: MemberId): void
 }
 
 /** Longest wait for the connection before the first page is read. Reading after it is established leaves no gap between the two. */
 const firstReadDelayMs = 1_000
 /** Losses reported within this time are read together. */
 const gatherMs = 20
-/** Longest time by which the arrival of a notification may follow the HTTP response that contains it. */
+/** Longest time by which the arrival of a notification may follow the HTTP response that contains it, while connected. */
 const maxDeliveryLagMs = 5_000
 
 /**
  * The inbox: read over HTTP, kept up to date by messages.
  *
  * ```text
- * #readTimer #reading #readAgain  the inbox                leaves this state when
- *     –         –       false     is idle                  start, missed, reset: the timer is set
- *     T         –       false     will read                T fires, or reload()
- *     –         P       false     is being read            P succeeds: idle; P fails: the timer is set, with backoff
- *     –         P       true      is being read, and some  P ends: the timer is set, to read what was lost since P began
- *                                 more was lost since
+ * #readTimer #reading #readAgainAfterMs  the inbox                leaves this state when
+ *     –         –            –           is idle                  start, missed, reset: the timer is set
+ *     T         –            –           will read                T fires, or reload()
+ *     –         P            –           is being read            P succeeds: idle; P fails: the timer is set, with backoff
+ *     –         P            D           is being read, and some  P ends: the timer is set to D, to read what was lost since P
+ *                                        more was lost since      began
  * ```
  *
  * From `missed` until the reading that began after it succeeds, `#completeUpTo` is the newest notification before the loss: the pages
@@ -73,10 +82,13 @@ export class LiveInbox implements Inbox {
   #started = false
   #readTimer: ReturnType<typeof setTimeout> | undefined
   #reading: Promise<boolean> | undefined
-  #readAgain = false
+  /** Some more was lost since `#reading` began: when to read again after it. */
+  #readAgainAfterMs: number | undefined
   #completeUpTo: number | undefined
   #failures = 0
-  #firstLoadedAt = 0
+  #connected = false
+  /** From then on, the arrival of a notification that the inbox contains is a repeat. */
+  #deliveryLagEndsAt = Number.POSITIVE_INFINITY
   #loadingMore: Promise<boolean> | undefined
   #error: string | undefined
   #readFailed = false
@@ -117,6 +129,7 @@ export class LiveInbox implements Inbox {
     this.#model = emptyInbox
     this.#announcements.clear()
     this.#completeUpTo = undefined
+    this.#deliveryLagEndsAt = Number.POSITIVE_INFINITY
     this.#error = undefined
     this.#readFailed = false
     this.#updateState()
@@ -124,12 +137,20 @@ export class LiveInbox implements Inbox {
   }
 
   /** The connection is established, for this member. */
-  connected(memberId: number | undefined): void {
+  connected(memberId: MemberId | undefined): void {
+    this.#connected = true
+    if (this.#model.loaded && this.#deliveryLagEndsAt === Number.POSITIVE_INFINITY) this.#limitDeliveryLag()
     if (!this.#started) return
     // The inbox may have been read with the cookie of another member, before the connection was established.
     const foreign = ({ memberId: its }: InboxItem) => its !== undefined && memberId !== undefined && its !== memberId
     if (this.#model.items.some(foreign)) this.reset()
     else if (!this.#model.loaded || this.#readFailed) this.#readIn(gatherMs)
+  }
+
+  /** The connection is lost. What the first page contained may arrive when it is established again. */
+  disconnected(): void {
+    this.#connected = false
+    if (performance.now() <= this.#deliveryLagEndsAt) this.#deliveryLagEndsAt = Number.POSITIVE_INFINITY
   }
 
   /** Messages may have been lost: reads what they would have brought. */
@@ -139,8 +160,9 @@ export class LiveInbox implements Inbox {
       this.#announcements.hold()
       this.#completeUpTo ??= newestId(this.#model)
     }
-    if (this.#reading) this.#readAgain = true
-    else this.#readIn(gatherMs + Math.random() * spreadMs)
+    const delayMs = gatherMs + Math.random() * spreadMs
+    if (this.#reading) this.#readAgainAfterMs ??= delayMs
+    else this.#readIn(delayMs)
   }
 
   arrived(message: NotificationMessage | BroadcastMessage, broadcast: boolean): void {
@@ -152,12 +174,16 @@ export class LiveInbox implements Inbox {
     // Also when a page contained it: the count may have been read before or after it.
     this.#recount.arrived()
     // The first page announces nothing. A notification that it contained is new if it arrives soon after it, and a repeat if later.
-    if (known && performance.now() - this.#firstLoadedAt > maxDeliveryLagMs) return
+    if (known && performance.now() > this.#deliveryLagEndsAt) return
     this.#announcements.arrived(notificationId)
   }
 
   wasRead(message: ReadMessage): void {
-    this.#setModel(applyCount(markAsRead(this.#model, message), message))
+    const model =
+      'removedIds' in message
+        ? removeItems(this.#model, message.removedIds)
+        : markAsRead(this.#model, message.notificationIds, message.readAt)
+    this.#setModel(applyCount(model, message))
     this.#recount.counted()
   }
 
@@ -170,7 +196,7 @@ export class LiveInbox implements Inbox {
 
   readonly reload = (): Promise<boolean> => {
     clearTimeout(this.#readTimer)
-    if (this.#reading) this.#readAgain = true
+    if (this.#reading) this.#readAgainAfterMs = gatherMs
     const generation = this.#generation
     this.#reading ??= this.#readNewest().finally(() => {
       if (generation === this.#generation) this.#reading = undefined
@@ -194,33 +220,47 @@ export class LiveInbox implements Inbox {
   readonly markRead = async (notificationId: number): Promise<boolean> => {
     const item = find(this.getSnapshot(), notificationId)
     if (item && item.readAt !== null) return true
-    return this.#mark({ notificationId, readAt: new Date().toISOString() }, `/notification/${notificationId}/read`, {})
+    const mark = { notificationIds: new Set([notificationId]), older: false, readAt: new Date().toISOString() }
+    return this.#mark(mark, `/notification/${notificationId}/read`, {})
   }
 
-  readonly markAllRead = async (): Promise<boolean> => {
-    if (!this.#model.loaded && !(await this.reload())) return false
-    const upTo = this.#model.items[0]?.notificationId
-    if (upTo === undefined || this.getSnapshot().unreadCount === 0) return true
-    return this.#mark({ upTo, readAt: new Date().toISOString() }, '/notification/read-all', { upTo })
+  readonly markAllRead = async (upTo = newestId(this.#model)): Promise<boolean> => {
+    const { items, unreadCount } = this.getSnapshot()
+    if (upTo === 0 || unreadCount === 0) return true
+    const shown = items.map((item) => item.notificationId).filter((id) => id <= upTo)
+    const mark = { notificationIds: new Set(shown), older: true, readAt: new Date().toISOString() }
+    return this.#mark(mark, '/notification/read-all', { upTo })
   }
 
   async #mark(mark: Mark, path: string, body: object): Promise<boolean> {
     const generation = this.#generation
     this.#setModel(addMark(this.#model, mark))
-    const result = await this.#api.post<UnreadCount>(path, body)
+    const result = await this.#api.post<UnreadCount & Partial<ReadAllResult>>(path, body)
     if (generation !== this.#generation) return result.ok
     const model = dropMark(this.#model, mark)
     this.#error = result.ok ? undefined : result.detail
-    this.#setModel(result.ok ? applyCount(markAsRead(model, mark), result.body, { sameRevision: true }) : model)
-    if (result.ok) this.#recount.counted()
-    return result.ok
+    if (!result.ok) {
+      // Not stored any more: a broadcast that was removed because of its age, for instance.
+      const gone = result.status === 404 && !mark.older
+      this.#setModel(gone ? removeItems(model, [...mark.notificationIds]) : model)
+      return false
+    }
+    // The response of read-all names what it has marked, which may be less than what is shown.
+    const { notificationIds = [...mark.notificationIds] } = result.body
+    this.#setModel(applyCount(markAsRead(model, notificationIds, mark.readAt), result.body, { sameRevision: true }))
+    this.#recount.counted()
+    return true
+  }
+
+  #limitDeliveryLag(): void {
+    this.#deliveryLagEndsAt = performance.now() + maxDeliveryLagMs
   }
 
   #discardRequests(): void {
     this.#generation += 1
     this.#reading = undefined
     this.#loadingMore = undefined
-    this.#readAgain = false
+    this.#readAgainAfterMs = undefined
   }
 
   #readIn(delayMs: number): void {
@@ -245,18 +285,18 @@ export class LiveInbox implements Inbox {
     this.#readFailed = false
     const before = this.#model
     this.#model = applyCount(mergeNewest(before, page.body, completeUpTo), unread.body, { sameRevision: true })
-    if (!before.loaded) this.#firstLoadedAt = performance.now()
+    if (!before.loaded && this.#connected) this.#limitDeliveryLag()
     this.#recount.recounted(startedAt)
     this.#reading = undefined
     this.#updateState()
     for (const { memberId } of page.body.items) if (memberId !== undefined) this.#host.pageRead(memberId)
     this.#announcements.release([...(before.loaded ? newSince(before, page.body) : []), ...this.#newerThanFirst(page.body)])
-    if (this.#readAgain) {
+    if (this.#readAgainAfterMs !== undefined) {
       // More was lost while this was being read: continue to hold arrivals, and keep `#completeUpTo`.
       this.#announcements.hold()
-      this.#readIn(gatherMs)
+      this.#readIn(this.#readAgainAfterMs)
     } else this.#completeUpTo = undefined
-    this.#readAgain = false
+    this.#readAgainAfterMs = undefined
     return true
   }
 

@@ -5,7 +5,7 @@ import {
   readDestination,
   sessionDestination,
 } from '@tidings/protocol/destination'
-import type { UnreadCount } from '@tidings/protocol'
+import type { MemberId, UnreadCount } from '@tidings/protocol'
 import type { ConnectionState } from '../connection/connection-state.ts'
 import { Link, type LinkState } from '../connection/link.ts'
 import { ResumePoints } from '../connection/resume-points.ts'
@@ -14,6 +14,7 @@ import type { Message, Subscribed, Subscription } from '../connection/stomp-sess
 import type { HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 import { Cell } from '../store.ts'
+import { MessageListeners } from './message-listeners.ts'
 import { TabGroup } from './tab-group.ts'
 import type { Question, TabMessage } from './tab-message.ts'
 import { TabQuestions } from './tab-questions.ts'
@@ -22,11 +23,15 @@ import { TaskWatchers } from './task-watchers.ts'
 
 export interface SharedConnectionListener {
   /** A message arrived. Repeats are dropped before. */
-  message(destination: string, body: unknown): void
+  message(destination: string, body: object): void
   /** Messages of this destination may be lost for good: read the state over HTTP, at a random time within `spreadMs`. */
   missed(destination: string, spreadMs: number): void
+  /** The gateway does not permit a destination of messages, which is no longer listened to. */
+  refused(destination: string): void
   /** The leading tab read the unread count. */
   counted(count: UnreadCount): void
+  /** Too many tasks are watched: this one is subscribed when another one has ended, or is no longer watched. */
+  taskWaits(taskId: string): void
   /** Another member has signed in: discard all state. */
   memberChanged(): void
 }
@@ -66,12 +71,13 @@ export class SharedConnection {
   readonly #tabs: TabGroup
   readonly #resumePoints = new ResumePoints()
   readonly #watchers: TaskWatchers
+  readonly #listeners: MessageListeners
   readonly #questions: TabQuestions
   readonly #isFocused: () => boolean
   #joined = false
   /** Id of the leading tab. */
   #leader: string | undefined
-  #memberId: number | undefined
+  #memberId: MemberId | undefined
   /** Of the leading tab: its link's last state. */
   #linkState: LinkState = { status: 'stopped' }
 
@@ -92,9 +98,18 @@ export class SharedConnection {
       state: (state) => this.#linkChanged(state),
       message: (message) => this.#broadcast({ type: 'message', ...message }),
       subscribed: (subscribed) => this.#broadcast({ type: 'subscribed', ...subscribed }),
+      refused: (destination) => this.#listeners.refused(destination),
     })
     this.#questions = new TabQuestions(this.#tabs.tab, (message) => this.#tabs.post(message))
-    this.#watchers = new TaskWatchers(this.#tabs.tab, this.#resumePoints, this.#link)
+    this.#watchers = new TaskWatchers(this.#tabs.tab, this.#resumePoints, this.#link, (taskId) =>
+      this.#broadcast({ type: 'waits', taskId }),
+    )
+    this.#listeners = new MessageListeners({
+      tab: this.#tabs.tab,
+      resumePoints: this.#resumePoints,
+      link: this.#link,
+      report: (subscribed) => this.#broadcast({ type: 'subscribed', ...subscribed }),
+    })
   }
 
   get leading(): boolean {
@@ -102,7 +117,7 @@ export class SharedConnection {
   }
 
   /** The member of the connection; undefined before the first session. */
-  get memberId(): number | undefined {
+  get memberId(): MemberId | undefined {
     return this.#memberId
   }
 
@@ -122,7 +137,9 @@ export class SharedConnection {
   async stop(): Promise<void> {
     if (!this.#joined) return
     this.#joined = false
-    this.#watchers.leave((message) => this.#tabs.post(message))
+    const post = (message: TabMessage) => this.#tabs.post(message)
+    this.#watchers.leave(post)
+    this.#listeners.leave(post)
     const { leading } = this
     // Before the link stops, so that its `stopped` is not posted to the other tabs: one of them takes the connection over.
     this.#leader = undefined
@@ -155,6 +172,17 @@ export class SharedConnection {
     this.#sendToLeader({ type: 'unwatch', tab: this.#tabs.tab, taskId })
   }
 
+  /** Listens to a destination of messages from now on. */
+  listen(destination: string): void {
+    this.#listeners.add(destination)
+    this.#sendToLeader(this.#listeners.listenMessage(destination))
+  }
+
+  unlisten(destination: string): void {
+    this.#listeners.remove(destination)
+    this.#sendToLeader({ type: 'unlisten', tab: this.#tabs.tab, destination })
+  }
+
   /** Renews the cookie in the leading tab. Resolves to whether it is fresh. */
   async renew(): Promise<boolean> {
     return this.leading || !this.#joined ? this.#renewal.renewUnlessRecent() : this.ask('renew', renewalTimeoutMs)
@@ -173,11 +201,12 @@ export class SharedConnection {
   #lead(): void {
     this.#leader = this.#tabs.tab
     this.#watchers.lead()
+    this.#listeners.lead()
     this.#link.start()
   }
 
   *#subscriptions(): Iterable<Subscription> {
-    for (const destination of [...commonDestinations, ...this.#watchers.destinations()]) {
+    for (const destination of [...commonDestinations, ...this.#watchers.destinations(), ...this.#listeners.destinations()]) {
       yield [destination, this.#resumePoints.lastMessageId(destination)]
     }
   }
@@ -222,6 +251,8 @@ export class SharedConnection {
         return this.#subscribed(message)
       case 'count':
         return this.#listener.counted(message)
+      case 'waits':
+        return this.#listener.taskWaits(message.taskId)
       case 'state':
         return this.#follow(message)
       case 'ask':
@@ -233,7 +264,9 @@ export class SharedConnection {
     }
   }
 
-  #handleRequest(message: Extract<TabMessage, { type: 'start' | 'wake' | 'reopen' | 'watch' | 'unwatch' }>): void {
+  #handleRequest(
+    message: Extract<TabMessage, { type: 'start' | 'wake' | 'reopen' | 'watch' | 'unwatch' | 'listen' | 'unlisten' }>,
+  ): void {
     switch (message.type) {
       case 'start':
         this.#link.start()
@@ -246,6 +279,10 @@ export class SharedConnection {
         return this.#watchers.watch(message)
       case 'unwatch':
         return this.#watchers.unwatch(message)
+      case 'listen':
+        return this.#listeners.listen(message)
+      case 'unlisten':
+        return this.#listeners.unlisten(message)
     }
   }
 
@@ -261,10 +298,13 @@ export class SharedConnection {
     const known = this.#leader === tab
     this.#leader = tab
     this.#setState(state)
-    if (!known) this.#watchers.follow((message) => this.#tabs.post(message))
+    if (known) return
+    const post = (message: TabMessage) => this.#tabs.post(message)
+    this.#watchers.follow(post)
+    this.#listeners.follow(post)
   }
 
-  #setMember(memberId: number): void {
+  #setMember(memberId: MemberId): void {
     const before = this.#memberId
     this.#memberId = memberId
     if (before === undefined || before === memberId) return
@@ -276,7 +316,7 @@ export class SharedConnection {
     const body = parse(text)
     const isTask = destination.startsWith(taskPrefix)
     // A snapshot replaces everything before it, so its position holds even if it is lower.
-    if (isTask && (body as { type?: unknown } | undefined)?.type === 'snapshot') this.#resumePoints.set(destination, messageId)
+    if (isTask && body && 'type' in body && body.type === 'snapshot') this.#resumePoints.set(destination, messageId)
     else if (isTask && !this.#resumePoints.isNext(destination, messageId)) return this.#requestSnapshot(destination)
     else if (!this.#resumePoints.accept(destination, messageId)) return
     if (isTask) this.#watchers.received(destination, body, this.leading)
@@ -289,10 +329,19 @@ export class SharedConnection {
       if (outcome === 'lost' && position === undefined && this.leading) this.#watchers.resubscribe(destination)
       return
     }
+    if (outcome === 'refused') {
+      this.#listeners.remove(destination)
+      return this.#listener.refused(destination)
+    }
+    const before = this.#resumePoints.lastMessageId(destination)
     if (position) this.#resumePoints.advance(destination, position)
     // Without a position it is a gap in a running subscription.
     const spreadMs = position === undefined ? gapSpreadMs : 0
-    if (outcome !== 'recovered' && commonDestinations.includes(destination)) this.#listener.missed(destination, spreadMs)
+    if (outcome === 'recovered') return
+    // A subscription to messages begins with nothing to read. It is a loss only where this tab had another position.
+    const begins = outcome === 'fresh' && (before === undefined || before === position)
+    if (commonDestinations.includes(destination) || (this.#listeners.has(destination) && !begins))
+      this.#listener.missed(destination, spreadMs)
   }
 
   /** Called when events of a task are missing. */
@@ -310,10 +359,11 @@ export class SharedConnection {
   }
 }
 
-/** Returns undefined for text that is not JSON: it comes from a foreign publisher on the channel. */
-function parse(text: string): unknown {
+/** Returns undefined for text that is not a JSON object or array: it comes from a foreign publisher on the channel. */
+function parse(text: string): object | undefined {
   try {
-    return JSON.parse(text)
+    const body: unknown = JSON.parse(text)
+    return typeof body === 'object' && body !== null ? body : undefined
   } catch {
     return undefined
   }

@@ -1,4 +1,4 @@
-import type { UnreadCount } from '@tidings/protocol'
+import type { MemberId, UnreadCount } from '@tidings/protocol'
 import type { LinkState } from '../connection/link.ts'
 import type { Message, Subscribed } from '../connection/stomp-session.ts'
 
@@ -11,12 +11,14 @@ export type TabMessage =
   | ({ readonly type: 'message' } & Message)
   | ({ readonly type: 'subscribed' } & Subscribed)
   | ({ readonly type: 'count' } & UnreadCount)
+  /** Too many tasks are watched: this one waits for another to end. */
+  | { readonly type: 'waits'; readonly taskId: string }
   | {
       readonly type: 'state'
       /** Id of the leading tab. */
       readonly tab: string
       readonly state: LinkState
-      readonly memberId: number | undefined
+      readonly memberId: MemberId | undefined
       /** Resume points. */
       readonly places: readonly (readonly [destination: string, lastMessageId: string])[]
     }
@@ -27,6 +29,9 @@ export type TabMessage =
   /** `fresh`: the tab knows nothing of the task, and needs a snapshot. */
   | { readonly type: 'watch'; readonly tab: string; readonly taskId: string; readonly fresh: boolean }
   | { readonly type: 'unwatch'; readonly tab: string; readonly taskId: string }
+  /** `after`: the last message that the tab received; undefined when it listens from now on. */
+  | { readonly type: 'listen'; readonly tab: string; readonly destination: string; readonly after: string | undefined }
+  | { readonly type: 'unlisten'; readonly tab: string; readonly destination: string }
   // From any tab to the others:
   | { readonly type: 'ask'; readonly question: Question; readonly id: string }
   | { readonly type: 'answer'; readonly id: string; readonly answer: boolean }

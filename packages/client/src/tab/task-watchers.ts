@@ -3,12 +3,18 @@ import type { ResumePoints } from '../connection/resume-points.ts'
 import type { TabMessage } from './tab-message.ts'
 import { taskPrefix } from './task-destination.ts'
 
-/** A session may hold 64 subscriptions (PROTOCOL.md §8). The rest is for the destinations that every session has. */
-const maxTasks = 50
+/**
+ * Tasks that are subscribed at the same time. A session may hold 64 subscriptions (PROTOCOL.md §8); the rest is for messages, and for the
+ * destinations that every session has.
+ */
+export const maxTasks = 36
 
 type Watch = { readonly tab: string; readonly taskId: string; readonly fresh: boolean }
 
-/** The tasks that tabs watch. Each tab knows its own; the leading tab knows those of all, and subscribes to each task once. */
+/**
+ * The tasks that tabs watch. Each tab knows its own; the leading tab knows those of all, and subscribes to each task once. Those above
+ * `maxTasks` wait until another one has ended or is no longer watched.
+ */
 export class TaskWatchers {
   readonly #tab: string
   readonly #resumePoints: ResumePoints
@@ -16,15 +22,25 @@ export class TaskWatchers {
   readonly #own = new Set<string>()
   /** In the leading tab: the ids of the tabs that watch each task, by task. */
   readonly #tabs = new Map<string, Set<string>>()
+  /** In the leading tab: the tasks that are subscribed. */
+  readonly #subscribed = new Set<string>()
+  readonly #onWait: (taskId: string) => void
 
-  constructor(tab: string, resumePoints: ResumePoints, link: Pick<Link, 'subscribe' | 'unsubscribe'>) {
+  /** `onWait` is called in the leading tab when a task has to wait. */
+  constructor(
+    tab: string,
+    resumePoints: ResumePoints,
+    link: Pick<Link, 'subscribe' | 'unsubscribe'>,
+    onWait: (taskId: string) => void,
+  ) {
+    this.#onWait = onWait
     this.#tab = tab
     this.#resumePoints = resumePoints
     this.#link = link
   }
 
   *destinations(): Iterable<string> {
-    for (const taskId of this.#tabs.keys()) yield taskPrefix + taskId
+    for (const taskId of this.#subscribed) yield taskPrefix + taskId
   }
 
   /** This tab watches the task. */
@@ -39,7 +55,8 @@ export class TaskWatchers {
   /** This tab leads from now on. The others post what they watch when they receive its state. */
   lead(): void {
     this.#tabs.clear()
-    for (const taskId of this.#own) this.#tabs.set(taskId, new Set([this.#tab]))
+    this.#subscribed.clear()
+    for (const taskId of this.#own) this.watch({ tab: this.#tab, taskId, fresh: false })
   }
 
   /** Another tab leads from now on: posts what this tab watches. A task with a resume point resumes there and needs no snapshot. */
@@ -57,21 +74,21 @@ export class TaskWatchers {
       this.#resumePoints.forget(taskPrefix + taskId)
     }
     this.#tabs.clear()
+    this.#subscribed.clear()
   }
 
   /** In the leading tab: subscribes for another tab or for itself. */
   watch({ tab, taskId, fresh }: Watch): void {
     const tabs = this.#tabs.get(taskId)
-    if (tabs) {
-      tabs.add(tab)
+    if (tabs) tabs.add(tab)
+    else this.#tabs.set(taskId, new Set([tab]))
+    if (this.#subscribed.has(taskId)) {
       if (fresh) this.resubscribe(taskPrefix + taskId)
       return
     }
-    const [oldest] = this.#tabs.keys()
-    if (this.#tabs.size >= maxTasks && oldest !== undefined) this.#drop(oldest)
-    this.#tabs.set(taskId, new Set([tab]))
     if (fresh) this.#resumePoints.forget(taskPrefix + taskId)
-    this.#link.subscribe(taskPrefix + taskId, this.#resumePoints.lastMessageId(taskPrefix + taskId))
+    if (this.#subscribed.size < maxTasks) this.#subscribe(taskId)
+    else this.#onWait(taskId)
   }
 
   /** In the leading tab: unsubscribes when no other tab watches the task. */
@@ -82,7 +99,7 @@ export class TaskWatchers {
 
   /** In the leading tab: subscribes again, without a resume point, which brings a snapshot. */
   resubscribe(destination: string): void {
-    if (!this.#tabs.has(destination.slice(taskPrefix.length))) return
+    if (!this.#subscribed.has(destination.slice(taskPrefix.length))) return
     this.#resumePoints.forget(destination)
     this.#link.unsubscribe(destination)
     this.#link.subscribe(destination)
@@ -94,9 +111,16 @@ export class TaskWatchers {
       this.#drop(destination.slice(taskPrefix.length))
   }
 
+  #subscribe(taskId: string): void {
+    this.#subscribed.add(taskId)
+    this.#link.subscribe(taskPrefix + taskId, this.#resumePoints.lastMessageId(taskPrefix + taskId))
+  }
+
   #drop(taskId: string): void {
-    if (!this.#tabs.delete(taskId)) return
+    this.#tabs.delete(taskId)
+    if (!this.#subscribed.delete(taskId)) return
     this.#link.unsubscribe(taskPrefix + taskId)
     this.#resumePoints.forget(taskPrefix + taskId)
+    for (const waiting of this.#tabs.keys()) if (!this.#subscribed.has(waiting)) return this.#subscribe(waiting)
   }
 }

@@ -2,6 +2,7 @@ import type { TaskMessage, TaskState as KnownState } from '@tidings/protocol'
 import { nextTaskState } from '@tidings/protocol/task-state'
 import type { HttpApi } from '../http-api.ts'
 import { Cell } from '../store.ts'
+import { maxTasks } from '../tab/task-watchers.ts'
 import type { TaskEvent, TaskHandle, TaskState } from './task.ts'
 import { TaskReader } from './task-reader.ts'
 
@@ -18,6 +19,8 @@ const unwatchDelayMs = 1_000
 const firstSnapshotTimeoutMs = 5_000
 /** Requests that are followed by another one if nothing arrives. */
 const maxSnapshotRetries = 5
+
+const tooManyFollowed = `waits: ${maxTasks} tasks are followed already`
 
 const endStatuses: ReadonlySet<TaskState['status']> = new Set(['succeeded', 'failed', 'cancelled', 'interrupted'])
 
@@ -89,6 +92,11 @@ export class LiveTask implements TaskHandle {
       message.type === 'snapshot' || message.type === 'created' ? eventsOf(this.getSnapshot()) : [message as TaskEvent]
     for (const reader of this.#readers) for (const event of events) reader.push(event, this.#snapshot)
     if (endStatuses.has(next.status)) this.#unwatch()
+  }
+
+  /** Too many tasks are followed: nothing arrives until another one has ended or is no longer followed. */
+  waits(): void {
+    if (!this.#known) this.#cell.set({ ...unknown(this.taskId), error: tooManyFollowed })
   }
 
   /** Ends all iterations. The state stays. */

@@ -7,7 +7,7 @@ import type { TaskSummary, TasksState } from './task.ts'
 
 /** Length of the list. */
 const maxListed = 50
-/** From this many handles on, a new one drops those that are not followed. */
+/** Handles that are kept. Above this number, the oldest one that is not followed is kept only for as long as the page holds it. */
 const maxHandles = 100
 
 /** With `task.` before it, the name of a queue (PROTOCOL.md §5, Destinations). The gateway closes the session for any other name. */
@@ -20,6 +20,11 @@ export class LiveTasks implements Store<TasksState> {
   readonly #limits: BackoffLimits
   readonly #cell = new Cell<TasksState>({ items: [] })
   readonly #handles = new Map<string, LiveTask>()
+  /** Handles that the page may still hold. */
+  readonly #evicted = new Map<string, WeakRef<LiveTask>>()
+  readonly #collected = new FinalizationRegistry<string>((taskId) => {
+    if (!this.#evicted.get(taskId)?.deref()) this.#evicted.delete(taskId)
+  })
   /** The list was requested. */
   #listed = false
   /** No request for the list has succeeded since the last one started. */
@@ -31,7 +36,14 @@ export class LiveTasks implements Store<TasksState> {
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(feed: TaskFeed, api: HttpApi, limits: BackoffLimits) {
-    this.#feed = feed
+    this.#feed = {
+      watch: (taskId, fresh) => {
+        // A handle that is followed again receives messages again.
+        this.#find(taskId)
+        feed.watch(taskId, fresh)
+      },
+      unwatch: (taskId) => feed.unwatch(taskId),
+    }
     this.#api = api
     this.#limits = limits
   }
@@ -48,18 +60,35 @@ export class LiveTasks implements Store<TasksState> {
   /** Returns the handle of a task. @throws TypeError when the id cannot be a task's. */
   readonly task = (taskId: string): LiveTask => {
     if (!taskIdPattern.test(taskId)) throw new TypeError(`not a task id: ${taskId}`)
-    const known = this.#handles.get(taskId)
-    if (known) return known
-    if (this.#handles.size >= maxHandles) {
-      for (const [id, handle] of this.#handles) if (!handle.followed) this.#handles.delete(id)
+    return this.#find(taskId) ?? this.#keep(new LiveTask(taskId, this.#feed, this.#api))
+  }
+
+  #find(taskId: string): LiveTask | undefined {
+    const evicted = this.#evicted.get(taskId)?.deref()
+    return evicted ? this.#keep(evicted) : this.#handles.get(taskId)
+  }
+
+  #keep(handle: LiveTask): LiveTask {
+    this.#evicted.delete(handle.taskId)
+    this.#handles.set(handle.taskId, handle)
+    if (this.#handles.size <= maxHandles) return handle
+    for (const [taskId, oldest] of this.#handles) {
+      if (oldest.followed || oldest === handle) continue
+      this.#handles.delete(taskId)
+      this.#evicted.set(taskId, new WeakRef(oldest))
+      this.#collected.register(oldest, taskId)
+      break
     }
-    const handle = new LiveTask(taskId, this.#feed, this.#api)
-    this.#handles.set(taskId, handle)
     return handle
   }
 
   message(taskId: string, message: TaskMessage): void {
     this.#handles.get(taskId)?.message(message)
+  }
+
+  /** See {@link LiveTask.waits}. */
+  waits(taskId: string): void {
+    this.#handles.get(taskId)?.waits()
   }
 
   announced({ taskId, kind, title, status }: TaskAnnouncement): void {
@@ -97,6 +126,7 @@ export class LiveTasks implements Store<TasksState> {
     this.#readings.clear()
     this.#cell.set({ items: [] })
     for (const handle of this.#handles.values()) handle.reset()
+    for (const evicted of this.#evicted.values()) evicted.deref()?.reset()
     this.missed()
   }
 

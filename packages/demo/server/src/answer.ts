@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { MemberId } from '@tidings/protocol'
 import { createTask, type Task, TaskOver } from '@tidings/producer'
 
 /** The `kind` of the task, by which the page recognizes answers. */
@@ -17,7 +18,7 @@ const tokensPerProgress = 40
  */
 export async function answerQuestion(
   question: string,
-  { memberId, url, token }: { memberId: number; url: string; token: () => string },
+  { memberId, url, token }: { memberId: MemberId; url: string; token: () => string },
   onError: (error: unknown) => void,
 ): Promise<string> {
   const task = await createTask({ url, token, memberId, kind, title: question })

@@ -56,7 +56,7 @@ test('whoami returns the member of the cookie, and 401 without a valid one', asy
   expect(known.headers.get('cache-control')).toBe('no-store')
   const unknown = await fetch(`${demo.url}/whoami`)
   expect([unknown.status, unknown.headers.get('cache-control')]).toEqual([401, 'no-store'])
-  const expired = `access_token=${memberToken(7, { expiresInSeconds: -1 })}`
+  const expired = `access_token=${memberToken(7, { expiresInSeconds: -60 })}`
   expect((await fetch(`${demo.url}/whoami`, { headers: { cookie: expired } })).status).toBe(401)
 })
 

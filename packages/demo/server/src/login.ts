@@ -1,5 +1,6 @@
 import type { CookieSerializeOptions } from '@fastify/cookie'
 import { authenticateMember, openTokenVerifier, presentedTokens } from '@tidings/chassis'
+import { MemberId } from '@tidings/protocol'
 import { createSigner } from 'fast-jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -7,7 +8,7 @@ import type { DemoOptions } from './options.ts'
 import { parseBody, Refusal } from './refusal.ts'
 
 const sessionSeconds = 8 * 3_600
-const Login = z.strictObject({ memberId: z.int().positive() })
+const Login = z.strictObject({ memberId: MemberId })
 
 type LoginOptions = Pick<DemoOptions, 'memberCookie' | 'memberTokens'>
 
@@ -18,7 +19,8 @@ export function serveWhoami(app: FastifyInstance, { memberTokens, memberCookie }
     void reply.header('cache-control', 'no-store')
     const verdict = await authenticateMember(tokens, presentedTokens(request.headers, memberCookie).tokens)
     if (verdict.refused !== undefined) throw new Refusal(401, verdict.refused)
-    return verdict.principal
+    const { memberId, expiresAt } = verdict.principal
+    return { memberId, expiresAt }
   })
 }
 

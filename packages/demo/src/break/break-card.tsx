@@ -1,4 +1,5 @@
 import { useTidings } from '@tidings/client/react'
+import type { MemberId } from '@tidings/protocol'
 import { type ReactNode, useEffect, useState } from 'react'
 import { useStore } from '../store.ts'
 import { useMessages } from '../preference/preference.ts'
@@ -11,7 +12,7 @@ import { sendProbes } from './send-probes.ts'
 const probeCount = 20
 
 /** Lets a person inject network faults while probes are being sent, and shows that every probe arrives. */
-export function BreakCard({ memberId }: { readonly memberId: number }): ReactNode {
+export function BreakCard({ memberId }: { readonly memberId: MemberId }): ReactNode {
   const { break: words } = useMessages()
   const { onNotification } = useTidings()
   const [ledger] = useState(() => new Ledger())

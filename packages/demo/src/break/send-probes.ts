@@ -1,3 +1,4 @@
+import type { MemberId } from '@tidings/protocol'
 import { postDemoSend } from '../send/post-demo-send.ts'
 import type { Ledger } from './ledger.ts'
 import { probeData } from './probe.ts'
@@ -5,7 +6,7 @@ import { probeData } from './probe.ts'
 const pauseMs = 120
 
 interface ProbeOptions {
-  readonly memberId: number
+  readonly memberId: MemberId
   readonly count: number
   readonly message: (number: number) => string
   readonly onSent: (number: number) => void

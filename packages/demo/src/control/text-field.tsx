@@ -6,7 +6,6 @@ interface Props {
   readonly onChange: (value: string) => void
   readonly error?: string | undefined
   readonly hint?: string | undefined
-  readonly inputMode?: 'numeric'
   readonly multiline?: boolean
   readonly maxLength?: number
   readonly className?: string

@@ -5,14 +5,19 @@ import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import { InboxEnd } from './inbox-end.tsx'
 import { InboxRow } from './inbox-row.tsx'
-import { useHeldArrivals } from './held-arrivals.ts'
+import type { HeldArrivals } from './held-arrivals.ts'
+
+interface Props {
+  readonly arrivals: HeldArrivals
+  readonly onOpenPath: (path: string) => void
+}
 
 /** The open inbox. New arrivals are held back until the person asks for them, so that rows do not move while being pressed. */
-export function InboxList({ onOpenPath }: { readonly onOpenPath: (path: string) => void }): ReactNode {
+export function InboxList({ arrivals, onOpenPath }: Props): ReactNode {
   const { inbox: words } = useMessages()
-  const { items, markRead } = useInbox()
+  const { markRead } = useInbox()
   const scroller = useRef<HTMLDivElement>(null)
-  const { shown, heldCount, show } = useHeldArrivals(items)
+  const { shown, heldCount, show } = arrivals
 
   const showHeld = () => {
     show()

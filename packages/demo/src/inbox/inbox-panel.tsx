@@ -4,6 +4,7 @@ import { PermissionRow } from '../connection/permission-row.tsx'
 import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
 import { InboxList } from './inbox-list.tsx'
+import { useHeldArrivals } from './held-arrivals.ts'
 import './inbox-panel.css'
 import { InboxPlaceholder } from './inbox-placeholder.tsx'
 
@@ -18,6 +19,7 @@ interface Props {
 export function InboxPanel({ onClose, onOpenPath }: Props): ReactNode {
   const { inbox: words, close } = useMessages()
   const { items, status, unreadCount, markAllRead } = useInbox()
+  const arrivals = useHeldArrivals(items)
   const dialog = useRef<HTMLDialogElement>(null)
   const title = useRef<HTMLHeadingElement>(null)
   const titleId = useId()
@@ -47,7 +49,7 @@ export function InboxPanel({ onClose, onOpenPath }: Props): ReactNode {
           type="button"
           className="button plain small"
           aria-disabled={unreadCount === 0}
-          onClick={() => unreadCount > 0 && void markAllRead()}
+          onClick={() => unreadCount > 0 && void markAllRead(arrivals.shown[0]?.notificationId)}
         >
           {words.markAllRead}
         </button>
@@ -56,7 +58,7 @@ export function InboxPanel({ onClose, onOpenPath }: Props): ReactNode {
         </button>
       </div>
       {items.length > 0 ? (
-        <InboxList onOpenPath={onOpenPath} />
+        <InboxList arrivals={arrivals} onOpenPath={onOpenPath} />
       ) : (
         <InboxPlaceholder failed={status === 'error'} empty={status === 'ready'} />
       )}

@@ -1,3 +1,4 @@
+import type { MemberId } from '@tidings/protocol'
 import { type ReactNode, useCallback, useRef, useState } from 'react'
 import { AnswerCard } from '../answer/answer-card.tsx'
 import { BreakCard } from '../break/break-card.tsx'
@@ -13,7 +14,7 @@ import './dashboard.css'
 import { OpenedPath } from './opened-path.tsx'
 import { openPath } from './path.ts'
 
-export function Dashboard({ memberId }: { readonly memberId: number }): ReactNode {
+export function Dashboard({ memberId }: { readonly memberId: MemberId }): ReactNode {
   const { page, skip } = useMessages()
   const [inboxOpen, setInboxOpen] = useState(false)
   const main = useRef<HTMLElement>(null)

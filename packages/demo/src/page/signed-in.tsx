@@ -1,12 +1,13 @@
 import { createTidings } from '@tidings/client'
 import { TidingsProvider } from '@tidings/client/react'
+import type { MemberId } from '@tidings/protocol'
 import { type ReactNode, useEffect, useState } from 'react'
 import { endSession } from '../session/session.ts'
 import { Dashboard } from './dashboard.tsx'
 import { openPath } from './path.ts'
 
 /** The page of a signed-in member. It starts the client SDK, and stops it when the member signs out. */
-export function SignedIn({ memberId }: { readonly memberId: number }): ReactNode {
+export function SignedIn({ memberId }: { readonly memberId: MemberId }): ReactNode {
   const [tidings] = useState(() =>
     createTidings({
       scope: String(memberId),

@@ -1,3 +1,5 @@
+import type { MemberId } from '@tidings/protocol'
+
 /** All texts of the page. A language that lacks one of them does not compile. */
 export const en = {
   tagline: 'What you are waiting for, the moment it happens.',
@@ -12,17 +14,17 @@ export const en = {
     dark: 'Dark',
   },
   session: {
-    hint: 'On this machine any member number will do.',
-    memberId: 'Member number',
-    invalid: 'A whole number, 1 or more.',
+    hint: 'On this machine any member will do: a number, or a text such as auth0|a1.',
+    memberId: 'Member id',
+    invalid: 'A whole number, or 1 to 64 of A-Z a-z 0-9 _ . | @ + = ~ -',
     submit: 'Sign in',
     submitting: 'Signing in…',
-    devices: 'Sign in twice with the same number, in another tab or on another device: both stay in step.',
+    devices: 'Sign in twice with the same id, in another tab or on another device: both stay in step.',
     ended: 'Your session has ended. Sign in again to go on where you were.',
     unreachable: 'The server does not answer.',
     opening: 'Opening…',
-    account: (memberId: number) => `Account of member ${memberId}`,
-    member: (memberId: number) => `Member ${memberId}`,
+    account: (memberId: MemberId) => `Account of member ${memberId}`,
+    member: (memberId: MemberId) => `Member ${memberId}`,
     signOut: 'Sign out',
   },
   connection: {
@@ -116,7 +118,7 @@ export const en = {
     all: 'Everyone',
     memberId: 'Member',
     memberIds: 'Members',
-    memberIdsHint: 'Numbers, separated by commas',
+    memberIdsHint: 'Separated by commas',
     everyone: 'Every member finds it in the inbox, also those who come later.',
     message: 'Message',
     path: 'Opens',
@@ -125,8 +127,8 @@ export const en = {
     sample: 'Your report is ready.',
     history: 'Sent',
     nothing: 'Each answer appears here, with who was online.',
-    invalidMember: 'Give a member number.',
-    invalidMembers: 'Give 1 to 1,000 member numbers.',
+    invalidMember: 'Give a member id.',
+    invalidMembers: 'Give 1 to 1,000 member ids.',
     invalidMessage: 'Write a message.',
     invalidPath: 'A path of this site: it begins with one slash.',
     failed: (detail: string) => `Not sent: ${detail}`,
@@ -137,7 +139,7 @@ export const en = {
     onlineHint: 'A gateway holds a connection of this member: delivered at once.',
     offlineHint: 'Not connected now: it waits in the inbox.',
     unknownHint: 'Stored; who is online cannot be told at the moment.',
-    toMember: (memberId: number) => `Member ${memberId}`,
+    toMember: (memberId: MemberId) => `Member ${memberId}`,
     toEveryone: 'Everyone',
     outOf: (online: number, all: number) => `${online} of ${all} online`,
   },

@@ -1,4 +1,6 @@
-export type Audience = { readonly memberId: number } | { readonly memberIds: readonly number[] } | { readonly all: true }
+import type { MemberId } from '@tidings/protocol'
+
+export type Audience = { readonly memberId: MemberId } | { readonly memberIds: readonly MemberId[] } | { readonly all: true }
 
 export interface NotificationContent {
   readonly message: string
@@ -8,7 +10,7 @@ export interface NotificationContent {
 
 export interface SentNotification {
   readonly notificationId: number
-  readonly memberId: number
+  readonly memberId: MemberId
   /** Whether a gateway holds a connection of the member. Null when this is unknown. */
   readonly online: boolean | null
 }

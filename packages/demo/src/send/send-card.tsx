@@ -1,3 +1,4 @@
+import type { MemberId } from '@tidings/protocol'
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { TextField } from '../control/text-field.tsx'
 import { Segment } from '../control/segment.tsx'
@@ -12,12 +13,12 @@ const maxResults = 4
 const maxMessageLength = 4_000
 
 /** Sends a notification to one member, several or all, and shows which of them were online. */
-export function SendCard({ memberId }: { readonly memberId: number }): ReactNode {
+export function SendCard({ memberId }: { readonly memberId: MemberId }): ReactNode {
   const { send } = useMessages()
   const [form, setForm] = useState<SendForm>({
     kind: 'one',
     memberId: String(memberId),
-    memberIds: `${memberId}, ${memberId + 1}, ${memberId + 2}`,
+    memberIds: [memberId, ...(typeof memberId === 'number' ? [memberId + 1, memberId + 2] : [1, 2])].join(', '),
     message: send.sample,
     redirectPath: '/report/2026',
   })
@@ -54,7 +55,6 @@ export function SendCard({ memberId }: { readonly memberId: number }): ReactNode
             <TextField
               label={send.memberId}
               value={form.memberId}
-              inputMode="numeric"
               error={errors.recipient}
               onChange={(value) => change({ memberId: value })}
             />

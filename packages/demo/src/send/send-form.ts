@@ -1,3 +1,4 @@
+import { parseMemberId } from '@tidings/protocol/parse-member-id'
 import type { Messages } from '../preference/message.ts'
 import type { Audience, NotificationContent } from './post-demo-send.ts'
 
@@ -35,8 +36,9 @@ export function parseSendForm(
 
 function audienceOf({ kind, memberId, memberIds }: SendForm): Audience | undefined {
   if (kind === 'all') return { all: true }
-  const numbers = (kind === 'one' ? [memberId] : memberIds.split(/[\s,]+/).filter(Boolean)).map(Number)
-  const valid = numbers.length > 0 && numbers.length <= maxMembers && numbers.every((id) => Number.isSafeInteger(id) && id > 0)
-  if (!valid) return undefined
-  return kind === 'one' ? { memberId: numbers[0] ?? 0 } : { memberIds: [...new Set(numbers)] }
+  const texts = kind === 'one' ? [memberId.trim()] : memberIds.split(/[\s,]+/).filter(Boolean)
+  const ids = texts.map(parseMemberId).filter((id) => id !== undefined)
+  const [first] = ids
+  if (first === undefined || ids.length < texts.length || ids.length > maxMembers) return undefined
+  return kind === 'one' ? { memberId: first } : { memberIds: [...new Set(ids)] }
 }

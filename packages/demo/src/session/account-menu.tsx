@@ -1,3 +1,4 @@
+import type { MemberId } from '@tidings/protocol'
 import { type ReactNode, useId } from 'react'
 import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
@@ -5,13 +6,16 @@ import './account-menu.css'
 import { PreferenceControls } from './preference-controls.tsx'
 import { signOut } from './session.ts'
 
-export function AccountMenu({ memberId }: { readonly memberId: number }): ReactNode {
+/** A longer member id is replaced by an icon. */
+const maxShownLength = 3
+
+export function AccountMenu({ memberId }: { readonly memberId: MemberId }): ReactNode {
   const { session } = useMessages()
   const id = useId()
   return (
     <>
       <button type="button" className="account-button number" popoverTarget={id} aria-label={session.account(memberId)}>
-        {memberId > 999 ? <Icon name="person" /> : memberId}
+        {`${memberId}`.length > maxShownLength ? <Icon name="person" /> : memberId}
       </button>
       <div className="account-menu floating" id={id} popover="auto" role="dialog" aria-label={session.account(memberId)}>
         <h2>{session.member(memberId)}</h2>

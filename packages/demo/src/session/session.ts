@@ -1,3 +1,4 @@
+import type { MemberId } from '@tidings/protocol'
 import { Store, useStore } from '../store.ts'
 
 /** Whether a member is signed in. The cookie is HttpOnly, so the page asks the server. */
@@ -5,7 +6,7 @@ export type Session =
   | { readonly status: 'opening' }
   | { readonly status: 'unreachable' }
   | { readonly status: 'signed-out'; readonly ended: boolean }
-  | { readonly status: 'signed-in'; readonly memberId: number }
+  | { readonly status: 'signed-in'; readonly memberId: MemberId }
 
 const session = new Store<Session>({ status: 'opening' })
 /** All tabs share the cookie, so signing in or out in one of them concerns the others. */
@@ -23,7 +24,7 @@ export async function openSession(): Promise<void> {
     const response = await fetch('/whoami')
     if (response.status === 401) return session.set({ status: 'signed-out', ended: false })
     if (!response.ok) throw new Error(`HTTP ${response.status}`)
-    const { memberId } = (await response.json()) as { memberId: number }
+    const { memberId } = (await response.json()) as { memberId: MemberId }
     session.set({ status: 'signed-in', memberId })
   } catch {
     if (session.get().status !== 'signed-in') session.set({ status: 'unreachable' })
@@ -31,7 +32,7 @@ export async function openSession(): Promise<void> {
 }
 
 /** @returns whether the sign-in succeeded. */
-export async function signIn(memberId: number): Promise<boolean> {
+export async function signIn(memberId: MemberId): Promise<boolean> {
   try {
     const { ok } = await post('/login', { memberId })
     if (ok) {

@@ -1,3 +1,4 @@
+import { parseMemberId } from '@tidings/protocol/parse-member-id'
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { TextField } from '../control/text-field.tsx'
 import { Logo } from '../control/icon.tsx'
@@ -13,10 +14,10 @@ export function SignIn({ ended }: { readonly ended: boolean }): ReactNode {
 
   const submit = async (event: FormEvent) => {
     event.preventDefault()
-    const number = Number(memberId)
-    if (!Number.isSafeInteger(number) || number < 1) return setState('invalid')
+    const id = parseMemberId(memberId.trim())
+    if (id === undefined) return setState('invalid')
     setState('busy')
-    if (!(await signIn(number))) setState('unreachable')
+    if (!(await signIn(id))) setState('unreachable')
   }
 
   return (
@@ -34,7 +35,6 @@ export function SignIn({ ended }: { readonly ended: boolean }): ReactNode {
         <TextField
           label={session.memberId}
           value={memberId}
-          inputMode="numeric"
           onChange={setMemberId}
           hint={session.hint}
           error={state === 'invalid' ? session.invalid : state === 'unreachable' ? session.unreachable : undefined}

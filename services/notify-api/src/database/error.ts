@@ -23,8 +23,8 @@ const duplicateEntry = 1062
 const checkViolated = 3819
 
 // Too many connections (two codes), shutdown, killed (two codes), the three of a server that has become a read-only replica, and a node
-// outside the majority of its cluster: of Galera, and of group replication.
-const awayNumbers: ReadonlySet<number | undefined> = new Set([1040, 1203, 1053, 1317, 1927, 1290, 1792, 1836, 1047, 3100])
+// outside the majority of its cluster: of Galera (also during COMMIT), and of group replication.
+const awayNumbers: ReadonlySet<number | undefined> = new Set([1040, 1203, 1053, 1317, 1927, 1290, 1792, 1836, 1047, 1180, 3100])
 const timedOut = 'PROTOCOL_SEQUENCE_TIMEOUT'
 
 /** True when this connection has not replied, or can do no more work. */
@@ -43,6 +43,12 @@ export function isTransient(error: unknown): boolean {
 /** True when a unique key exists already. */
 export function isDuplicate(error: unknown): boolean {
   return (error as ServerError).errno === duplicateEntry
+}
+
+/** True when a table, a column, an index or a row exists already, or is not there to be dropped. */
+export function isAlreadyDone(error: unknown): boolean {
+  const { errno } = error as ServerError
+  return isDuplicate(error) || [1050, 1060, 1061, 1091].includes(errno ?? 0)
 }
 
 /** True when the database refuses the values: bad data (class 22), a constraint (23), or a SIGNAL of a trigger (45). */

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Log, RepeatedFailure } from '@tidings/chassis'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
-import { isAway } from './error.ts'
+import { isAlreadyDone, isAway, isTransient } from './error.ts'
 
 /** The same path from `src` and from `dist`. */
 const directory = new URL('../../migration/', import.meta.url)
@@ -11,6 +11,8 @@ const lockSeconds = 60
 const connectTimeoutMs = 5_000
 const reachableMs = 60_000
 const retryMs = 1_000
+/** Most migrations that are repeated because another instance was migrating at the same time. */
+const maxCollisions = 5
 
 export interface Migration {
   readonly name: string
@@ -50,16 +52,20 @@ export async function migrate(url: string, migrations?: readonly Migration[]): P
   }
 }
 
-/** Like `migrate`, but waits up to a minute for a database that is still starting. */
+/**
+ * Like `migrate`, but waits up to a minute for a database that is still starting. The lock is that of one node of a Galera cluster: two
+ * instances at two nodes may apply the same file, and the later one fails with what the earlier one has done.
+ */
 export async function migrateWhenReachable(url: string, log: Log): Promise<void> {
   const deadline = performance.now() + reachableMs
   const failure = new RepeatedFailure(log, 'the database is not reachable yet')
-  for (;;) {
+  for (let collisions = 0; ; ) {
     try {
       const applied = await migrate(url)
       log.info({ applied }, 'migrated')
       return
     } catch (error) {
+      if ((isAlreadyDone(error) || isTransient(error)) && ++collisions <= maxCollisions) continue
       if (!isAway(error) || performance.now() > deadline) throw error
       failure.failed(error)
       await delay(retryMs)

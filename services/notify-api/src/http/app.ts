@@ -5,8 +5,10 @@ import { type FastifyInstance, fastify, LogController } from 'fastify'
 import type { Config } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Api } from '../route/api.ts'
-import { type InboxDeps, inboxRoutes } from '../route/inbox.ts'
+import { type InboxDeps, inboxRoutes, unreadCountRoute } from '../route/inbox.ts'
+import { type MessageDeps, messageRoute } from '../route/message.ts'
 import { type NotificationDeps, notificationRoutes } from '../route/notification.ts'
+import { type PresenceDeps, presenceRoute } from '../route/presence.ts'
 import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
@@ -23,7 +25,7 @@ export interface AppOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly deps: NotificationDeps & InboxDeps & SessionDeps & TaskDeps
+  readonly deps: NotificationDeps & MessageDeps & InboxDeps & PresenceDeps & SessionDeps & TaskDeps
 }
 
 const requestTimeoutMs = 30_000
@@ -61,6 +63,9 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
   const guards = await openGuards(app, config, allowed, deps.sessions.revocations, log, metrics.onJwksFailure)
   const addOtherMethods = refuseOtherMethods(app)
   notificationRoutes(app, guards, deps, config.maxSendBytes)
+  messageRoute(app, guards, deps, config.maxSendBytes)
+  unreadCountRoute(app, guards, deps)
+  presenceRoute(app, guards, deps)
   sessionRoutes(app, guards, deps)
   taskRoutes(app, guards, deps)
   await app.register(async (uploads: FastifyInstance) =>

@@ -10,6 +10,7 @@ import {
   type TokenVerifier,
   type Verdict,
 } from '@tidings/chassis'
+import type { MemberId } from '@tidings/protocol'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Problem, type ProblemName } from './problem.ts'
 
@@ -18,7 +19,7 @@ export interface Caller {
   /** Identifies the caller in rate limits and idempotency keys. */
   readonly id: string
   /** Set when the caller is a member. */
-  readonly memberId: number | undefined
+  readonly memberId: MemberId | undefined
   /** The token of a member. */
   readonly token?: string
 }
@@ -34,7 +35,7 @@ export function callerOf(request: FastifyRequest): Caller {
 }
 
 /** Returns the member that made a request, on routes for members. */
-export function memberOf(request: FastifyRequest): number {
+export function memberOf(request: FastifyRequest): MemberId {
   const { memberId } = callerOf(request)
   if (memberId === undefined) throw new Error('this route is not for members')
   return memberId
@@ -45,7 +46,14 @@ export function tokenOf(request: FastifyRequest): string {
   return callerOf(request).token ?? ''
 }
 
-export type Scope = 'notification:send' | 'notification:broadcast' | 'session:revoke' | 'task:write'
+export type Scope =
+  | 'notification:send'
+  | 'notification:broadcast'
+  | 'notification:read'
+  | 'message:send'
+  | 'presence:read'
+  | 'session:revoke'
+  | 'task:write'
 
 export interface BackendOptions {
   readonly tokens: TokenVerifier

@@ -72,6 +72,11 @@ export const problems = {
     title: 'Only application/json is accepted',
     when: 'Content-Type is not accepted, or is missing on a member call that changes state',
   },
+  'channel-refused': {
+    status: 422,
+    title: 'Redis does not permit the channel',
+    when: 'the ACL of Redis does not permit notify-api to publish to the channel of the destination',
+  },
   'key-reused': {
     status: 422,
     title: 'The Idempotency-Key was used for another request',
@@ -92,7 +97,7 @@ export const problems = {
   unavailable: {
     status: 503,
     title: 'Not available right now',
-    when: 'the database does not reply or too many requests are waiting: repeat after Retry-After seconds',
+    when: 'MySQL or Redis does not reply, or too many requests are waiting: repeat after Retry-After seconds',
   },
 } as const satisfies Record<string, { status: number; title: string; when: string }>
 

@@ -1,5 +1,6 @@
-import type { InboxItem, InboxPage, UnreadCount } from '@tidings/protocol'
+import type { InboxItem, InboxPage, MemberId, UnreadCount, UnreadCounts } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
+import { findMember, findMembers, type MemberKey } from '../database/member-key.ts'
 import { allMembers } from './published-body.ts'
 
 export interface PageQuery {
@@ -19,6 +20,9 @@ interface Row {
   readonly readAt: Date | null
 }
 
+/** Members whose unread notifications one statement counts: few enough to stay far below the timeout of a statement. */
+const membersPerStatement = 100
+
 const columns =
   'n.notification_id AS notificationId, n.message, n.redirect_path AS redirectPath, n.data, n.created_at AS createdAt'
 
@@ -35,10 +39,11 @@ export class InboxStore {
    * The member's own notifications and the broadcasts are read along an index each and merged here: a single statement would have to
    * sort.
    */
-  async page(memberId: number, query: PageQuery): Promise<InboxPage> {
+  async page(memberId: MemberId, query: PageQuery): Promise<InboxPage> {
     return this.#database.run(async (connection) => {
-      const own = await connection.rows<Row>(...ownPage(memberId, query))
-      const broadcasts = await connection.rows<Row>(...broadcastPage(memberId, query))
+      const member = await findMember(connection, memberId)
+      const own = await connection.rows<Row>(...ownPage(member, query))
+      const broadcasts = await connection.rows<Row>(...broadcastPage(member, query))
       const items = [...own.map((row) => itemOf(row, memberId)), ...broadcasts.map((row) => itemOf(row))]
         .toSorted((a, b) => b.notificationId - a.notificationId)
         .slice(0, query.limit + 1)
@@ -49,40 +54,54 @@ export class InboxStore {
     })
   }
 
-  unread(memberId: number): Promise<UnreadCount> {
-    return this.#database.run((connection) => countUnread(connection, memberId))
+  unread(memberId: MemberId): Promise<UnreadCount> {
+    return this.#database.run(async (connection) => countUnread(connection, await findMember(connection, memberId)))
+  }
+
+  /** Returns the counts of several members in their order, each with its revision as {@link unread} does. */
+  unreadOf(memberIds: readonly MemberId[]): Promise<UnreadCounts['members']> {
+    return this.#database.run(async (connection) => {
+      const counts: UnreadCounts['members'] = []
+      for (let start = 0; start < memberIds.length; start += membersPerStatement) {
+        const members = memberIds.slice(start, start + membersPerStatement)
+        const keys = await findMembers(connection, members)
+        const rows = await connection.rows<UnreadCount & { at: number }>(...unreadCounts(keys))
+        for (const { at, ...count } of rows) counts[start + at] = { memberId: members[at] as MemberId, ...count }
+      }
+      return counts
+    })
   }
 }
 
 /** Returns count and revision from one statement, so that they belong together. It reads indexes only. */
-export async function countUnread(connection: Connection, memberId: number): Promise<UnreadCount> {
-  const [row] = await connection.rows<UnreadCount>(...unreadCount(memberId))
+export async function countUnread(connection: Connection, member: MemberKey): Promise<UnreadCount> {
+  const [row] = await connection.rows<UnreadCount>(...unreadCount(member))
   return row ?? { unreadCount: 0, revision: 0 }
 }
 
-type Statement = [sql: string, values: readonly unknown[]]
+export type Statement = [sql: string, values: readonly unknown[]]
 
 // The indexes are forced: from its statistics the optimizer may prefer to scan the primary key backwards, over the rows of all members.
-export function ownPage(memberId: number, { limit, before, unread }: PageQuery): Statement {
+export function ownPage(member: MemberKey, { limit, before, unread }: PageQuery): Statement {
   return [
     `SELECT ${columns}, n.read_at AS readAt FROM notification AS n FORCE INDEX (${unread ? 'notification_unread' : 'notification_page'})
      WHERE n.member_id = ?${unread ? ' AND n.read_at IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
      ORDER BY n.notification_id DESC LIMIT ?`,
-    [memberId, ...(before ? [before] : []), limit + 1],
+    [member, ...(before ? [before] : []), limit + 1],
   ]
 }
 
-export function broadcastPage(memberId: number, { limit, before, unread }: PageQuery): Statement {
+export function broadcastPage(member: MemberKey, { limit, before, unread }: PageQuery): Statement {
   return [
     `SELECT ${columns}, r.read_at AS readAt FROM notification AS n FORCE INDEX (notification_page)
      LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
      WHERE n.member_id = ${allMembers}${unread ? ' AND r.member_id IS NULL' : ''}${before ? ' AND n.notification_id < ?' : ''}
      ORDER BY n.notification_id DESC LIMIT ?`,
-    [memberId, ...(before ? [before] : []), limit + 1],
+    [member, ...(before ? [before] : []), limit + 1],
   ]
 }
 
-export function unreadCount(memberId: number): Statement {
+export function unreadCount(member: MemberKey): Statement {
   return [
     `SELECT
        (SELECT COUNT(*) FROM notification AS n FORCE INDEX (notification_unread) WHERE n.member_id = ? AND n.read_at IS NULL)
@@ -90,11 +109,20 @@ export function unreadCount(memberId: number): Statement {
           LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
           WHERE b.member_id = ${allMembers} AND r.member_id IS NULL) AS unreadCount,
        COALESCE((SELECT s.revision FROM member_state AS s WHERE s.member_id = ?), 0) AS revision`,
-    [memberId, memberId, memberId],
+    [member, member, member],
   ]
 }
 
-function itemOf({ notificationId, message, redirectPath, data, createdAt, readAt }: Row, memberId?: number): InboxItem {
+/** The statement of {@link unreadCount} for each member. `at` is the index of the member. */
+export function unreadCounts(members: readonly MemberKey[]): Statement {
+  const statements = members.map(unreadCount)
+  return [
+    statements.map(([sql], at) => `SELECT ${at} AS at, counted.* FROM (${sql}) AS counted`).join(' UNION ALL '),
+    statements.flatMap(([, values]) => values),
+  ]
+}
+
+function itemOf({ notificationId, message, redirectPath, data, createdAt, readAt }: Row, memberId?: MemberId): InboxItem {
   return {
     ...(memberId !== undefined && { memberId }),
     notificationId,

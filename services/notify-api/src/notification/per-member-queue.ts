@@ -1,3 +1,4 @@
+import type { MemberId } from '@tidings/protocol'
 import { Overload } from '../database/group-commit.ts'
 
 const maxQueuedPerMember = 100
@@ -9,10 +10,10 @@ interface MemberTasks {
 
 /** Runs the tasks of each member sequentially, in arrival order. */
 export class PerMemberQueue {
-  readonly #members = new Map<number, MemberTasks>()
+  readonly #members = new Map<MemberId, MemberTasks>()
 
   /** Resolves to the result of `task`. @throws Overload when too many tasks of the member are waiting, or what `task` throws. */
-  async run<Result>(memberId: number, task: () => Promise<Result>): Promise<Result> {
+  async run<Result>(memberId: MemberId, task: () => Promise<Result>): Promise<Result> {
     const member = this.#members.get(memberId) ?? { last: Promise.resolve(), unfinished: 0 }
     if (member.unfinished >= maxQueuedPerMember) throw new Overload('too many requests of one member are waiting')
     this.#members.set(memberId, member)

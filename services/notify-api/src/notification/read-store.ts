@@ -1,7 +1,8 @@
-import { memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
+import { maxIdsPerReadMessage, type MemberId, memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
 import type { OutboxRow } from '../outbox/row.ts'
 import type { Connection, Database } from '../database/database.ts'
-import { countUnread } from './inbox-store.ts'
+import { findMember, type MemberKey, storeMember } from '../database/member-key.ts'
+import { countUnread, type Statement } from './inbox-store.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
 import { allMembers } from './published-body.ts'
 
@@ -13,8 +14,13 @@ export interface ReadChange {
   readonly event: OutboxRow | undefined
 }
 
-/** Most rows that one transaction of a read-all changes. A larger one would hold its locks and its undo log for long. */
-const maxRowsPerTransaction = 5_000
+/** Result of one step of a read-all. */
+export interface ReadAllStep extends ReadChange {
+  /** What the step has marked, newest first. */
+  readonly notificationIds: readonly number[]
+  /** Whether older ones may be left for another step. */
+  readonly more: boolean
+}
 
 /**
  * Marks notifications as read. Each change first locks the member's row and then counts. Of two changes, the one with the greater
@@ -28,98 +34,131 @@ export class ReadStore {
   }
 
   /** Marks one notification as read. Undefined when the member has no such notification. */
-  async read(memberId: number, notificationId: number): Promise<ReadChange | undefined> {
-    const [found] = await this.#database.run((connection) =>
-      connection.rows<{ owner: number; readAt: Date | null; now: Date }>(
+  async read(memberId: MemberId, notificationId: number): Promise<ReadChange | undefined> {
+    const [found] = await this.#database.run(async (connection) => {
+      const member = await findMember(connection, memberId)
+      return connection.rows<{ owner: number; readAt: Date | null; now: Date }>(
         `SELECT n.member_id AS owner, COALESCE(n.read_at, r.read_at) AS readAt, NOW(3) AS now FROM notification AS n
          LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
          WHERE n.notification_id = ? AND n.member_id IN (?, ${allMembers})`,
-        [memberId, notificationId, memberId],
-      ),
-    )
+        [member, notificationId, member],
+      )
+    })
     if (!found) return undefined
     if (found.readAt) return this.#unchanged(memberId)
     return this.#database.transaction(async (connection) => {
-      await lockMember(connection, memberId)
+      const member = await storeMember(connection, memberId)
+      await lockMember(connection, member)
       const { affectedRows } = await (found.owner === allMembers
         ? connection.write('INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at) VALUES (?)', [
-            [memberId, notificationId, found.now],
+            [member, notificationId, found.now],
           ])
         : connection.write('UPDATE notification SET read_at = ? WHERE notification_id = ? AND read_at IS NULL', [
             found.now,
             notificationId,
           ]))
-      const state = await countUnread(connection, memberId)
+      const state = await countUnread(connection, member)
       if (affectedRows === 0) return { state, event: undefined } // another request marked it first and published the event
       return {
         state,
-        event: await insertEvent(connection, { memberId, notificationId, readAt: found.now.toISOString(), ...state }),
+        event: await insertReadEvent(connection, {
+          memberId,
+          notificationIds: [notificationId],
+          readAt: found.now.toISOString(),
+          ...state,
+        }),
       }
     })
   }
 
-  /** Marks every notification of the member up to and including `upTo` as read. */
-  async readAll(memberId: number, upTo: number): Promise<ReadChange> {
-    const [newest] = await this.#database.run((connection) =>
-      connection.rows<{ id: number | null; now: Date }>(
-        `SELECT MAX(notification_id) AS id, NOW(3) AS now FROM notification WHERE member_id IN (?, ${allMembers})`,
-        [memberId],
-      ),
-    )
-    if (!newest?.id) return this.#unchanged(memberId)
-    // Devices apply the event to every notification up to `upTo`, so it must not include future ones.
-    const last = Math.min(upTo, newest.id)
-    let changed = 0
-    for (;;) {
-      const done = await this.#database.transaction(async (connection) => {
-        await lockMember(connection, memberId)
-        const rows =
-          (await readOwn(connection, memberId, last, newest.now)) + (await readBroadcasts(connection, memberId, last, newest.now))
-        changed += rows
-        if (rows >= maxRowsPerTransaction) return undefined
-        const state = await countUnread(connection, memberId)
-        if (changed === 0) return { state, event: undefined }
-        return {
-          state,
-          event: await insertEvent(connection, { memberId, upTo: last, readAt: newest.now.toISOString(), ...state }),
-        }
-      })
-      if (done) return done
-    }
+  /**
+   * Marks the newest unread notifications of the member, up to and including `upTo`, as many as one event names. Only what is committed
+   * is marked, and the event names it: a notification whose id is smaller, but which is committed later, stays unread everywhere.
+   */
+  async readAll(memberId: MemberId, upTo: number): Promise<ReadAllStep> {
+    return this.#database.transaction(async (connection) => {
+      const member = await storeMember(connection, memberId)
+      await lockMember(connection, member)
+      const unread = await unreadUpTo(connection, member, upTo)
+      const readAt = unread[0]?.now
+      if (readAt) await markRead(connection, member, unread, readAt)
+      const notificationIds = unread.map(({ notificationId }) => notificationId)
+      const state = await countUnread(connection, member)
+      const event =
+        readAt && (await insertReadEvent(connection, { memberId, notificationIds, readAt: readAt.toISOString(), ...state }))
+      return { state, event, notificationIds, more: notificationIds.length === maxIdsPerReadMessage }
+    })
   }
 
-  async #unchanged(memberId: number): Promise<ReadChange> {
-    return { state: await this.#database.run((connection) => countUnread(connection, memberId)), event: undefined }
+  async #unchanged(memberId: MemberId): Promise<ReadChange> {
+    const state = await this.#database.run(async (connection) => countUnread(connection, await findMember(connection, memberId)))
+    return { state, event: undefined }
   }
 }
 
 /** Increments the revision, and so takes the lock that every change of the member's read state takes first. */
-async function lockMember(connection: Connection, memberId: number): Promise<void> {
+export async function lockMember(connection: Connection, member: MemberKey): Promise<void> {
   await connection.write(
     'INSERT INTO member_state (member_id, revision) VALUES (?, 1) ON DUPLICATE KEY UPDATE revision = revision + 1',
-    [memberId],
+    [member],
   )
 }
 
-async function readOwn(connection: Connection, memberId: number, upTo: number, now: Date): Promise<number> {
-  const { affectedRows } = await connection.write(
-    'UPDATE notification SET read_at = ? WHERE member_id = ? AND read_at IS NULL AND notification_id <= ? ORDER BY notification_id LIMIT ?',
-    [now, memberId, upTo, maxRowsPerTransaction],
-  )
-  return affectedRows
+interface UnreadRow {
+  readonly notificationId: number
+  readonly owner: number
+  readonly now: Date
 }
 
-async function readBroadcasts(connection: Connection, memberId: number, upTo: number, now: Date): Promise<number> {
-  const { affectedRows } = await connection.write(
-    `INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at)
-     SELECT ?, b.notification_id, ? FROM notification AS b FORCE INDEX (notification_page)
-     LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = b.notification_id
-     WHERE b.member_id = ${allMembers} AND b.notification_id <= ? AND r.member_id IS NULL LIMIT ?`,
-    [memberId, now, memberId, upTo, maxRowsPerTransaction],
-  )
-  return affectedRows
+/**
+ * Returns the newest unread notifications, newest first. These are plain reads: they neither wait for a row that is not committed yet nor
+ * return it, as an UPDATE or INSERT … SELECT with the same condition would.
+ */
+async function unreadUpTo(connection: Connection, member: MemberKey, upTo: number): Promise<readonly UnreadRow[]> {
+  const own = await connection.rows<UnreadRow>(...ownUnread(member, upTo))
+  const broadcasts = await connection.rows<UnreadRow>(...unreadBroadcasts(member, upTo))
+  return [...own, ...broadcasts].toSorted((a, b) => b.notificationId - a.notificationId).slice(0, maxIdsPerReadMessage)
 }
 
-function insertEvent(connection: Connection, event: ReadMessage): Promise<OutboxRow> {
+/** @internal exported for the test of its query plan */
+export function ownUnread(member: MemberKey, upTo: number): Statement {
+  return [
+    `SELECT n.notification_id AS notificationId, n.member_id AS owner, NOW(3) AS now FROM notification AS n FORCE INDEX (notification_unread)
+     WHERE n.member_id = ? AND n.read_at IS NULL AND n.notification_id <= ? ORDER BY n.notification_id DESC LIMIT ?`,
+    [member, upTo, maxIdsPerReadMessage],
+  ]
+}
+
+/** @internal exported for the test of its query plan */
+export function unreadBroadcasts(member: MemberKey, upTo: number): Statement {
+  return [
+    `SELECT n.notification_id AS notificationId, n.member_id AS owner, NOW(3) AS now FROM notification AS n FORCE INDEX (notification_page)
+     LEFT JOIN broadcast_read AS r ON r.member_id = ? AND r.notification_id = n.notification_id
+     WHERE n.member_id = ${allMembers} AND n.notification_id <= ? AND r.member_id IS NULL
+     ORDER BY n.notification_id DESC LIMIT ?`,
+    [member, upTo, maxIdsPerReadMessage],
+  ]
+}
+
+async function markRead(connection: Connection, member: MemberKey, rows: readonly UnreadRow[], readAt: Date): Promise<void> {
+  const idsOf = (its: (row: UnreadRow) => boolean) => rows.filter(its).map(({ notificationId }) => notificationId)
+  const own = idsOf(({ owner }) => owner !== allMembers)
+  const broadcasts = idsOf(({ owner }) => owner === allMembers)
+  // By primary key: a scan would wait for rows that are not committed yet.
+  if (own.length > 0) {
+    await connection.write(
+      'UPDATE notification FORCE INDEX (PRIMARY) SET read_at = ? WHERE notification_id IN (?) AND read_at IS NULL',
+      [readAt, own],
+    )
+  }
+  if (broadcasts.length > 0) {
+    await connection.write('INSERT IGNORE INTO broadcast_read (member_id, notification_id, read_at) VALUES ?', [
+      broadcasts.map((notificationId) => [member, notificationId, readAt]),
+    ])
+  }
+}
+
+/** Inserts the event into the outbox, within the caller's transaction. */
+export function insertReadEvent(connection: Connection, event: ReadMessage): Promise<OutboxRow> {
   return insertOutboxRow(connection, memberChannel(event.memberId, 'read'), JSON.stringify(event))
 }

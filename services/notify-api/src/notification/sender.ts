@@ -1,4 +1,11 @@
-import type { SendBroadcast, SendNotification, SentBroadcast, SentNotification, SentNotifications } from '@tidings/protocol'
+import type {
+  MemberId,
+  SendBroadcast,
+  SendNotification,
+  SentBroadcast,
+  SentNotification,
+  SentNotifications,
+} from '@tidings/protocol'
 import type { Database } from '../database/database.ts'
 import { isDuplicate } from '../database/error.ts'
 import { failureOf, GroupCommit, type GroupLimits } from '../database/group-commit.ts'
@@ -6,10 +13,17 @@ import type { Outbox } from '../outbox/outbox.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { IdempotencyKey } from './idempotency-key.ts'
 import { allMembers, channelOf } from './published-body.ts'
-import { type GroupEntry, groupEntry, type NewNotification, type WriteGroupDeps, writeGroup } from './write-group.ts'
+import {
+  type GroupEntry,
+  groupEntry,
+  type NewNotification,
+  type StoredEntry,
+  type WriteGroupDeps,
+  writeGroup,
+} from './write-group.ts'
 
 export interface SenderDeps {
-  readonly outbox: Pick<Outbox, 'publish' | 'listening'>
+  readonly outbox: Pick<Outbox, 'publishEach' | 'deferNotifications'>
   readonly idempotency: Idempotency
   readonly limits: GroupLimits
   readonly onCommit: WriteGroupDeps['onCommit']
@@ -33,7 +47,7 @@ type ResponseBuilder<Body> = (notificationIds: readonly number[], online: readon
 export class Sender {
   readonly #outbox: SenderDeps['outbox']
   readonly #idempotency: Idempotency
-  readonly #group: GroupCommit<GroupEntry, number[]>
+  readonly #group: GroupCommit<GroupEntry, StoredEntry>
 
   /** `database` must be opened with `scripts: true`. */
   constructor(database: Database, { outbox, idempotency, limits, onCommit }: SenderDeps) {
@@ -53,7 +67,7 @@ export class Sender {
     { memberId, memberIds, ...content }: SendNotification,
     key: IdempotencyKey | undefined,
   ): Promise<Sent<SentNotification | SentNotifications>> {
-    const recipients = memberIds ?? [memberId as number]
+    const recipients = memberIds ?? [memberId as MemberId]
     return this.#sendOnce({ memberIds: recipients, ...content, key }, (notificationIds, online) => {
       const notifications = recipients.map((recipient, index) => ({
         notificationId: notificationIds[index] as number,
@@ -91,6 +105,8 @@ export class Sender {
         if (!first) continue // the key has expired and is free again
         if ('response' in first) return { response: first.response as Body, replayed: true }
         const notificationIds = memberIds.map((_, index) => first.firstNotificationId + index * first.idStep)
+        // Its instance may have died before it published them. What is accepted from now on comes after them.
+        await this.#outbox.deferNotifications(notificationIds, memberIds.map(channelOf))
         return { response: responseOf(notificationIds, []), replayed: true }
       }
     } finally {
@@ -99,11 +115,8 @@ export class Sender {
   }
 
   async #store<Body>(notification: NewNotification, responseOf: ResponseBuilder<Body>): Promise<Body> {
-    const { memberIds } = notification
-    // The query runs while the database commits.
-    const online = memberIds[0] === allMembers ? [] : this.#outbox.listening(memberIds.map(channelOf))
-    const notificationIds = await this.#group.submit(groupEntry(notification))
-    return responseOf(notificationIds, await online)
+    const { notificationIds, online } = await this.#group.submit(groupEntry(notification))
+    return responseOf(notificationIds, await Promise.all(online))
   }
 }
 

@@ -1,15 +1,18 @@
+import type { MemberId } from '@tidings/protocol'
 import { escape } from 'mysql2'
 import type { Database, ScriptResult } from '../database/database.ts'
+import { type MemberKey, storeMembers } from '../database/member-key.ts'
 import type { Weight } from '../database/group-commit.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxRow } from '../outbox/row.ts'
+import { anyDeferred } from '../outbox/store.ts'
 import type { IdempotencyKey } from './idempotency-key.ts'
 import { bodyEndOf, bodyOf, channelOf } from './published-body.ts'
 
 /** The same content for one member, for several, or for all members. */
 export interface NewNotification {
   /** One row is stored for each, in this order; `[allMembers]` for a broadcast. */
-  readonly memberIds: readonly number[]
+  readonly memberIds: readonly MemberId[]
   readonly message: string
   readonly redirectPath: string
   readonly data?: Readonly<Record<string, unknown>> | undefined
@@ -18,7 +21,7 @@ export interface NewNotification {
 
 /** A notification prepared for its group: writing the group only joins text. */
 export interface GroupEntry extends Weight {
-  readonly memberIds: readonly number[]
+  readonly memberIds: readonly MemberId[]
   readonly message: string
   readonly redirectPath: string
   /** JSON text. */
@@ -37,22 +40,32 @@ export function groupEntry({ memberIds, message, redirectPath, data, key }: NewN
 export interface WriteGroupDeps {
   /** Must be opened with `scripts: true`, for `Connection.script`. */
   readonly database: Database
-  readonly outbox: Pick<Outbox, 'publish'>
+  readonly outbox: Pick<Outbox, 'publishEach'>
   /** Called after each commit with the number of entries and the time it took. */
   readonly onCommit: (entries: number, seconds: number) => void
 }
 
+/** An entry that is stored. */
+export interface StoredEntry {
+  /** In the order of its `memberIds`. */
+  readonly notificationIds: readonly number[]
+  /** See {@link Outbox.publishEach}. */
+  readonly online: readonly Promise<boolean | null>[]
+}
+
 /**
  * Commits a group of notifications with their idempotency keys and outbox rows, in one transaction and one round trip, and hands the
- * rows to the outbox. Returns the ids of each entry, in the order of its `memberIds`.
+ * rows to the outbox.
  */
 export async function writeGroup(
   group: readonly GroupEntry[],
   { database, outbox, onCommit }: WriteGroupDeps,
-): Promise<number[][]> {
+): Promise<StoredEntry[]> {
   const begin = performance.now()
-  const script = groupScript(group)
-  const results = await database.run((connection) => connection.script<Steps>(script.sql))
+  const { script, results } = await database.run(async (connection) => {
+    const groupSql = groupScript(group, await storeMembers(connection, textIdsOf(group)))
+    return { script: groupSql, results: await connection.script<Steps>(groupSql.sql) }
+  })
   onCommit(group.length, (performance.now() - begin) / 1_000)
   let notificationId = insertIdOf(results[script.notificationStatement])
   let outboxId = insertIdOf(results[script.outboxStatement])
@@ -68,9 +81,18 @@ export async function writeGroup(
     }
     return notificationIds
   })
-  // Not awaited: what is committed will be published, so no response waits for Redis.
-  void outbox.publish(outboxRows)
-  return ids
+  const deferred = results[script.deferredStatement]
+  const online = outbox.publishEach(outboxRows, { noneDeferred: Array.isArray(deferred) && deferred.length === 0 })
+  let published = 0
+  // The next group does not wait for Redis.
+  return ids.map((notificationIds) => ({
+    notificationIds,
+    online: online.slice(published, (published += notificationIds.length)),
+  }))
+}
+
+function textIdsOf(group: readonly GroupEntry[]): string[] {
+  return group.flatMap(({ memberIds }) => memberIds.filter((id) => typeof id === 'string'))
 }
 
 /** Distance between consecutive ids of one INSERT, by table. */
@@ -97,6 +119,8 @@ interface GroupScript {
   readonly outboxStatement: number
   /** Index of the statement that returns the steps; of none for a single row. */
   readonly stepStatement: number
+  /** Index of the statement that returns whether any channel has deferred rows. */
+  readonly deferredStatement: number
 }
 
 /**
@@ -107,7 +131,7 @@ interface GroupScript {
  * A cluster changes the step when nodes join or leave, even between two statements of a connection. So each INSERT notes the step that
  * it uses itself; reading it in another statement could return another step.
  */
-function groupScript(group: readonly GroupEntry[]): GroupScript {
+function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<MemberId, MemberKey>): GroupScript {
   const variables: string[] = []
   const notifications: string[] = []
   const keys: string[] = []
@@ -127,7 +151,7 @@ function groupScript(group: readonly GroupEntry[]): GroupScript {
     if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',${idOf(notifications.length)},${rows > 1 ? '@step' : 1})`)
     for (const memberId of memberIds) {
       const index = notifications.length
-      notifications.push(`(${memberId}${noted('@step', index)},${values})`)
+      notifications.push(`(${escape(textMembers.get(memberId) ?? memberId)}${noted('@step', index)},${values})`)
       outbox.push(`(${idOf(index)}${noted('@outbox_step', index)})`)
     }
   }
@@ -140,10 +164,19 @@ function groupScript(group: readonly GroupEntry[]): GroupScript {
     `INSERT INTO outbox (notification_id) VALUES ${outbox.join(',')}`,
     ...(rows > 1 ? ['SELECT @step AS notification,@outbox_step AS outbox'] : []),
     'COMMIT',
+    // After the commit: on a cluster, it has then received what other nodes have committed before. In a transaction of its own.
+    anyDeferred,
+    'COMMIT',
   ]
   const notificationStatement = variables.length > 0 ? 1 : 0
   const outboxStatement = notificationStatement + (keys.length > 0 ? 2 : 1)
-  return { sql: statements.join(';'), notificationStatement, outboxStatement, stepStatement: rows > 1 ? outboxStatement + 1 : -1 }
+  return {
+    sql: statements.join(';'),
+    notificationStatement,
+    outboxStatement,
+    stepStatement: rows > 1 ? outboxStatement + 1 : -1,
+    deferredStatement: statements.length - 2,
+  }
 }
 
 /** Returns the id of the notification at `index` of the group, as SQL. */

@@ -1,190 +1,161 @@
-import { type Log, loggable, Recurring } from '@tidings/chassis'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Log, RepeatedFailure } from '@tidings/chassis'
+import { failureOf, GroupCommit, type Weight } from '../database/group-commit.ts'
 import { BatchedDelete } from './batched-delete.ts'
+import { Circuits } from './circuits.ts'
+import type { PublishFailure } from './publish-failure.ts'
 import type { Publisher } from './redis-publisher.ts'
 import type { OutboxRow } from './row.ts'
-import type { OutboxBacklog, OutboxStore } from './store.ts'
-
-/** Result of one sweep. */
-export interface Sweep {
-  /** The backlog before the sweep. */
-  readonly backlog: OutboxBacklog
-  readonly published: number
-  /** See {@link Outbox.circuitOpen}. */
-  readonly circuitOpen: boolean
-}
+import type { Deferral, OutboxStore } from './store.ts'
+import { type OutboxReport, Sweep } from './sweep.ts'
+import type { SweepLease } from './sweep-lease.ts'
 
 export interface OutboxOptions {
   readonly store: OutboxStore
+  readonly lease: SweepLease
   readonly publisher: Publisher
   readonly log: Log
-  readonly onSweep: (sweep: Sweep) => void
+  readonly onReport: (report: OutboxReport) => void
 }
 
-/** Age from which a row is published by any sweep. A younger row is still handled by the instance that committed it. */
-const graceMs = 5_000
-/** By then a deferred row is older than `graceMs` on the clock of every instance. */
-const deferredMs = 2 * graceMs
-const sweepIntervalMs = 1_000
-const sweepRows = 200
+interface QueuedDeferral extends Deferral, Weight {}
+
+/** A row whose channel may have deferred rows. */
+interface WaitingRow extends OutboxRow {
+  readonly resolve: (online: boolean | null | Promise<boolean | null>) => void
+}
+
+/** Waits between the looks at a channel whose last deferred rows are about to be published. After the last one, the row is deferred too. */
+const waitsMs = [0, 25, 50, 100, 200]
+/** A channel whose deferred rows are further apart has more of them than a wait is worth. */
+const maxSpan = 1_000
+/** Bounds of the deferrals that wait to be written. Rows beyond them are found by the sweep once they are old. */
+const deferralLimits = { maxRows: 1_000, maxBytes: 1_048_576, maxQueued: 100_000, maxQueuedBytes: 67_108_864, maxWaitMs: 5_000 }
 
 /**
- * Publishes committed rows: immediately, by the instance that committed them, and by a sweep for the rows that a crash or an outage of
- * Redis left unpublished. A row is deleted only after Redis has confirmed its publication, so each is published at least once.
+ * Publishes committed rows: immediately, by the instance that committed them, and by a sweep for the rows that were deferred. A row is
+ * deleted only after Redis has confirmed its publication, so each is published at least once.
  *
- * When Redis fails, the circuit opens: rows are deferred to the sweep without an attempt. The sweep closes the circuit once the backlog
- * is published, so that no row overtakes a deferred one.
+ * A row is published immediately only if, after its commit, its channel has no deferred rows; otherwise it is deferred behind them. It is
+ * also deferred when Redis is away or refuses it. A request gets its response when its rows are either published or deferred, so a
+ * later request, to any instance, finds one or the other: within a channel, publications have the order of acceptance.
  */
 export class Outbox {
   readonly #store: OutboxStore
   readonly #publisher: Publisher
-  readonly #log: Log
-  readonly #onSweep: OutboxOptions['onSweep']
   readonly #published: BatchedDelete
-  /** Deferred rows of this instance that may be younger than `graceMs`, each with the time at which it was deferred. */
-  readonly #deferred = new Map<number, number>()
-  /** Publications that Redis has not confirmed yet. */
-  readonly #publishing = new Set<Promise<unknown>>()
-  readonly #sweeps: Recurring
-  #circuitOpen = false
+  readonly #circuits: Circuits
+  readonly #sweep: Sweep
+  readonly #deferrals: GroupCommit<QueuedDeferral, void>
+  readonly #deferralFailure: RepeatedFailure
+  /** Rows that are neither published nor deferred yet. */
+  readonly #unsettled = new Set<Promise<unknown>>()
 
-  constructor({ store, publisher, log, onSweep }: OutboxOptions) {
+  constructor({ store, lease, publisher, log, onReport }: OutboxOptions) {
     this.#store = store
     this.#publisher = publisher
-    this.#log = log
-    this.#onSweep = onSweep
     this.#published = new BatchedDelete((ids) => store.delete(ids), log)
-    this.#sweeps = new Recurring({
-      intervalMs: sweepIntervalMs,
-      run: (closing) => this.#sweep(closing),
-      log,
-      failure: 'the outbox cannot be swept',
-    })
+    this.#circuits = new Circuits({ publisher, log, onClose: () => this.#sweep.wake() })
+    this.#sweep = new Sweep({ store, lease, publisher, circuits: this.#circuits, published: this.#published, log, onReport })
+    const commit = async (rows: readonly QueuedDeferral[]): Promise<void[]> => {
+      await store.defer(rows)
+      return []
+    }
+    this.#deferrals = new GroupCommit({ commit, failure: failureOf }, deferralLimits)
+    this.#deferralFailure = new RepeatedFailure(log, 'rows cannot be deferred to the sweep: it finds them once they are old')
   }
 
-  /** True while rows are deferred to the sweep because Redis does not reply. */
+  /** True while Redis, or a shard of it, is away. */
   get circuitOpen(): boolean {
-    return this.#circuitOpen
+    return this.#circuits.anyOpen
   }
 
-  /** Resolves when each row is published or deferred to the sweep. Never rejects. */
+  /** Resolves when each row is published or deferred. Never rejects. */
   async publish(rows: readonly OutboxRow[]): Promise<void> {
-    if (this.#circuitOpen) {
-      for (const row of rows) this.#defer(row)
-      return
-    }
-    const publishing = Promise.all(rows.map((row) => this.#publishNow(row)))
-    this.#publishing.add(publishing)
-    await publishing
-    this.#publishing.delete(publishing)
+    await Promise.all(this.publishEach(rows, { noneDeferred: false }))
   }
 
-  /** Resolves to whether a gateway listens on each channel; null when Redis does not reply. Never rejects. */
-  async listening(channels: readonly string[]): Promise<(boolean | null)[]> {
-    const unknown = channels.map(() => null)
-    if (this.#circuitOpen) return unknown
-    try {
-      return await this.#publisher.listening(channels)
-    } catch (error) {
-      // Open it now: the publication of this request times out a little later than this query, and until then others would wait too.
-      this.#openCircuit(error)
-      return unknown
-    }
+  /**
+   * For each row, resolves when it is published or deferred, to whether a gateway received it; to null when it is deferred. Never rejects.
+   * `noneDeferred` is true when no channel had deferred rows after the commit. Otherwise, this is queried.
+   */
+  publishEach(rows: readonly OutboxRow[], { noneDeferred }: { noneDeferred: boolean }): Promise<boolean | null>[] {
+    const results = noneDeferred ? rows.map((row) => this.#publishNow(row)) : this.#publishBehindDeferred(rows)
+    const settled = Promise.all(results).finally(() => this.#unsettled.delete(settled))
+    this.#unsettled.add(settled)
+    return results
   }
 
-  /** Resolves when no publication is in flight. Rows not published by then are left to the next sweep of any instance. */
+  /** Leaves the rows of these notifications to the sweep, if they are not published yet. */
+  async deferNotifications(notificationIds: readonly number[], channels: readonly string[]): Promise<void> {
+    await this.#store.deferNotifications(notificationIds, channels)
+  }
+
+  /** Resolves when every row is published or deferred. */
   async close(): Promise<void> {
-    await this.#sweeps.close()
-    await Promise.all(this.#publishing)
+    await this.#sweep.close()
+    await Promise.all(this.#unsettled)
+    await this.#circuits.close()
     await this.#published.close()
   }
 
-  async #publishNow(row: OutboxRow): Promise<void> {
+  async #publishNow(row: OutboxRow): Promise<boolean | null> {
+    const { outboxId, channel, body } = row
+    if (this.#circuits.isOpen(channel)) return this.#defer(row)
+    const result = await this.#publisher.publish(channel, body)
+    if (typeof result === 'number') {
+      this.#published.add(outboxId)
+      return result > 0
+    }
+    if (result.away) this.#circuits.open(channel, result)
+    else this.#sweep.logRefusal(result.reason)
+    return this.#defer(row, result)
+  }
+
+  async #defer({ outboxId, channel }: OutboxRow, failure?: PublishFailure): Promise<null> {
+    const refusal = failure && !failure.away ? { reason: failure.reason } : {}
     try {
-      await this.#publisher.publish(row.channel, row.body)
-      this.#published.add(row.outboxId)
+      await this.#deferrals.submit({ outboxId, channel, ...refusal, rows: 1, bytes: channel.length })
+      this.#deferralFailure.succeeded()
     } catch (error) {
-      this.#openCircuit(error)
-      this.#defer(row)
+      this.#deferralFailure.failed(error)
     }
+    return null
   }
 
-  #defer({ outboxId }: OutboxRow): void {
-    this.#deferred.set(outboxId, performance.now())
+  #publishBehindDeferred(rows: readonly OutboxRow[]): Promise<boolean | null>[] {
+    const waiting: WaitingRow[] = []
+    const results = rows.map((row) => new Promise<boolean | null>((resolve) => waiting.push({ ...row, resolve })))
+    void this.#settle(waiting)
+    return results
   }
 
-  #openCircuit(error: unknown): void {
-    if (!this.#circuitOpen)
-      this.#log.warn({ err: loggable(error) }, 'redis does not reply: publications are deferred to the sweep')
-    this.#circuitOpen = true
-  }
-
-  async #sweep(closing: AbortSignal): Promise<void> {
-    const old = performance.now() - deferredMs
-    for (const [outboxId, since] of this.#deferred) if (since < old) this.#deferred.delete(outboxId)
-    const backlog = await this.#store.backlog()
-    const published = await this.#publishBacklog(backlog, closing)
-    this.#onSweep({ backlog, published, circuitOpen: this.#circuitOpen })
-  }
-
-  async #publishBacklog({ oldestAgeMs }: OutboxBacklog, closing: AbortSignal): Promise<number> {
-    // Probe with PING: publications would be sent again each second, and Redis would execute all of them once it resumes.
-    if (this.#circuitOpen && !(await this.#redisReplies())) return 0
-    let published = 0
+  async #settle(rows: readonly WaitingRow[]): Promise<void> {
+    let waiting = rows
     try {
-      if (oldestAgeMs > graceMs) published += await this.#publishOld(closing)
-      if (this.#circuitOpen) published += await this.#publishDeferred(closing)
+      for (const waitMs of waitsMs) {
+        if (waitMs > 0) await delay(waitMs)
+        waiting = await this.#settleSome(waiting)
+        if (waiting.length === 0) return
+      }
     } catch (error) {
-      if (!(error instanceof RedisSilent)) throw error
-      this.#openCircuit(error.cause)
+      this.#deferralFailure.failed(error)
     }
-    return published
+    for (const row of waiting) row.resolve(this.#defer(row))
   }
 
-  async #redisReplies(): Promise<boolean> {
-    try {
-      await this.#publisher.ping()
-      return true
-    } catch {
-      return false
+  /** Publishes or defers rows. Returns those whose channel has its last deferred rows published soon. */
+  async #settleSome(rows: readonly WaitingRow[]): Promise<WaitingRow[]> {
+    const none = await this.#store.noneDeferred()
+    const found = none ? [] : await this.#store.deferredAmong([...new Set(rows.map(({ channel }) => channel))])
+    const deferred = new Map(found.map((one) => [one.channel, one]))
+    const waiting: WaitingRow[] = []
+    for (const row of rows) {
+      const before = deferred.get(row.channel)
+      if (!before) row.resolve(this.#publishNow(row))
+      else if (before.attempts > 0 || before.span > maxSpan || this.#circuits.isOpen(row.channel)) row.resolve(this.#defer(row))
+      else waiting.push(row)
     }
+    return waiting
   }
-
-  async #publishOld(closing: AbortSignal): Promise<number> {
-    for (let published = 0; ; ) {
-      const found = await this.#store.sweep({ graceMs, limit: sweepRows }, (rows) => this.#publishSwept(rows))
-      published += found
-      if (found < sweepRows || closing.aborted) return published
-    }
-  }
-
-  async #publishDeferred(closing: AbortSignal): Promise<number> {
-    let published = 0
-    while (this.#deferred.size > 0 && !closing.aborted) {
-      const outboxIds = [...this.#deferred.keys()].slice(0, sweepRows)
-      published += await this.#store.sweep({ outboxIds, limit: sweepRows }, (rows) => this.#publishSwept(rows))
-      for (const outboxId of outboxIds) this.#deferred.delete(outboxId)
-    }
-    if (closing.aborted) return published
-    // No await since the last check of #deferred: no row can have been deferred in between.
-    this.#circuitOpen = false
-    this.#log.info({ published }, 'redis replies again and the backlog is published')
-    return published
-  }
-
-  async #publishSwept(rows: readonly OutboxRow[]): Promise<void> {
-    const attempts = rows.map(async ({ outboxId, channel, body }) => {
-      // A row in #published was published before; only its deletion is pending.
-      if (!this.#published.has(outboxId)) await this.#publisher.publish(channel, body)
-    })
-    const outcomes = await Promise.allSettled(attempts)
-    const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-    if (!failure) return
-    // Every row stays in the outbox. The published ones are added to #published, so that the next sweep only deletes them.
-    for (const [index, { outboxId }] of rows.entries()) if (outcomes[index]?.status === 'fulfilled') this.#published.add(outboxId)
-    throw new RedisSilent('redis did not reply for all rows', { cause: failure.reason })
-  }
-}
-
-class RedisSilent extends Error {
-  override readonly name = 'RedisSilent'
 }

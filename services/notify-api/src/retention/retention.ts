@@ -1,15 +1,20 @@
 import { type Log, Recurring } from '@tidings/chassis'
+import { maxIdsPerReadMessage } from '@tidings/protocol'
+import type { Outbox } from '../outbox/outbox.ts'
+import type { OutboxRow } from '../outbox/row.ts'
 import type { Retired, RetentionStore } from './store.ts'
 
 export interface RetentionOptions {
   readonly store: RetentionStore
+  readonly outbox: Pick<Outbox, 'publish'>
   readonly days: number
   readonly intervalMs: number
   readonly log: Log
   readonly onPass: (retired: Retired) => void
 }
 
-const batchRows = 1_000
+/** What a batch removes of one member fits into one ReadMessage. */
+const batchRows = maxIdsPerReadMessage
 const maxBatches = 100
 
 /** Deletes expired rows periodically: one instance at a time, a bounded number of rows per pass. */
@@ -20,18 +25,21 @@ export class Retention {
   constructor(options: RetentionOptions) {
     const { intervalMs, log } = options
     this.#options = options
-    this.#passes = new Recurring({ intervalMs, run: () => this.#retire(), log, failure: 'retention failed' })
+    this.#passes = new Recurring({ intervalMs, run: (closing) => this.#retire(closing), log, failure: 'retention failed' })
   }
 
   close(): Promise<void> {
     return this.#passes.close()
   }
 
-  async #retire(): Promise<void> {
-    const { store, days, log, onPass } = this.#options
-    const retired = await store.retire({ days, batchRows, maxBatches })
-    if (!retired) return
+  async #retire(closing: AbortSignal): Promise<void> {
+    const { store, outbox, days, log, onPass } = this.#options
+    const publish = (event: OutboxRow) => outbox.publish([event])
+    const pass = await store.retire({ days, batchRows, maxBatches, closing, publish })
+    if (!pass) return
+    const { retired, failure } = pass
     onPass(retired)
     if (Object.values(retired).some((rows) => rows > 0)) log.info({ retired }, 'old rows deleted')
+    if (failure !== undefined) throw new Error('notifications of some members cannot be removed yet', { cause: failure })
   }
 }

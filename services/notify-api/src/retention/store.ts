@@ -1,4 +1,10 @@
+import type { MemberId } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
+import { findMember, memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
+import { countUnread } from '../notification/inbox-store.ts'
+import { allMembers } from '../notification/published-body.ts'
+import { insertReadEvent, lockMember } from '../notification/read-store.ts'
+import type { OutboxRow } from '../outbox/row.ts'
 
 export interface RetentionLimits {
   readonly days: number
@@ -6,6 +12,16 @@ export interface RetentionLimits {
   readonly batchRows: number
   /** Most DELETEs of each table in one pass. */
   readonly maxBatches: number
+  /** Ends the pass early. */
+  readonly closing: AbortSignal
+  /** Called for each member of whom unread notifications were removed, with the committed event for its devices. */
+  readonly publish: (event: OutboxRow) => Promise<void>
+}
+
+export interface RetentionPass {
+  readonly retired: Retired
+  /** First error of a member whose notifications are left to the next pass. */
+  readonly failure: unknown
 }
 
 /** Number of deleted rows by table. */
@@ -22,18 +38,24 @@ export class RetentionStore {
   }
 
   /** Runs one pass. Undefined when another instance is running one. */
-  retire({ days, batchRows, maxBatches }: RetentionLimits): Promise<Retired | undefined> {
+  retire(limits: RetentionLimits): Promise<RetentionPass | undefined> {
+    const { days, batchRows } = limits
     return this.#database.run(async (connection) => {
       if (!(await lock(connection))) return undefined
       try {
-        const notification = await repeat(maxBatches, batchRows, () => retireNotifications(connection, days, batchRows))
+        let failure: unknown
+        const notification = await repeat(limits, () =>
+          retireNotifications(connection, limits, (error) => {
+            failure ??= error
+          }),
+        )
         // After the notifications: a broadcast that lost its read rows first would count as unread again.
-        const broadcast_read = await repeat(maxBatches, batchRows, () => retireReads(connection, batchRows))
-        const idempotency_key = await repeat(maxBatches, batchRows, () => retireKeys(connection, batchRows))
-        const early = await repeat(maxBatches, batchRows, () => retireEarlyCancels(connection, batchRows))
-        const task = early + (await repeat(maxBatches, batchRows, () => retireTasks(connection, days, batchRows)))
-        const revocation = await repeat(maxBatches, batchRows, () => retireRevocations(connection, batchRows))
-        return { notification, broadcast_read, idempotency_key, task, revocation }
+        const broadcast_read = await repeat(limits, () => retireReads(connection, batchRows))
+        const idempotency_key = await repeat(limits, () => retireKeys(connection, batchRows))
+        const early = await repeat(limits, () => retireEarlyCancels(connection, batchRows))
+        const task = early + (await repeat(limits, () => retireTasks(connection, days, batchRows)))
+        const revocation = await repeat(limits, () => retireRevocations(connection, batchRows))
+        return { retired: { notification, broadcast_read, idempotency_key, task, revocation }, failure }
       } finally {
         await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
       }
@@ -41,9 +63,9 @@ export class RetentionStore {
   }
 }
 
-async function repeat(maxBatches: number, batchRows: number, deleteBatch: () => Promise<number>): Promise<number> {
+async function repeat({ batchRows, maxBatches, closing }: RetentionLimits, deleteBatch: () => Promise<number>): Promise<number> {
   let total = 0
-  for (let batch = 0; batch < maxBatches; batch++) {
+  for (let batch = 0; batch < maxBatches && !closing.aborted; batch++) {
     const rows = await deleteBatch()
     total += rows
     if (rows < batchRows) break
@@ -58,19 +80,65 @@ async function lock(connection: Connection): Promise<boolean> {
   return row?.got === 1
 }
 
-/** Deletes notifications. Ids grow with time, so the oldest come first in the primary key: no index on created_at is needed. */
-async function retireNotifications(connection: Connection, days: number, rows: number): Promise<number> {
-  const [oldest] = await connection.rows<{ upTo: number | null }>(
-    `SELECT MAX(notification_id) AS upTo FROM (SELECT notification_id, created_at FROM notification ORDER BY notification_id LIMIT ?) AS oldest
+/**
+ * Deletes notifications. Ids grow with time, so the oldest come first in the primary key: no index on created_at is needed. Unread ones are
+ * deleted member by member, since each removal changes a count that devices show. A member that fails is left to the next pass.
+ */
+async function retireNotifications(
+  connection: Connection,
+  { days, batchRows, closing, publish }: RetentionLimits,
+  onFailure: (error: unknown) => void,
+): Promise<number> {
+  const [oldest] = await connection.rows<{ upTo: number | null; before: Date }>(
+    `SELECT MAX(notification_id) AS upTo, NOW(3) - INTERVAL ? DAY AS \`before\`
+     FROM (SELECT notification_id, created_at FROM notification ORDER BY notification_id LIMIT ?) AS oldest
      WHERE created_at < NOW(3) - INTERVAL ? DAY`,
-    [rows, days],
+    [days, batchRows, days],
   )
   if (!oldest?.upTo) return 0
+  const { upTo, before } = oldest
+  // Before the unread ones of members: their counts then no longer include a broadcast that goes.
   const { affectedRows } = await connection.write(
-    'DELETE FROM notification WHERE notification_id <= ? AND created_at < NOW(3) - INTERVAL ? DAY',
-    [oldest.upTo, days],
+    `DELETE FROM notification
+     WHERE notification_id <= ? AND created_at < ? AND (member_id = ${allMembers} OR read_at IS NOT NULL)`,
+    [upTo, before],
   )
-  return affectedRows
+  let deleted = affectedRows
+  const unread = await connection.rows<StoredMember & { notificationId: number }>(
+    `SELECT member_id AS memberId, ${textIdColumn}, notification_id AS notificationId FROM notification
+     WHERE notification_id <= ? AND created_at < ? AND member_id <> ${allMembers} AND read_at IS NULL`,
+    [upTo, before],
+  )
+  const idsByMember = new Map<MemberId, number[]>()
+  for (const { notificationId, ...member } of unread) {
+    const memberId = memberIdOf(member)
+    const ids = idsByMember.get(memberId)
+    if (ids) ids.push(notificationId)
+    else idsByMember.set(memberId, [notificationId])
+  }
+  for (const [memberId, notificationIds] of idsByMember) {
+    if (closing.aborted) break
+    try {
+      await publish(await removeUnread(connection, memberId, notificationIds))
+      deleted += notificationIds.length
+    } catch (error) {
+      await connection.write('ROLLBACK')
+      onFailure(error)
+    }
+  }
+  return deleted
+}
+
+/** Deletes notifications of one member, in one transaction with the event for its devices. */
+async function removeUnread(connection: Connection, memberId: MemberId, removedIds: number[]): Promise<OutboxRow> {
+  await connection.write('START TRANSACTION')
+  const member = await findMember(connection, memberId)
+  await lockMember(connection, member)
+  await connection.write('DELETE FROM notification WHERE notification_id IN (?)', [removedIds])
+  const state = await countUnread(connection, member)
+  const event = await insertReadEvent(connection, { memberId, removedIds, ...state })
+  await connection.write('COMMIT')
+  return event
 }
 
 async function retireReads(connection: Connection, rows: number): Promise<number> {

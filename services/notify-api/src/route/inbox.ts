@@ -1,7 +1,7 @@
-import { InboxPage, ReadAll, UnreadCount } from '@tidings/protocol'
+import { InboxPage, type MemberId, MemberList, ReadAll, ReadAllResult, UnreadCount, UnreadCounts } from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf } from '../http/caller.ts'
-import { memberSecurity, problemResponses } from '../http/document.ts'
+import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import { PerMemberQueue } from '../notification/per-member-queue.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { Problem } from '../http/problem.ts'
@@ -32,21 +32,18 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
   const changes = new PerMemberQueue()
 
   /**
-   * Runs the changes of a member sequentially. The event of a change is handed to the outbox before the next change begins, so this
+   * Runs the changes of a member sequentially. The event of a change is published or deferred before the next change begins, so this
    * instance publishes events in the order of their revisions.
    */
-  async function publishChange<Change extends ReadChange | undefined>(
-    memberId: number,
+  function publishChange<Change extends ReadChange | undefined>(
+    memberId: MemberId,
     change: () => Promise<Change>,
   ): Promise<Change> {
-    let published: Promise<unknown> | undefined
-    const changed = await changes.run(memberId, async () => {
-      const result = await change()
-      if (result?.event) published = outbox.publish([result.event])
-      return result
+    return changes.run(memberId, async () => {
+      const changed = await change()
+      if (changed?.event) await outbox.publish([changed.event])
+      return changed
     })
-    await published
-    return changed
   }
 
   app.get(
@@ -109,13 +106,33 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
         summary: "Mark every notification up to one as read and publish it to the member's devices",
         security: memberSecurity,
         body: ReadAll,
-        response: { 200: UnreadCount, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
+        response: { 200: ReadAllResult, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
       },
     },
     async (request) => {
       const memberId = memberOf(request)
-      const { state } = await publishChange(memberId, () => reads.readAll(memberId, request.body.upTo))
-      return state
+      const step = () => publishChange(memberId, () => reads.readAll(memberId, request.body.upTo))
+      const newest = await step()
+      let last = newest
+      while (last.more) last = await step()
+      return { ...last.state, notificationIds: [...newest.notificationIds] }
     },
+  )
+}
+
+/** Adds the call with which backends read unread counts. */
+export function unreadCountRoute(app: Api, guards: Guards, { inbox }: Pick<InboxDeps, 'inbox'>): void {
+  app.post(
+    '/notification/unread-count',
+    {
+      onRequest: guards.backend('notification:read'),
+      schema: {
+        summary: 'The numbers of unread notifications of several members',
+        security: serviceSecurity('notification:read'),
+        body: MemberList,
+        response: { 200: UnreadCounts, ...problemResponses('missing-scope', 'too-large', 'unsupported-media-type') },
+      },
+    },
+    async ({ body }) => ({ members: await inbox.unreadOf(body.memberIds) }),
   )
 }

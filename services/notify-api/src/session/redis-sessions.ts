@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { connectRedis, isCluster, type Log, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
+import { connectRedis, isCluster, type Log, type RedisConnection, type RedisTarget, RepeatedFailure } from '@tidings/chassis'
 import {
   type ControlMessage,
   controlChannel,
@@ -45,9 +45,14 @@ interface SessionScripts {
 export class RedisSessions {
   readonly #redis: RedisConnection
   readonly #cluster: boolean
+  /** Precedes every channel and key. */
+  readonly #prefix: string
+  readonly #revocationKey: string
 
-  constructor(url: string, { timeoutMs, log }: { timeoutMs: number; log: Log }) {
+  constructor({ url, prefix }: RedisTarget, { timeoutMs, log }: { timeoutMs: number; log: Log }) {
     this.#cluster = isCluster(url)
+    this.#prefix = prefix
+    this.#revocationKey = revocationKey(prefix)
     this.#redis = connectRedis(url, {
       connectionName: 'notify-api:session',
       enableOfflineQueue: false,
@@ -66,35 +71,36 @@ export class RedisSessions {
     let changed = 0
     for (let at = 0; at < revocations.length; at += batchLength) {
       const entries = revocations.slice(at, at + batchLength).flatMap(revocationEntry)
-      changed += await scripts.saveRevocations(revocationKey, ...entries)
+      changed += await scripts.saveRevocations(this.#revocationKey, ...entries)
     }
     return changed
   }
 
   /** Resolves to whether Redis has all revocations, as `complete` said. */
   async isComplete(): Promise<boolean> {
-    return (await this.#redis.hexists(revocationKey, revocationsComplete)) === 1
+    return (await this.#redis.hexists(this.#revocationKey, revocationsComplete)) === 1
   }
 
   /** States that all revocations are written. */
   async complete(): Promise<void> {
-    await this.#redis.hset(revocationKey, revocationsComplete, '')
+    await this.#redis.hset(this.#revocationKey, revocationsComplete, '')
   }
 
   async remove(revocations: readonly Revocation[]): Promise<void> {
     for (let at = 0; at < revocations.length; at += batchLength) {
       const fields = revocations.slice(at, at + batchLength).map((revocation) => revocationEntry(revocation)[0])
-      await this.#redis.hdel(revocationKey, ...fields)
+      await this.#redis.hdel(this.#revocationKey, ...fields)
     }
   }
 
   /** Asks all gateways for the sessions of a member. Rejects when Redis does not reply. */
   async of(memberId: Revocation['memberId']): Promise<MemberSessions> {
     const questionId = randomUUID()
-    const key = replyKey(questionId)
+    const key = replyKey(questionId, this.#prefix)
     const question: ControlMessage = { type: 'sessions', memberId, questionId }
     const body = JSON.stringify(question)
-    const published = this.#cluster ? this.#redis.spublish(controlChannel, body) : this.#redis.publish(controlChannel, body)
+    const channel = this.#prefix + controlChannel
+    const published = this.#cluster ? this.#redis.spublish(channel, body) : this.#redis.publish(channel, body)
     const gateways = Number(await published)
     const deadline = performance.now() + replyMs
     while ((await this.#redis.llen(key)) < gateways && performance.now() < deadline) await delay(pollMs)

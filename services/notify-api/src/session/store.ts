@@ -1,5 +1,5 @@
-import type { ControlMessage, Revocation } from '@tidings/protocol'
-import { controlChannel } from '@tidings/protocol'
+import type { ControlMessage, MemberId, Revocation } from '@tidings/protocol'
+import { controlChannel, parseMemberId } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
@@ -112,5 +112,5 @@ async function insert(connection: Connection, revocation: Revocation): Promise<O
 }
 
 function revocationOf({ memberId, tokenHash, issuedBefore, expiresAt }: Row): Revocation {
-  return { memberId: Number(memberId), tokenHash, issuedBefore, expiresAt }
+  return { memberId: parseMemberId(memberId) as MemberId, tokenHash, issuedBefore, expiresAt }
 }

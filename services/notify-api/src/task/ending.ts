@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { FailureLog, type Log } from '@tidings/chassis'
-import type { TaskState, TaskStatus } from '@tidings/protocol'
+import type { MemberId, TaskState, TaskStatus } from '@tidings/protocol'
 import { Problem, unavailable } from '../http/problem.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { TaskHistory } from './history.ts'
@@ -56,7 +56,7 @@ export class TaskEnding {
    *
    * @throws Problem as {@link end}, or `rate-limited` when too many cancels of the member are waiting for their tasks.
    */
-  async cancel(taskId: string, memberId: number): Promise<void> {
+  async cancel(taskId: string, memberId: MemberId): Promise<void> {
     const { store } = this.#options
     const row = (await store.find(taskId)) ?? (await store.cancelEarly(taskId, memberId))
     if (!row) throw tooManyEarlyCancels()

@@ -4,6 +4,7 @@ import {
   type Log,
   opened,
   type RedisConnection,
+  type RedisTarget,
   RepeatedFailure,
   runIdOf,
   runKey,
@@ -67,8 +68,8 @@ interface TaskScripts {
   taskSilence(...args: ScriptKeys): Promise<number | null>
 }
 
-/** A stream of the tasks that have ended, one entry for each: its id, and its status. */
-const endedKey = 'task:ended'
+/** With the prefix before it: a stream of the tasks that have ended, one entry for each: its id, and its status. */
+const endedName = 'task:ended'
 /** Entries that the stream of ended tasks keeps, at least. More tasks than these must not end between two reads. */
 const maxEndedEntries = 10_000
 const endedSeconds = 60
@@ -103,13 +104,17 @@ export class TaskHistory {
   readonly #limits: Omit<TaskLimits, 'leaseMs'>
   readonly #renewAfterMs: number
   readonly #cluster: boolean
+  readonly #prefix: string
+  readonly #endedKey: string
   readonly #runId: () => string | undefined
 
-  constructor(url: string, { timeoutMs, limits, log }: { timeoutMs: number; limits: TaskLimits; log: Log }) {
+  constructor({ url, prefix }: RedisTarget, { timeoutMs, limits, log }: { timeoutMs: number; limits: TaskLimits; log: Log }) {
     const { leaseMs, ...sizes } = limits
     this.#limits = sizes
     this.#renewAfterMs = Math.floor(leaseMs / renewalsPerLease)
     this.#cluster = isCluster(url)
+    this.#prefix = prefix
+    this.#endedKey = prefix + endedName
     this.#redis = connectRedis(url, {
       connectionName: 'notify-api:task',
       enableOfflineQueue: false,
@@ -189,15 +194,15 @@ export class TaskHistory {
     await this.#mark(task, { status, closer: undefined })
     await orUnavailable(
       Promise.all([
-        this.#redis.xadd(endedKey, 'MAXLEN', '~', maxEndedEntries, '*', task.taskId, status),
-        this.#redis.expire(endedKey, endedSeconds),
+        this.#redis.xadd(this.#endedKey, 'MAXLEN', '~', maxEndedEntries, '*', task.taskId, status),
+        this.#redis.expire(this.#endedKey, endedSeconds),
       ]),
     )
   }
 
   /** Returns the tasks that have ended since `position`, in one command for all of them. Tasks of a minute ago may be missing. */
   async endedSince(position: string): Promise<EndedTasks> {
-    const streams = await orUnavailable(this.#redis.xread('COUNT', endedPage, 'STREAMS', endedKey, position))
+    const streams = await orUnavailable(this.#redis.xread('COUNT', endedPage, 'STREAMS', this.#endedKey, position))
     const entries = streams?.[0]?.[1] ?? []
     const tasks = entries.map(([, [taskId = '', status = '']]) => ({ taskId, status }))
     return { tasks, position: entries.at(-1)?.[0] ?? position }
@@ -244,7 +249,8 @@ export class TaskHistory {
   /** All keys hash to the slot of the channel on a cluster. */
   #keysOf(task: TaskIdentity): ScriptKeys {
     const channel = taskChannel(task)
-    return [historyKey(channel), `{${channel}}:task`, runKey(this.#cluster, channel)]
+    const prefix = this.#prefix
+    return [historyKey(channel, prefix), `{${prefix}${channel}}:task`, runKey(this.#cluster, channel, prefix)]
   }
 }
 

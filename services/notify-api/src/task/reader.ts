@@ -1,5 +1,5 @@
 import { FailureLog, type Log } from '@tidings/chassis'
-import type { StoredTask, TaskItem, TaskPage } from '@tidings/protocol'
+import type { MemberId, StoredTask, TaskItem, TaskPage } from '@tidings/protocol'
 import type { TaskHistory } from './history.ts'
 import { noSuchTask } from './problem.ts'
 import { identityOf, isOpen, itemOf, storedTaskOf, type TaskRow } from './row.ts'
@@ -22,7 +22,7 @@ export class TaskReader {
    *
    * @throws Problem `not-found` or `unavailable`.
    */
-  async read(taskId: string, memberId: number | undefined): Promise<StoredTask> {
+  async read(taskId: string, memberId: MemberId | undefined): Promise<StoredTask> {
     const row = await this.#store.find(taskId)
     if (!row || row.kind === null || (memberId !== undefined && row.memberId !== memberId)) throw noSuchTask()
     if (!isOpen(row)) return storedTaskOf(row)
@@ -30,7 +30,7 @@ export class TaskReader {
   }
 
   /** Returns a page of a member's tasks, newest first, without text and data. `before`: the `nextCursor` of the page before. */
-  async page(memberId: number, limit: number, before: number | undefined): Promise<TaskPage> {
+  async page(memberId: MemberId, limit: number, before: number | undefined): Promise<TaskPage> {
     const rows = await this.#store.page(memberId, limit, before)
     const page = rows.slice(0, limit)
     return {

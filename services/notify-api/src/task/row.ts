@@ -1,9 +1,18 @@
-import { memberChannel, type StoredTask, type TaskItem, type TaskState, type TaskStatus, terminalStates } from '@tidings/protocol'
+import {
+  type MemberId,
+  memberChannel,
+  type StoredTask,
+  type TaskItem,
+  type TaskState,
+  type TaskStatus,
+  terminalStates,
+} from '@tidings/protocol'
+import { memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
 
 /** The fields of a task that never change. */
 export interface TaskIdentity {
   readonly taskId: string
-  readonly memberId: number
+  readonly memberId: MemberId
   readonly kind: string
   readonly title?: string
 }
@@ -12,7 +21,7 @@ export interface TaskIdentity {
 export interface TaskRow {
   readonly taskNumber: number
   readonly taskId: string
-  readonly memberId: number
+  readonly memberId: MemberId
   /** Null in the row of a cancel that came before its task was created. */
   readonly kind: string | null
   readonly title: string | null
@@ -29,12 +38,19 @@ export interface TaskRow {
   readonly finishedAt: Date | null
 }
 
+/** A task as its columns are read. */
+export type TaskColumns = Omit<TaskRow, 'memberId'> & StoredMember
+
+export function rowOf({ textId, memberId, ...columns }: TaskColumns): TaskRow {
+  return { ...columns, memberId: memberIdOf({ memberId, textId }) }
+}
+
 export type TerminalStatus = (typeof terminalStates)[number]
 
-const shortColumns = `task_number AS taskNumber, task_id AS taskId, member_id AS memberId, kind, title, status, percent, stage,
+const shortColumns = `task_number AS taskNumber, task_id AS taskId, member_id AS memberId, ${textIdColumn}, kind, title, status, percent, stage,
   created_at AS createdAt, finished_at AS finishedAt`
 
-/** Columns of a {@link TaskRow} without the long ones, for queries that return many rows. */
+/** Columns of a {@link TaskColumns} without the long ones, for queries that return many rows. */
 export const itemColumns = `${shortColumns}, NULL AS text, NULL AS data, NULL AS result, NULL AS error`
 export const rowColumns = `${shortColumns}, text, data, result, error`
 

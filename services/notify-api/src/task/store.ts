@@ -1,10 +1,20 @@
-import { memberChannel, type TaskAnnouncement, type TaskEvent, type TaskState } from '@tidings/protocol'
+import { type MemberId, memberChannel, type TaskAnnouncement, type TaskEvent, type TaskState } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import { DatabaseAway, isDuplicate } from '../database/error.ts'
+import { findMember, storeMember } from '../database/member-key.ts'
 import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
-import { itemColumns, rowColumns, type TaskIdentity, type TaskRow, taskChannel, type TerminalStatus } from './row.ts'
+import {
+  itemColumns,
+  rowColumns,
+  rowOf,
+  type TaskColumns,
+  type TaskIdentity,
+  type TaskRow,
+  taskChannel,
+  type TerminalStatus,
+} from './row.ts'
 
 export interface TaskEnd {
   readonly status: TerminalStatus
@@ -50,7 +60,7 @@ export class TaskStore {
         await connection.write(
           `INSERT INTO task (task_id, member_id, kind, title, status, lease_until)
            VALUES (?, ?, ?, ?, 'queued', NOW(3) + INTERVAL ? MICROSECOND)`,
-          [task.taskId, task.memberId, task.kind, task.title ?? null, this.#leaseMs * 1_000],
+          [task.taskId, await storeMember(connection, task.memberId), task.kind, task.title ?? null, this.#leaseMs * 1_000],
         )
         return [await insertAnnouncement(connection, task, 'started', 'queued')]
       })
@@ -66,20 +76,21 @@ export class TaskStore {
 
   async find(taskId: string): Promise<TaskRow | undefined> {
     const [row] = await this.#database.run((connection) =>
-      connection.rows<TaskRow>(`SELECT ${rowColumns} FROM task WHERE task_id = ?`, [taskId]),
+      connection.rows<TaskColumns>(`SELECT ${rowColumns} FROM task WHERE task_id = ?`, [taskId]),
     )
-    return row
+    return row && rowOf(row)
   }
 
   /** Returns tasks of a member, newest first; one more than `limit` when there are more. */
-  page(memberId: number, limit: number, before: number | undefined): Promise<TaskRow[]> {
-    return this.#database.run((connection) =>
-      connection.rows<TaskRow>(
+  async page(memberId: MemberId, limit: number, before: number | undefined): Promise<TaskRow[]> {
+    const rows = await this.#database.run(async (connection) =>
+      connection.rows<TaskColumns>(
         `SELECT ${itemColumns} FROM task FORCE INDEX (task_page)
          WHERE member_id = ? AND kind IS NOT NULL${before ? ' AND task_number < ?' : ''} ORDER BY task_number DESC LIMIT ?`,
-        [memberId, ...(before ? [before] : []), limit + 1],
+        [await findMember(connection, memberId), ...(before ? [before] : []), limit + 1],
       ),
     )
+    return rows.map(rowOf)
   }
 
   /** Renews the lease of a task whose producer was last active `ageMs` ago. */
@@ -95,18 +106,21 @@ export class TaskStore {
 
   /** Claims tasks whose lease has expired. Other instances skip them until the claim expires. */
   claimExpired(limit: number): Promise<TaskRow[]> {
-    return this.#database.transaction(async (connection) => {
-      const rows = await connection.rows<TaskRow>(
-        `SELECT ${itemColumns} FROM task WHERE lease_until < NOW(3) AND kind IS NOT NULL ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`,
+    return this.#database.run(async (connection) => {
+      const rows = await connection.rows<TaskColumns>(
+        `SELECT ${itemColumns} FROM task WHERE lease_until < NOW(3) AND kind IS NOT NULL ORDER BY lease_until LIMIT ?`,
         [limit],
       )
-      if (rows.length > 0) {
-        await connection.write('UPDATE task SET lease_until = NOW(3) + INTERVAL ? MICROSECOND WHERE task_number IN (?)', [
-          claimMs * 1_000,
-          rows.map(({ taskNumber }) => taskNumber),
-        ])
+      const claimed: TaskRow[] = []
+      for (const row of rows) {
+        // Without a transaction, so that an instance that vanishes leaves no locks.
+        const { affectedRows } = await connection.write(
+          'UPDATE task SET lease_until = NOW(3) + INTERVAL ? MICROSECOND WHERE task_number = ? AND lease_until < NOW(3)',
+          [claimMs * 1_000, row.taskNumber],
+        )
+        if (affectedRows > 0) claimed.push(rowOf(row))
       }
-      return rows
+      return claimed
     })
   }
 
@@ -141,19 +155,20 @@ export class TaskStore {
    * Stores a cancel that comes before its task, until `lease_until`. Returns the row with this id, which is the task's when it was created
    * meanwhile, or undefined when the member has too many of them.
    */
-  async cancelEarly(taskId: string, memberId: number): Promise<TaskRow | undefined> {
+  async cancelEarly(taskId: string, memberId: MemberId): Promise<TaskRow | undefined> {
     try {
       const isStored = await this.#database.run(async (connection) => {
+        const member = await storeMember(connection, memberId)
         const [row] = await connection.rows<{ early: number }>(
           `SELECT COUNT(*) AS early FROM (SELECT kind, lease_until FROM task FORCE INDEX (task_page) WHERE member_id = ?
            ORDER BY task_number DESC LIMIT ?) AS newest WHERE kind IS NULL AND lease_until > NOW(3)`,
-          [memberId, countedRows],
+          [member, countedRows],
         )
         if (row && row.early >= maxEarlyCancels) return false
         await connection.write(
           `INSERT INTO task (task_id, member_id, status, finished_at, lease_until)
            VALUES (?, ?, 'cancelled', NOW(3), NOW(3) + INTERVAL ? MINUTE)`,
-          [taskId, memberId, earlyCancelMinutes],
+          [taskId, member, earlyCancelMinutes],
         )
         return true
       })
@@ -212,11 +227,11 @@ function insertAnnouncement(
 
 async function insertNotification(
   connection: Connection,
-  memberId: number,
+  memberId: MemberId,
   { message, redirectPath }: { readonly message: string; readonly redirectPath: string },
 ): Promise<OutboxRow> {
   const { insertId } = await connection.write('INSERT INTO notification (member_id, message, redirect_path) VALUES (?, ?, ?)', [
-    memberId,
+    await storeMember(connection, memberId),
     message,
     redirectPath,
   ])

@@ -1,4 +1,4 @@
-import type { Log } from '@tidings/chassis'
+import type { Log, RedisTarget } from '@tidings/chassis'
 import type { Database } from '../database/database.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { TaskCreation } from './creation.ts'
@@ -14,7 +14,7 @@ import { TaskWriter } from './writer.ts'
 export interface TasksOptions {
   readonly database: Database
   readonly outbox: Pick<Outbox, 'publish'>
-  readonly redisUrl: string
+  readonly redis: RedisTarget
   readonly publishTimeoutMs: number
   readonly limits: TaskLimits
   /** Silence after which an upload is ended. */
@@ -47,10 +47,10 @@ export interface OpenTasks extends Tasks {
  * its lease. Its end is stored in MySQL with all text and data, and published after that.
  */
 export function openTasks(options: TasksOptions): OpenTasks {
-  const { database, outbox, redisUrl, publishTimeoutMs, limits, idleMs, rollUpMs, log, onEnd } = options
+  const { database, outbox, redis, publishTimeoutMs, limits, idleMs, rollUpMs, log, onEnd } = options
   const { leaseMs } = limits
   const store = new TaskStore(database, leaseMs)
-  const history = new TaskHistory(redisUrl, { timeoutMs: publishTimeoutMs, limits, log })
+  const history = new TaskHistory(redis, { timeoutMs: publishTimeoutMs, limits, log })
   const creation = new TaskCreation({ store, history, outbox, leaseMs, log })
   const writer = new TaskWriter({ store, history, log })
   const uploads = new TaskUploads({ writer, history, leaseMs, idleMs, rollUpMs, log })

@@ -1,10 +1,11 @@
 import { problemMediaType, problemOf } from '@tidings/chassis'
+import { MemberId } from '@tidings/protocol'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { Session } from '../session/session.ts'
 import type { Sessions } from '../session/sessions.ts'
 
-const Query = z.object({ memberId: z.coerce.number().int().positive() })
+const Query = z.object({ memberId: MemberId })
 
 /** Adds `GET /session?memberId=` to the ops port: the member's sessions with their subscriptions and the bytes they have buffered. */
 export function addSessionRoute(ops: FastifyInstance, sessions: Sessions): void {

@@ -12,6 +12,8 @@ interface Route {
 
 export interface ClusterSubscriberOptions {
   readonly url: string
+  /** Precedes every channel in Redis. */
+  readonly prefix: string
   /** Knows the nodes and their slots, and refreshes this knowledge by itself. Closed by the caller. */
   readonly cluster: Cluster
   readonly listener: SubscriberListener
@@ -27,6 +29,7 @@ const gatherMs = 100
 /** Keeps one subscriber for each node that serves slots, and each channel at the node that serves its slot (sharded Pub/Sub). */
 export class ClusterSubscriber {
   readonly #url: string
+  readonly #prefix: string
   readonly #cluster: Cluster
   readonly #listener: SubscriberListener
   readonly #log: Log
@@ -37,8 +40,9 @@ export class ClusterSubscriber {
   readonly #gathering = new Map<string, NodeJS.Timeout>()
   readonly #refresher: NodeJS.Timeout
 
-  constructor({ url, cluster, listener, log }: ClusterSubscriberOptions) {
+  constructor({ url, prefix, cluster, listener, log }: ClusterSubscriberOptions) {
     this.#url = url
+    this.#prefix = prefix
     this.#cluster = cluster
     this.#listener = listener
     this.#log = log
@@ -53,11 +57,11 @@ export class ClusterSubscriber {
 
   /** Returns the address of the node that serves the channel, if it is known. */
   addressOf(channel: string): string | undefined {
-    return this.#owners[slotOf(channel)]
+    return this.#owners[this.#slotOf(channel)]
   }
 
   add(channel: string): void {
-    const slot = slotOf(channel)
+    const slot = this.#slotOf(channel)
     const address = this.#owners[slot]
     this.#routes.set(channel, { slot, address })
     if (address !== undefined) this.#subscriberAt(address).add(channel)
@@ -110,7 +114,7 @@ export class ClusterSubscriber {
     if (!subscriber) {
       const redis = connectClusterNode(this.#url, address, subscriberOptions)
       const log = this.#log.child({ redis: address })
-      subscriber = new Subscriber({ redis, sharded: true, log, listener: this.#listenerAt(address) })
+      subscriber = new Subscriber({ redis, prefix: this.#prefix, sharded: true, log, listener: this.#listenerAt(address) })
       this.#subscribers.set(address, subscriber)
     }
     return subscriber
@@ -174,8 +178,8 @@ export class ClusterSubscriber {
   #refreshIfAway(): void {
     for (const { connected } of this.#subscribers.values()) if (!connected) return this.#cluster.refreshSlotsCache()
   }
-}
 
-function slotOf(channel: string): number {
-  return new Command('ssubscribe', [channel]).getSlot()
+  #slotOf(channel: string): number {
+    return new Command('ssubscribe', [this.#prefix + channel]).getSlot()
+  }
 }

@@ -1,4 +1,12 @@
-import { connectRedis, isCluster, type Log, loggable, type RedisConnection, RepeatedFailure } from '@tidings/chassis'
+import {
+  connectRedis,
+  isCluster,
+  type Log,
+  loggable,
+  type RedisConnection,
+  type RedisTarget,
+  RepeatedFailure,
+} from '@tidings/chassis'
 import { historyKey, type Position } from '@tidings/protocol'
 import { Cluster } from 'ioredis'
 import { type Broker, ChannelRefusedError, type Receiver } from './broker.ts'
@@ -36,6 +44,8 @@ export class RedisBroker implements Broker, SubscriberListener, HistoryListener 
   readonly history: RedisHistory
   readonly revocations: RedisRevocations
   readonly #log: Log
+  /** Precedes every channel and key. */
+  readonly #prefix: string
   readonly #subscriber: Subscriber | ClusterSubscriber
   readonly #commands: RedisConnection
   readonly #channels = new Map<string, Listening>()
@@ -44,7 +54,8 @@ export class RedisBroker implements Broker, SubscriberListener, HistoryListener 
   /** Channels of the gateway itself that Redis refuses. */
   readonly #refusedOwn = new Set<string>()
 
-  constructor(url: string, log: Log) {
+  constructor({ url, prefix }: RedisTarget, log: Log) {
+    this.#prefix = prefix
     this.#log = log
     // Commands queue in the connection while Redis is away, so that callers need not retry.
     this.#commands = connectRedis(url, {
@@ -59,12 +70,12 @@ export class RedisBroker implements Broker, SubscriberListener, HistoryListener 
         appendCanary: { numberOfKeys: 1, lua: canaryScript(isCluster(url) ? 'SPUBLISH' : 'PUBLISH') },
       },
     })
-    this.history = new RedisHistory(this.#commands, isCluster(url), this, log)
-    this.revocations = new RedisRevocations(this.#commands, log)
+    this.history = new RedisHistory(this.#commands, { cluster: isCluster(url), prefix, listener: this, log })
+    this.revocations = new RedisRevocations(this.#commands, prefix, log)
     this.#subscriber =
       this.#commands instanceof Cluster
-        ? new ClusterSubscriber({ url, cluster: this.#commands, listener: this, log })
-        : new Subscriber({ redis: connectRedis(url, subscriberOptions), sharded: false, listener: this, log })
+        ? new ClusterSubscriber({ url, prefix, cluster: this.#commands, listener: this, log })
+        : new Subscriber({ redis: connectRedis(url, subscriberOptions), prefix, sharded: false, listener: this, log })
     const failure = new RepeatedFailure(log, 'redis error')
     this.#commands.on('error', (error: Error) => failure.failed(error))
     this.#commands.on('ready', () => failure.succeeded())
@@ -98,7 +109,7 @@ export class RedisBroker implements Broker, SubscriberListener, HistoryListener 
   }
 
   async appendCanary(channel: string, body: string): Promise<void> {
-    await (this.#commands as unknown as CanaryScript).appendCanary(historyKey(channel), body)
+    await (this.#commands as unknown as CanaryScript).appendCanary(historyKey(channel, this.#prefix), body)
   }
 
   async close(): Promise<void> {
@@ -191,7 +202,10 @@ export class RedisBroker implements Broker, SubscriberListener, HistoryListener 
     refused.add(channel)
     const fields = { err: loggable(error), channel }
     if (refused === this.#refusedOwn)
-      this.#log.error(fields, 'redis refuses a channel of the gateway: its user needs &gateway:* and ~{gateway:*}:*')
+      this.#log.error(
+        fields,
+        `redis refuses a channel of the gateway: its user needs &${this.#prefix}gateway:* and ~{${this.#prefix}gateway:*}:*`,
+      )
     else this.#log.warn(fields, 'redis refuses a channel, or its history, to the user of the gateway')
   }
 }

@@ -22,6 +22,14 @@ export interface HistoryListener {
   historyPermitted(channel: string): void
 }
 
+export interface RedisHistoryOptions {
+  readonly cluster: boolean
+  /** Precedes every key. */
+  readonly prefix: string
+  readonly listener: HistoryListener
+  readonly log: Log
+}
+
 /** Histories whose newest positions are read in one call. */
 const batchLength = 500
 /** How long the run is recorded for a channel without history, whose positions are good for nothing but the order of what is live. */
@@ -33,6 +41,8 @@ const reportEveryMs = 10_000
 export class RedisHistory implements History {
   readonly #scripts: HistoryScripts
   readonly #cluster: boolean
+  /** Precedes every key. */
+  readonly #prefix: string
   readonly #runId: () => string | undefined
   readonly #maxKeys: number
   readonly #listener: HistoryListener
@@ -41,11 +51,12 @@ export class RedisHistory implements History {
   #reportedAt = Number.NEGATIVE_INFINITY
 
   /** On a Cluster the keys of one call must share a slot, which those of two channels do not. */
-  constructor(redis: RedisConnection, cluster: boolean, listener: HistoryListener, log: Log) {
+  constructor(redis: RedisConnection, { cluster, prefix, listener, log }: RedisHistoryOptions) {
     this.#listener = listener
     this.#log = log
     this.#scripts = redis as unknown as HistoryScripts
     this.#cluster = cluster
+    this.#prefix = prefix
     this.#runId = runIdOf(redis)
     this.#maxKeys = cluster ? 1 : batchLength
   }
@@ -55,7 +66,7 @@ export class RedisHistory implements History {
     const { epoch, offset } = after
     const call: HistoryCall = { ...this.#run(channel), epoch: String(epoch), offset, limit, lifetimeSeconds }
     const reply = await this.#untilPermitted(channel, () =>
-      this.#scripts.historyAfterBuffer(historyKey(channel), runKey(this.#cluster, channel), JSON.stringify(call)),
+      this.#scripts.historyAfterBuffer(this.#historyKey(channel), this.#runKey(channel), JSON.stringify(call)),
     )
     if (!reply) return { publications: [], last: after, whole: false }
     const [last, whole, ...publications] = reply
@@ -81,7 +92,7 @@ export class RedisHistory implements History {
   /** Bisects a batch that the ACL refuses until the channel at fault is isolated. */
   async #lastOf(batch: readonly string[], onRead: (channel: string, last: Position) => void): Promise<void> {
     const [first = ''] = batch
-    const keys = [...batch.map(historyKey), runKey(this.#cluster, first)]
+    const keys = [...batch.map((channel) => this.#historyKey(channel)), this.#runKey(first)]
     const read = () => this.#scripts.historyLast(keys.length, ...keys, JSON.stringify(this.#run(first)))
     const reply = batch.length === 1 ? await this.#untilPermitted(first, read) : await this.#retry(read)
     if (reply instanceof Error) {
@@ -91,6 +102,14 @@ export class RedisHistory implements History {
       const positions = reply?.split(' ') ?? []
       positions.forEach((position, index) => onRead(batch[index] as string, parsePosition(position) as Position))
     }
+  }
+
+  #historyKey(channel: string): string {
+    return historyKey(channel, this.#prefix)
+  }
+
+  #runKey(channel: string): string {
+    return runKey(this.#cluster, channel, this.#prefix)
   }
 
   /** The record of a whole server is kept for ever; on a Cluster, that of a channel as long as its history. */

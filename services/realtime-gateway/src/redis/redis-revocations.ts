@@ -11,13 +11,16 @@ const replySeconds = 10
 /** Reads the revocations that notify-api keeps in Redis, and replies to its questions. */
 export class RedisRevocations {
   readonly #redis: RedisConnection
+  /** Precedes every key. */
+  readonly #prefix: string
   readonly #log: Log
   readonly #failure: RepeatedFailure
   #closed = false
 
   /** `redis` queues commands while Redis is away. */
-  constructor(redis: RedisConnection, log: Log) {
+  constructor(redis: RedisConnection, prefix: string, log: Log) {
     this.#redis = redis
+    this.#prefix = prefix
     this.#log = log
     this.#failure = new RepeatedFailure(log, 'revocations not read: trying again')
   }
@@ -39,7 +42,7 @@ export class RedisRevocations {
 
   /** Appends the reply to a question; a failure is logged. */
   async reply(questionId: string, sessions: SessionsReply): Promise<void> {
-    const key = replyKey(questionId)
+    const key = replyKey(questionId, this.#prefix)
     try {
       await this.#redis.multi().rpush(key, JSON.stringify(sessions)).expire(key, replySeconds).exec()
     } catch (error) {
@@ -55,7 +58,7 @@ export class RedisRevocations {
     const revocations: Revocation[] = []
     let cursor = '0'
     do {
-      const [next, entries] = await this.#redis.hscan(revocationKey, cursor, 'COUNT', scanCount)
+      const [next, entries] = await this.#redis.hscan(revocationKey(this.#prefix), cursor, 'COUNT', scanCount)
       for (let at = 0; at < entries.length; at += 2) {
         const revocation = parseRevocationEntry(entries[at] as string, entries[at + 1] as string)
         if (revocation) revocations.push(revocation)

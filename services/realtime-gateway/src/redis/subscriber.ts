@@ -20,6 +20,8 @@ export interface SubscriberListener {
 export interface SubscriberOptions {
   /** Has no offline queue and does not subscribe again by itself. The subscriber closes it. */
   readonly redis: RedisConnection
+  /** Precedes every channel in Redis. Commands and messages of Redis have it, and nothing else in the gateway. */
+  readonly prefix: string
   /** Whether Pub/Sub is sharded: then each channel takes a command of its own, since a command takes one slot. */
   readonly sharded: boolean
   readonly listener: SubscriberListener
@@ -38,6 +40,7 @@ const retryMs = 500
  */
 export class Subscriber {
   readonly #redis: RedisConnection
+  readonly #prefix: string
   readonly #sharded: boolean
   readonly #listener: SubscriberListener
   readonly #log: Log
@@ -55,8 +58,9 @@ export class Subscriber {
   /** True from a new connection until its first subscriptions are settled. */
   #restoring = false
 
-  constructor({ redis, sharded, listener, log }: SubscriberOptions) {
+  constructor({ redis, prefix, sharded, listener, log }: SubscriberOptions) {
     this.#redis = redis
+    this.#prefix = prefix
     this.#sharded = sharded
     this.#listener = listener
     this.#log = log
@@ -67,7 +71,7 @@ export class Subscriber {
     redis.on('error', (error: Error) => this.#failure.failed(error))
     redis.on('moved', () => listener.unsubscribed?.())
     redis.on(sharded ? 'smessageBuffer' : 'messageBuffer', (channel: Buffer, payload: Buffer) =>
-      listener.received(channel.toString('latin1'), payload),
+      listener.received(channel.toString('latin1', prefix.length), payload),
     )
   }
 
@@ -152,7 +156,8 @@ export class Subscriber {
   /** A failure needs no retry: a lost connection has no subscriptions, and publications of other channels are dropped. */
   async #unsubscribe(channels: readonly string[]): Promise<void> {
     const send = async (batch: readonly string[]) => {
-      await (this.#sharded ? this.#redis.sunsubscribe(...batch) : this.#redis.unsubscribe(...batch))
+      const names = this.#namesOf(batch)
+      await (this.#sharded ? this.#redis.sunsubscribe(...names) : this.#redis.unsubscribe(...names))
     }
     // A node that no longer serves the slot has ended the subscription by itself.
     const onError = (error: Error) => {
@@ -167,6 +172,10 @@ export class Subscriber {
     if (subscribed.length > 0) this.#listener.subscribed(subscribed)
   }
 
+  #namesOf(channels: readonly string[]): readonly string[] {
+    return this.#prefix === '' ? channels : channels.map((channel) => this.#prefix + channel)
+  }
+
   #batches(channels: readonly string[]): readonly string[][] {
     const length = this.#sharded ? 1 : batchLength
     return Array.from({ length: Math.ceil(channels.length / length) }, (_, index) =>
@@ -177,7 +186,8 @@ export class Subscriber {
   /** Resolves to the channels that Redis confirmed. An error reply means that none of the batch was subscribed to. */
   async #subscribeBatch(channels: readonly string[]): Promise<readonly string[]> {
     try {
-      await (this.#sharded ? this.#redis.ssubscribe(...channels) : this.#redis.subscribe(...channels))
+      const names = this.#namesOf(channels)
+      await (this.#sharded ? this.#redis.ssubscribe(...names) : this.#redis.subscribe(...names))
       return channels
     } catch (error) {
       if (!isErrorReply(error)) this.#defer(channels, error)

@@ -1,3 +1,5 @@
+import type { MemberId } from '@tidings/protocol'
+
 /** So many displacements of one member within `windowMs` are allowed. */
 export const maxDisplacements = 2
 const windowMs = 60_000
@@ -8,21 +10,21 @@ const windowMs = 60_000
  */
 export class Displacements {
   /** Times of the last `maxDisplacements`, oldest first. Members are in the order of their last displacement. */
-  readonly #times = new Map<number, readonly number[]>()
+  readonly #times = new Map<MemberId, readonly number[]>()
 
   /** Number of members that are remembered. */
   get size(): number {
     return this.#times.size
   }
 
-  record(memberId: number, now: number): void {
+  record(memberId: MemberId, now: number): void {
     const earlier = this.#times.get(memberId) ?? []
     this.#times.delete(memberId)
     this.#times.set(memberId, [...earlier, now].slice(-maxDisplacements))
   }
 
   /** Returns after how many ms a session of the member may be displaced again; 0 means at once. */
-  retryAfterMs(memberId: number, now: number): number {
+  retryAfterMs(memberId: MemberId, now: number): number {
     const times = this.#times.get(memberId)
     const [oldest] = times ?? []
     if (times?.length !== maxDisplacements || oldest === undefined) return 0

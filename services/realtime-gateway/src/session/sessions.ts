@@ -1,4 +1,4 @@
-import { Close } from '@tidings/protocol'
+import { Close, type MemberId } from '@tidings/protocol'
 import type { Capacity, Peer } from '../socket/handshake.ts'
 import type { Transport } from '../socket/transport.ts'
 import { Displacements } from './displacements.ts'
@@ -19,7 +19,7 @@ export class Sessions implements Capacity {
   readonly #deps: SessionDeps
   readonly #all = new Set<Session>()
   /** Sessions by member, oldest first, from the upgrade on: a revoke also ends those that have not sent CONNECT yet. */
-  readonly #byMember = new Map<number, Session[]>()
+  readonly #byMember = new Map<MemberId, Session[]>()
   readonly #displacements = new Displacements()
   readonly #timer: NodeJS.Timeout
   #sweptAt = performance.now()
@@ -44,7 +44,7 @@ export class Sessions implements Capacity {
     return this.#all.size >= this.#deps.limits.maxSessions
   }
 
-  retryAfterMs(memberId: number): number {
+  retryAfterMs(memberId: MemberId): number {
     if (this.of(memberId).length < this.#deps.limits.maxSessionsPerMember) return 0
     return this.#displacements.retryAfterMs(memberId, performance.now())
   }
@@ -66,7 +66,7 @@ export class Sessions implements Capacity {
   }
 
   /** Returns the member's sessions, oldest first. */
-  of(memberId: number): readonly Session[] {
+  of(memberId: MemberId): readonly Session[] {
     return this.#byMember.get(memberId) ?? []
   }
 
@@ -80,7 +80,7 @@ export class Sessions implements Capacity {
   }
 
   /** Ends those of the member's sessions whose token is revoked. Returns their number. */
-  revoke(memberId: number, isRevoked: (session: Session) => boolean): number {
+  revoke(memberId: MemberId, isRevoked: (session: Session) => boolean): number {
     const revoked = this.of(memberId).filter(isRevoked)
     for (const session of revoked) session.refuse(refuse(Close.unauthorized, 'the session was revoked'))
     return revoked.length

@@ -9,6 +9,7 @@ import {
   type Revocations,
   type TokenVerifier,
 } from '@tidings/chassis'
+import type { MemberId } from '@tidings/protocol'
 import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Metrics } from '../ops/metrics.ts'
@@ -19,7 +20,7 @@ export interface Capacity {
   readonly draining: boolean
   readonly full: boolean
   /** Returns after how many ms another session of the member is accepted; 0 means at once. */
-  retryAfterMs(memberId: number): number
+  retryAfterMs(memberId: MemberId): number
 }
 
 export interface HandshakeDeps {
@@ -74,10 +75,10 @@ export function handshake({
     refuse(reply.header('retry-after', drainingRetrySeconds).header('connection', 'close'), 503, 'this gateway is stopping')
   // With callbacks: where the key is known, a handshake needs no promise.
   return (request, reply, done) => {
+    if (capacity.draining) return refuseDraining(reply)
     // The plugin also routes upgrades to other protocols here, such as the `h2c` that HTTP clients offer.
     const asked = request.ws && request.headers.upgrade?.toLowerCase() === 'websocket'
     if (!asked) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
-    if (capacity.draining) return refuseDraining(reply)
     if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
     const { origin, 'user-agent': userAgent } = request.headers
     const presented = presentedTokens(request.headers, memberCookie)

@@ -1,0 +1,27 @@
+import type { BroadcastMessage, NotificationMessage, ReadMessage, TaskAnnouncement } from '@tidings/protocol'
+
+// A program other than notify-api may publish anything on a channel (PROTOCOL.md §3). Of each message, these functions check the fields
+// without which the client cannot handle it.
+
+export function isNotification(body: object): body is NotificationMessage | BroadcastMessage {
+  const { notificationId, message, redirectPath } = body as Partial<NotificationMessage>
+  return isId(notificationId) && typeof message === 'string' && typeof redirectPath === 'string'
+}
+
+export function isReadMessage(body: object): body is ReadMessage {
+  const message = body as {
+    readonly [Field in 'notificationIds' | 'readAt' | 'removedIds' | 'unreadCount' | 'revision']?: unknown
+  }
+  const ids = message.removedIds ?? (typeof message.readAt === 'string' ? message.notificationIds : undefined)
+  return (
+    Array.isArray(ids) && ids.every(isId) && Number.isSafeInteger(message.unreadCount) && Number.isSafeInteger(message.revision)
+  )
+}
+
+export function isTaskAnnouncement(body: object): body is TaskAnnouncement {
+  return ['taskId', 'kind', 'status'].every((field) => typeof (body as Record<string, unknown>)[field] === 'string')
+}
+
+function isId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) > 0
+}
