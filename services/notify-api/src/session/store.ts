@@ -55,7 +55,12 @@ export class RevocationStore {
 
   /** Revokes all tokens of the member that were issued before a time, in Unix seconds. */
   revokeMember(memberId: MemberId, issuedBefore: number): Promise<Revoked> {
-    return this.#insert({ memberId, tokenHash: '', issuedBefore, expiresAt: issuedBefore + this.#maxTokenSeconds + leewaySeconds })
+    return this.#insert({
+      memberId,
+      tokenHash: '',
+      issuedBefore,
+      expiresAt: issuedBefore + this.#maxTokenSeconds + leewaySeconds,
+    })
   }
 
   /** Revokes a single token, which expires at `expiresAt`, Unix seconds. */
