@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
-import { nextMemberId, openBrowser, openDevice, openPage } from './fixture/page-browser.ts'
+import { nextMemberId, openBrowser, openDevice, openPage, waitUntilConnected } from './fixture/page-browser.ts'
 import { type PageStack, startPageStack } from './fixture/page-stack.ts'
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 })
@@ -68,6 +69,40 @@ test('opens the inbox and a notification, and returns, by keyboard alone', async
   await tabTo(page, 'Back')
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: 'Opened /keys' }).waitFor({ state: 'detached' })
+  await context.close()
+})
+
+test('serves a member with a text id from the sign-in to the revocation, and once more after a new sign-in', async () => {
+  const memberId = `auth0|${randomUUID()}+use`
+  const context = await openDevice(browser, { url: stack.url })
+  const page = await context.newPage()
+  const signIn = async () => {
+    await page.getByLabel('Member id').fill(memberId)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await waitUntilConnected(page)
+  }
+  await page.goto('/')
+  await signIn()
+  await page.getByRole('button', { name: `Account of member ${memberId}` }).waitFor()
+  await stack.send({ memberId, message: 'to a text id', redirectPath: '/' })
+  await page.locator('.toast', { hasText: 'to a text id' }).waitFor()
+  await page.getByRole('button', { name: 'Inbox, 1 unread' }).click()
+  await page.getByRole('button', { name: 'Mark as read: to a text id' }).click()
+  await page.getByRole('button', { name: 'Inbox, nothing unread' }).waitFor()
+  await page.keyboard.press('Escape')
+
+  const taskId = randomUUID()
+  expect(await stack.post('/task', { taskId, memberId, kind: 'answer', title: 'Whose answer?' })).toBe(201)
+  await stack.post(`/task/${taskId}/event`, { type: 'append', text: 'of the text id' })
+  await page.getByRole('region', { name: 'Answer' }).getByText('of the text id').waitFor()
+
+  expect(await stack.post('/session/revoke', { memberId })).toBe(202)
+  await page.getByRole('status').getByText('Your session has ended.').waitFor()
+  // The cookie is still there: the revocation also holds for a page that is loaded with it.
+  await page.reload()
+  await page.getByLabel('Member id').waitFor()
+  await signIn()
+  await page.getByRole('button', { name: 'Inbox, nothing unread' }).waitFor()
   await context.close()
 })
 

@@ -15,7 +15,11 @@ export interface Principal {
 /** Result of {@link authenticateMember}: the member with the token that is valid, or the reason of the refusal as text for the caller. */
 export type MemberVerdict =
   | { readonly principal: Principal; readonly claims: Claims; readonly token: string; readonly refused?: undefined }
-  | { readonly refused: string }
+  | {
+      readonly refused: string
+      /** True for a token that is valid, but was revoked. */
+      readonly revoked?: boolean
+    }
 
 /** Verifies one token, or undefined where a request presents none. */
 type Verify = (token: string | undefined) => MemberVerdict | Promise<MemberVerdict>
@@ -62,5 +66,6 @@ function memberVerdict(verdict: Verdict, token = '', revocations?: Revocations):
   if (memberId === undefined) return { refused: 'the subject of the token is not a member id' }
   const { claims } = verdict
   const principal = { memberId, issuedAt: claims.iat ?? 0, expiresAt: claims.exp }
-  return revocations?.refuses(principal, token) ? { refused: 'the token was revoked' } : { principal, claims, token }
+  if (revocations?.refuses(principal, token)) return { refused: 'the token was revoked', revoked: true }
+  return { principal, claims, token }
 }

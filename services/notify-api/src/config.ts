@@ -92,7 +92,7 @@ const Config = Variables.transform((variables, context) => ({
   },
   taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
   maxRevocations: variables.MAX_REVOCATIONS,
-  maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400,
+  tokenLife: { maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400, leewaySeconds: variables.CLOCK_LEEWAY_SECONDS },
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 

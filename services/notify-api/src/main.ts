@@ -57,7 +57,7 @@ await run(async (): Promise<RunningService> => {
   const reads = new ReadStore(database)
   const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
-    store: new RevocationStore(database, config.maxTokenSeconds),
+    store: new RevocationStore(database, config.tokenLife),
     redis: new RedisSessions(redis, { timeoutMs: publishTimeoutMs, log }),
     outbox,
     outboxStore,

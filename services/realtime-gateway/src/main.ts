@@ -46,7 +46,10 @@ await run(async () => {
     maxFrameBytes: limits.maxFrameBytes,
   })
   const ops = buildOps(metrics.registry, () => ({
-    failing: [...new Set([...canary.failing, ...broker.refusing]), ...(sessions.draining ? ['draining'] : [])],
+    failing: [
+      ...new Set([...canary.failing, ...broker.refusing, ...(control.loaded ? [] : ['redis'])]),
+      ...(sessions.draining ? ['draining'] : []),
+    ],
   }))
   addSessionRoute(ops, sessions)
   metrics.observe('sessions', 'Open sessions', () => sessions.size)

@@ -1,10 +1,19 @@
-import { type RawSession, type ServerFrame, type ServiceProcess, startService, waitFor } from '@tidings/local'
+import {
+  memberToken,
+  openRawSession,
+  type RawSession,
+  type ServerFrame,
+  type ServiceProcess,
+  startService,
+  waitFor,
+} from '@tidings/local'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import {
   fetchOps,
   type GatewayStack,
   nextBodies,
   openSession,
+  readMetric,
   sendFrame,
   startGatewayStack,
   subscribe,
@@ -17,6 +26,8 @@ let gateway: ServiceProcess
 const queue = '/member/queue/notification'
 const allowed = ['&member:*', '&broadcast:all', '&gateway:*']
 const keysWithoutTopics = ['resetkeys', '~tidings:run', '~{member:*}:history', '~{gateway:*}:history']
+/** The keys that PROTOCOL.md §3 names. */
+const documentedKeys = ['resetkeys', '~tidings:run', '~{*}:history', '~{gateway:control}:*']
 
 /** Replaces the channels that Redis permits to the gateway, with all keys. Redis closes the connections that are subscribed to others. */
 async function permit(...rules: string[]): Promise<void> {
@@ -158,5 +169,32 @@ test.each([
     await session.leaves()
   } finally {
     await restricted.kill()
+  }
+})
+
+test('with the documented keys it refuses what was revoked before it started; without those of the revocations it is not ready', async () => {
+  const { redis } = stack.publisher
+  const nowSeconds = Math.floor(Date.now() / 1_000)
+  await redis.hset('{gateway:control}:revocation', ':auth0|41', `${nowSeconds} ${nowSeconds + 600}`)
+  const token = memberToken('auth0|41', { claims: { iat: nowSeconds - 60 } })
+  await permit(...allowed, ...keysWithoutTopics)
+  const restricted = await startService('realtime-gateway', { REDIS_URL: restrictedUrl(), DRAIN_SECONDS: '1' })
+  try {
+    await waitFor(() => restricted.logs.some((line) => line.includes('revocations not read')), {
+      what: 'the log of the missing permission',
+      deadlineMs: 20_000,
+    })
+    // Its own publications return to it.
+    await waitFor(async () => (await readMetric(restricted, 'redis_lag_seconds{shard="redis"}')) > 0, {
+      what: 'the canary to return',
+      deadlineMs: 20_000,
+    })
+    expect((await fetchOps(restricted, '/ready')).status).toBe(503)
+    await permit(...allowed, ...documentedKeys)
+    await waitUntilReady(restricted)
+    expect(await openRawSession(restricted.url, { token })).toMatchObject({ status: 401 })
+  } finally {
+    await restricted.kill()
+    await redis.del('{gateway:control}:revocation')
   }
 })

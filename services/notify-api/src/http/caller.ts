@@ -122,6 +122,9 @@ export function member(options: MemberOptions, { writes }: { writes: boolean }):
   }
 }
 
+/** The refusal of a token that was valid until it was revoked. */
+class Revoked extends Problem {}
+
 function authenticateAsMember(
   { tokens, revocations, cookie }: MemberOptions,
   { headers }: FastifyRequest,
@@ -133,9 +136,16 @@ function authenticateAsMember(
       return { id: `member:${memberId}`, memberId, token: verdict.token }
     }
     const detail = presented.header === 'cookie' ? `${cookie}: ${verdict.refused}` : verdict.refused
-    return refusal('unauthorized', presented.header, detail, {
-      'www-authenticate': memberChallenge(presented, verdict.refused, cookie),
-    })
+    const problem = verdict.revoked ? Revoked : Problem
+    return refusal(
+      'unauthorized',
+      presented.header,
+      detail,
+      {
+        'www-authenticate': memberChallenge(presented, verdict.refused, cookie),
+      },
+      problem,
+    )
   }
   const verdict = authenticateMember(tokens, presented.tokens, revocations)
   return verdict instanceof Promise ? verdict.then(callerFrom) : callerFrom(verdict)
@@ -158,7 +168,8 @@ export function eitherCaller(services: BackendOptions, scope: Scope, members: Me
     const known = [backendResult, memberResult].find(isCaller)
     const asBackend = known ?? (await backendResult)
     const caller = isCaller(asBackend) ? asBackend : await memberResult
-    if (!isCaller(caller)) throw asBackend
+    // With one key for both, a backend without the scope and a member whose token was revoked differ only in this.
+    if (!isCaller(caller)) throw caller instanceof Revoked ? caller : asBackend
     request.setDecorator<Caller>(callerDecorator, caller)
   }
 }
@@ -167,6 +178,12 @@ function isCaller(result: Caller | Problem | Promise<Caller | Problem>): result 
   return !(result instanceof Promise) && !(result instanceof Problem)
 }
 
-function refusal(problem: ProblemName, header: string, detail: string, headers: Readonly<Record<string, string>> = {}): Problem {
-  return new Problem(problem, `${header}: ${detail}`, { errors: [{ in: 'header', pointer: `#/${header}`, detail }], headers })
+function refusal(
+  problem: ProblemName,
+  header: string,
+  detail: string,
+  headers: Readonly<Record<string, string>> = {},
+  Kind: typeof Problem = Problem,
+): Problem {
+  return new Kind(problem, `${header}: ${detail}`, { errors: [{ in: 'header', pointer: `#/${header}`, detail }], headers })
 }

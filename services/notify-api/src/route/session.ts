@@ -72,7 +72,7 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
         security: memberSecurity,
         params: SessionPath,
         body: NoBody,
-        response: { 204: z.null(), ...problemResponses('forbidden-origin', 'not-found', 'unsupported-media-type') },
+        response: { 204: z.null(), ...problemResponses('forbidden-origin', 'not-found', 'too-large', 'unsupported-media-type') },
       },
     },
     async (request, reply) => {

@@ -30,19 +30,22 @@ interface Row {
 const pageRows = 10_000
 /** How much earlier than the last change that was read a change may be stamped that commits later. */
 const lateCommitSeconds = 30
-/** A token is accepted for a little longer than its `exp`, since the clocks of its issuer and of this service may differ. */
-const leewaySeconds = 60
+/** How long a revocation is kept longer than its tokens live, since the clocks of the database and of the services may differ. */
+const marginSeconds = 60
 const first = '1970-01-01 00:00:00.000'
 
 /** The table of revocations, the truth of which everything else is a copy. */
 export class RevocationStore {
   readonly #database: Database
   readonly #maxTokenSeconds: number
+  /** How much longer than `exp` says a token is accepted. */
+  readonly #leewaySeconds: number
 
   /** `maxTokenSeconds`: the longest life of a token, after which its revocation is deleted. */
-  constructor(database: Database, maxTokenSeconds: number) {
+  constructor(database: Database, { maxTokenSeconds, leewaySeconds }: { maxTokenSeconds: number; leewaySeconds: number }) {
     this.#database = database
     this.#maxTokenSeconds = maxTokenSeconds
+    this.#leewaySeconds = leewaySeconds
   }
 
   /** Resolves to the time of the database, in Unix ms. */
@@ -55,17 +58,15 @@ export class RevocationStore {
 
   /** Revokes all tokens of the member that were issued before a time, in Unix seconds. */
   revokeMember(memberId: MemberId, issuedBefore: number): Promise<Revoked> {
-    return this.#insert({
-      memberId,
-      tokenHash: '',
-      issuedBefore,
-      expiresAt: issuedBefore + this.#maxTokenSeconds + leewaySeconds,
-    })
+    // Twice: a token without `iat` may also live longer by the leeway.
+    const expiresAt = issuedBefore + this.#maxTokenSeconds + 2 * this.#leewaySeconds + marginSeconds
+    return this.#insert({ memberId, tokenHash: '', issuedBefore, expiresAt })
   }
 
-  /** Revokes a single token, which expires at `expiresAt`, Unix seconds. */
-  revokeToken(memberId: MemberId, tokenHash: string, expiresAt: number): Promise<Revoked> {
-    return this.#insert({ memberId, tokenHash, issuedBefore: 0, expiresAt: expiresAt + leewaySeconds })
+  /** Revokes a single token, which expires at `tokenExpiresAt`, Unix seconds. */
+  revokeToken(memberId: MemberId, tokenHash: string, tokenExpiresAt: number): Promise<Revoked> {
+    const expiresAt = tokenExpiresAt + this.#leewaySeconds + marginSeconds
+    return this.#insert({ memberId, tokenHash, issuedBefore: 0, expiresAt })
   }
 
   #insert(revocation: Revocation): Promise<Revoked> {

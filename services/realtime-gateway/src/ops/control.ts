@@ -20,12 +20,18 @@ export class Control implements CursorSink {
   readonly ended = false
   readonly #deps: ControlDeps
   readonly #timer: NodeJS.Timeout
+  #loaded = false
   #loading = false
   #loadAgain = false
 
   constructor(deps: ControlDeps) {
     this.#deps = deps
     this.#timer = setInterval(() => deps.revocations.expire(Math.floor(Date.now() / 1_000)), expireEveryMs)
+  }
+
+  /** True when the revocations in force at the start have been applied. */
+  get loaded(): boolean {
+    return this.#loaded
   }
 
   deliver({ body }: Publication): void {
@@ -54,6 +60,7 @@ export class Control implements CursorSink {
       for (const revocation of await this.#deps.store.all()) this.#revoke(revocation)
     }
     this.#loading = false
+    this.#loaded = true
   }
 
   close(): void {
