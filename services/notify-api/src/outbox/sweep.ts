@@ -1,10 +1,10 @@
 import { type Log, Recurring, RepeatedFailure } from '@tidings/chassis'
+import type { Lease } from '../database/lease.ts'
 import type { BatchedDelete } from './batched-delete.ts'
 import type { Circuits } from './circuits.ts'
 import type { Publisher } from './redis-publisher.ts'
 import type { OutboxRow } from './row.ts'
 import type { OutboxBacklog, OutboxStore } from './store.ts'
-import type { SweepLease } from './sweep-lease.ts'
 
 /** State of the outbox, reported about once a second. */
 export interface OutboxReport {
@@ -17,7 +17,7 @@ export interface OutboxReport {
 
 export interface SweepOptions {
   readonly store: OutboxStore
-  readonly lease: SweepLease
+  readonly lease: Lease
   readonly publisher: Publisher
   readonly circuits: Circuits
   /** Rows whose deletion is pending. */
