@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { createDecoder, createVerifier } from 'fast-jwt'
 import { expect, test } from 'vitest'
-import { developmentSecrets, memberToken, serviceToken } from './token.ts'
+import { developmentSecrets, memberToken, serviceScopes, serviceToken } from './token.ts'
 
 const verifyMember = createVerifier({ key: developmentSecrets.member, algorithms: ['HS256'] })
 const verifyService = createVerifier({ key: developmentSecrets.service, algorithms: ['HS256'] })
