@@ -232,7 +232,6 @@ testFaults('chaos', [
   {
     name: 'failover to a replica whose clock is a minute behind',
     long: true,
-    unordered: true,
     world: { redisAheadMs: 60_000 },
     async inject(world) {
       const replica = await world.addReplica()
@@ -260,7 +259,6 @@ testFaults('chaos', [
   {
     name: 'Redis evicts keys and refuses writes for 3 s (maxmemory, allkeys-random)',
     long: true,
-    unordered: true,
     async inject(world) {
       await world.configure('maxmemory-policy', 'allkeys-random')
       await world.configure('maxmemory', '1')
@@ -271,7 +269,6 @@ testFaults('chaos', [
   {
     name: 'Cluster: a shard does not reply for 8 s',
     long: true,
-    unordered: true,
     world: { cluster: true },
     async inject(world) {
       const [, shard] = world.cluster.masters
@@ -284,7 +281,6 @@ testFaults('chaos', [
     name: 'Cluster: kill -9 a shard, back empty after 5 s',
     long: true,
     told: true,
-    unordered: true,
     world: { cluster: true },
     async inject(world) {
       await world.cluster.masters[1]?.kill()

@@ -1,6 +1,7 @@
 import { buildOps, listen, openLog, type Readiness, type RunningService, run } from '@tidings/chassis'
 import { configFrom } from './config.ts'
 import { Database } from './database/database.ts'
+import { Lease } from './database/lease.ts'
 import { migrateWhenReachable } from './database/migration.ts'
 import { buildApp } from './http/app.ts'
 import { openConnections } from './http/connection.ts'
@@ -13,7 +14,6 @@ import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
-import { SweepLease } from './outbox/sweep-lease.ts'
 import { readiness } from './readiness.ts'
 import { Retention } from './retention/retention.ts'
 import { RetentionStore } from './retention/store.ts'
@@ -44,7 +44,7 @@ await run(async (): Promise<RunningService> => {
   const outboxStore = new OutboxStore(database)
   const outbox = new Outbox({
     store: outboxStore,
-    lease: new SweepLease(database),
+    lease: new Lease(database, 'sweep'),
     publisher,
     log,
     onReport: metrics.onOutboxReport,
@@ -76,6 +76,7 @@ await run(async (): Promise<RunningService> => {
   })
   const retention = new Retention({
     store: new RetentionStore(database),
+    lease: new Lease(database, 'retention'),
     outbox,
     days: config.retention.days,
     intervalMs: config.retention.intervalMs,

@@ -1,5 +1,5 @@
 import { waitFor } from '@tidings/local'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { hello, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 
 let stack: Stack
@@ -70,6 +70,29 @@ test('devices receive the ids and the count when unread notifications are remove
     expect(body['revision']).toBeGreaterThan(Number(before.get(memberId)?.['revision']))
   }
   expect(removed(allRead)).toBeUndefined()
+})
+
+test('an instance that stands still in the middle of a pass blocks retention no longer than its lease', async () => {
+  await api.stop()
+  const old = async (memberId: number) => {
+    await stack.fill(memberId, 1)
+    await stack.rows('UPDATE notification SET created_at = NOW(3) - INTERVAL ? DAY WHERE member_id = ?', [days + 1, memberId])
+  }
+  const deleted = async (memberId: number) =>
+    (await stack.rows('SELECT 1 FROM notification WHERE member_id = ?', [memberId])).length === 0
+  const waiting = "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE 'DELETE FROM task%'"
+  await old(11)
+  const holder = await stack.start(env)
+  const unlock = await stack.lockTable('task')
+  onTestFinished(unlock)
+  await waitFor(() => deleted(11), { deadlineMs: 15_000, what: 'a pass' })
+  await waitFor(async () => (await stack.rows(waiting)).length > 0, { what: 'the pass to come to the tasks' })
+  holder.pause()
+  onTestFinished(() => holder.resume())
+  await unlock()
+  await old(12)
+  api = await stack.start(env)
+  await waitFor(() => deleted(12), { deadlineMs: 15_000, what: 'the pass of another instance' })
 })
 
 test('many expired rows are deleted in small batches over several passes, while posts continue', async () => {

@@ -7,11 +7,6 @@ export interface Fault {
   readonly world?: Omit<WorldOptions, 'name'>
   /** True where the history cannot have survived, so that devices must be told. */
   readonly told?: boolean
-  /**
-   * The order of posts to one member is not asserted: the instance that accepted a post may have died before it published it, and after an
-   * outage of Redis each notify-api publishes its own backlog.
-   */
-  readonly unordered?: boolean
   /** Only in the long form, `TIDINGS_LONG=1`. */
   readonly long?: boolean
   readonly inject: (world: World) => Promise<void>
@@ -26,7 +21,7 @@ export function testFaults(suite: string, faults: readonly Fault[]): void {
   }
 }
 
-async function testFault({ name, world: options, told, unordered, inject }: Fault, databaseName: string): Promise<void> {
+async function testFault({ name, world: options, told, inject }: Fault, databaseName: string): Promise<void> {
   const world = await World.open({ name: databaseName, ...options })
   try {
     const verdict = await world.run(() => inject(world))
@@ -35,7 +30,7 @@ async function testFault({ name, world: options, told, unordered, inject }: Faul
       `${name}: ${accepted} accepted, ${refused} refused, ${lost} lost, ${doubled} doubled, ${misdelivered} misdelivered, ` +
         `${outOfOrder} out of order, ${verdict.told} told, recovered after ${(recoveredMs / 1_000).toFixed(1)} s, not ready ${unready}`,
     )
-    expect({ lost, doubled, misdelivered, outOfOrder: unordered ? 0 : outOfOrder, unexpected }).toEqual({
+    expect({ lost, doubled, misdelivered, outOfOrder, unexpected }).toEqual({
       lost: 0,
       doubled: 0,
       misdelivered: 0,

@@ -10,7 +10,10 @@ export interface DatabaseOptions {
    * escaped.
    */
   readonly scripts?: boolean
-  /** A connection that was not used for so long is replaced. {@link defaultIdleMs} by default. */
+  /**
+   * A connection that was not used for so long is replaced. {@link defaultIdleMs} by default. Somewhat later, the server ends it: a host
+   * that vanishes in a transaction locks its rows until then.
+   */
   readonly idleMs?: number
 }
 
@@ -22,10 +25,21 @@ const maxWaitingForConnection = 1_000
 const connectionShare = 0.5
 const lockWaitSeconds = 2
 /** Firewalls, NATs and load balancers forget a silent connection after minutes, without a word to its ends. */
-const defaultIdleMs = 30_000
+const defaultIdleMs = 8_000
+/** Factor from the time after which a free connection is replaced to that after which the server ends a silent one. */
+const silenceFactor = 1.5
 /** A pooled connection sends a TCP keep-alive after this silence, so that they do not forget it. */
 const keepAliveMs = 10_000
 const maxAttempts = 3
+
+/**
+ * Returns the statement that limits how long the server keeps the locks of this session once its host has vanished: it waits no longer for
+ * the next statement, for the rest of one, or for a result to be read.
+ */
+export function limitSilence(idleMs = defaultIdleMs): string {
+  const seconds = Math.ceil((idleMs * silenceFactor) / 1_000)
+  return `SET SESSION wait_timeout = ${seconds}, SESSION net_read_timeout = ${seconds}, SESSION net_write_timeout = ${seconds}`
+}
 
 // Escaped values need backslash escapes and durations in SQL need UTC, whatever the server's configuration.
 const sessionSettings = [
@@ -64,7 +78,7 @@ export class Database {
     })
     this.#pool.on('release', (connection) => this.#freeSince.set(connection, performance.now()))
     this.#pool.on('connection', (connection) => {
-      for (const sql of scripts ? [...sessionSettings, implicitTransactions] : sessionSettings) {
+      for (const sql of [...sessionSettings, limitSilence(idleMs), ...(scripts ? [implicitTransactions] : [])]) {
         connection.query(sql, (error) => error && connection.destroy())
       }
     })

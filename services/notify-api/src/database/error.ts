@@ -23,9 +23,11 @@ const duplicateEntry = 1062
 /** MySQL reports it with the general SQLSTATE HY000, MariaDB with 23000. */
 const checkViolated = 3819
 
-// Too many connections (two codes), shutdown, killed (two codes), the three of a server that has become a read-only replica, and a node
+// Too many connections (two codes), shutdown, killed (two codes), silent for too long, the three of a server that has become a read-only replica, and a node
 // outside the majority of its cluster: of Galera (also during COMMIT), and of group replication.
-const awayNumbers: ReadonlySet<number | undefined> = new Set([1040, 1203, 1053, 1317, 1927, 1290, 1792, 1836, 1047, 1180, 3100])
+const awayNumbers: ReadonlySet<number | undefined> = new Set([
+  1040, 1203, 1053, 1317, 1927, 4031, 1290, 1792, 1836, 1047, 1180, 3100,
+])
 const timedOut = 'PROTOCOL_SEQUENCE_TIMEOUT'
 
 /** True when this connection has not replied, or can do no more work. */

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Log, RepeatedFailure } from '@tidings/chassis'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
+import { limitSilence } from './database.ts'
 import { isAlreadyDone, isAway, isTransient } from './error.ts'
 
 /** The same path from `src` and from `dist`. */
@@ -30,6 +31,8 @@ export async function migrate(url: string, migrations?: readonly Migration[]): P
   const files = migrations ?? (await readMigrations())
   const connection = await createConnection({ uri: url, multipleStatements: true, connectTimeout: connectTimeoutMs })
   try {
+    // The lock of an instance whose host has vanished ends with its session.
+    await connection.query(limitSilence())
     await lock(connection)
     await connection.query(
       'CREATE TABLE IF NOT EXISTS migration (name VARCHAR(255) NOT NULL PRIMARY KEY, checksum CHAR(64) NOT NULL, applied_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3)) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin',

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Log, RepeatedFailure } from '@tidings/chassis'
 import { failureOf, GroupCommit, type Weight } from '../database/group-commit.ts'
+import type { Lease } from '../database/lease.ts'
 import { BatchedDelete } from './batched-delete.ts'
 import { Circuits } from './circuits.ts'
 import type { PublishFailure } from './publish-failure.ts'
@@ -8,11 +9,10 @@ import type { Publisher } from './redis-publisher.ts'
 import type { OutboxRow } from './row.ts'
 import type { Deferral, OutboxStore } from './store.ts'
 import { type OutboxReport, Sweep } from './sweep.ts'
-import type { SweepLease } from './sweep-lease.ts'
 
 export interface OutboxOptions {
   readonly store: OutboxStore
-  readonly lease: SweepLease
+  readonly lease: Lease
   readonly publisher: Publisher
   readonly log: Log
   readonly onReport: (report: OutboxReport) => void

@@ -1,10 +1,10 @@
 import { type Log, Recurring, RepeatedFailure } from '@tidings/chassis'
+import type { Lease } from '../database/lease.ts'
 import type { BatchedDelete } from './batched-delete.ts'
 import type { Circuits } from './circuits.ts'
 import type { Publisher } from './redis-publisher.ts'
 import type { OutboxRow } from './row.ts'
 import type { OutboxBacklog, OutboxStore } from './store.ts'
-import type { SweepLease } from './sweep-lease.ts'
 
 /** State of the outbox, reported about once a second. */
 export interface OutboxReport {
@@ -17,7 +17,7 @@ export interface OutboxReport {
 
 export interface SweepOptions {
   readonly store: OutboxStore
-  readonly lease: SweepLease
+  readonly lease: Lease
   readonly publisher: Publisher
   readonly circuits: Circuits
   /** Rows whose deletion is pending. */
@@ -52,6 +52,7 @@ export class Sweep {
   #nextIdleAt = 0
   #busyUntil = -Infinity
   #publishedSinceReport = 0
+  #refusedSinceReport = false
 
   constructor(options: SweepOptions) {
     this.#options = options
@@ -72,6 +73,7 @@ export class Sweep {
 
   /** Logs that Redis refuses a row, unless the previous row was refused for the same reason. */
   logRefusal(reason: string): void {
+    this.#refusedSinceReport = true
     this.#refusal.failed(new Error(reason))
   }
 
@@ -160,8 +162,11 @@ export class Sweep {
 
   async #report(): Promise<void> {
     const { store, circuits, onReport } = this.#options
+    const refused = this.#refusedSinceReport
+    this.#refusedSinceReport = false
     const backlog = await store.backlog()
-    if (backlog.parked === 0) this.#refusal.succeeded()
+    // A row is recorded only after its refusal is logged, so the backlog may lack one that was just refused.
+    if (backlog.parked === 0 && !refused && !this.#refusedSinceReport) this.#refusal.succeeded()
     onReport({ backlog, published: this.#publishedSinceReport, circuitOpen: circuits.anyOpen })
     this.#publishedSinceReport = 0
   }

@@ -1,11 +1,13 @@
 import { type Log, Recurring } from '@tidings/chassis'
 import { maxIdsPerReadMessage } from '@tidings/protocol'
+import type { Lease } from '../database/lease.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import type { Retired, RetentionStore } from './store.ts'
 
 export interface RetentionOptions {
   readonly store: RetentionStore
+  readonly lease: Lease
   readonly outbox: Pick<Outbox, 'publish'>
   readonly days: number
   readonly intervalMs: number
@@ -33,11 +35,11 @@ export class Retention {
   }
 
   async #retire(closing: AbortSignal): Promise<void> {
-    const { store, outbox, days, log, onPass } = this.#options
+    const { store, lease, outbox, days, log, onPass } = this.#options
     const publish = (event: OutboxRow) => outbox.publish([event])
-    const pass = await store.retire({ days, batchRows, maxBatches, closing, publish })
-    if (!pass) return
-    const { retired, failure } = pass
+    if (!(await lease.hold())) return
+    const mayContinue = async () => !closing.aborted && (await lease.hold())
+    const { retired, failure } = await store.retire({ days, batchRows, maxBatches, mayContinue, publish })
     onPass(retired)
     if (Object.values(retired).some((rows) => rows > 0)) log.info({ retired }, 'old rows deleted')
     if (failure !== undefined) throw new Error('notifications of some members cannot be removed yet', { cause: failure })

@@ -12,8 +12,8 @@ export interface RetentionLimits {
   readonly batchRows: number
   /** Most DELETEs of each table in one pass. */
   readonly maxBatches: number
-  /** Ends the pass early. */
-  readonly closing: AbortSignal
+  /** Called before each batch and each member; the pass ends early when it resolves to false. */
+  readonly mayContinue: () => Promise<boolean>
   /** Called for each member of whom unread notifications were removed, with the committed event for its devices. */
   readonly publish: (event: OutboxRow) => Promise<void>
 }
@@ -37,35 +37,34 @@ export class RetentionStore {
     this.#database = database
   }
 
-  /** Runs one pass. Undefined when another instance is running one. */
-  retire(limits: RetentionLimits): Promise<RetentionPass | undefined> {
+  /** Runs one pass. */
+  async retire(limits: RetentionLimits): Promise<RetentionPass> {
+    const database = this.#database
     const { days, batchRows } = limits
-    return this.#database.run(async (connection) => {
-      if (!(await lock(connection))) return undefined
-      try {
-        let failure: unknown
-        const notification = await repeat(limits, () =>
-          retireNotifications(connection, limits, (error) => {
-            failure ??= error
-          }),
-        )
-        // After the notifications: a broadcast that lost its read rows first would count as unread again.
-        const broadcast_read = await repeat(limits, () => retireReads(connection, batchRows))
-        const idempotency_key = await repeat(limits, () => retireKeys(connection, batchRows))
-        const early = await repeat(limits, () => retireEarlyCancels(connection, batchRows))
-        const task = early + (await repeat(limits, () => retireTasks(connection, days, batchRows)))
-        const revocation = await repeat(limits, () => retireRevocations(connection, batchRows))
-        return { retired: { notification, broadcast_read, idempotency_key, task, revocation }, failure }
-      } finally {
-        await connection.rows("SELECT RELEASE_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)))")
-      }
-    })
+    let failure: unknown
+    const notification = await repeat(limits, () =>
+      retireNotifications(database, limits, (error) => {
+        failure ??= error
+      }),
+    )
+    const deleteRows = (deleteBatch: (connection: Connection) => Promise<number>) =>
+      repeat(limits, () => database.run(deleteBatch))
+    // After the notifications: a broadcast that lost its read rows first would count as unread again.
+    const broadcast_read = await deleteRows((connection) => retireReads(connection, batchRows))
+    const idempotency_key = await deleteRows((connection) => retireKeys(connection, batchRows))
+    const early = await deleteRows((connection) => retireEarlyCancels(connection, batchRows))
+    const task = early + (await deleteRows((connection) => retireTasks(connection, days, batchRows)))
+    const revocation = await deleteRows((connection) => retireRevocations(connection, batchRows))
+    return { retired: { notification, broadcast_read, idempotency_key, task, revocation }, failure }
   }
 }
 
-async function repeat({ batchRows, maxBatches, closing }: RetentionLimits, deleteBatch: () => Promise<number>): Promise<number> {
+async function repeat(
+  { batchRows, maxBatches, mayContinue }: RetentionLimits,
+  deleteBatch: () => Promise<number>,
+): Promise<number> {
   let total = 0
-  for (let batch = 0; batch < maxBatches && !closing.aborted; batch++) {
+  for (let batch = 0; batch < maxBatches && (await mayContinue()); batch++) {
     const rows = await deleteBatch()
     total += rows
     if (rows < batchRows) break
@@ -73,29 +72,43 @@ async function repeat({ batchRows, maxBatches, closing }: RetentionLimits, delet
   return total
 }
 
-async function lock(connection: Connection): Promise<boolean> {
-  const [row] = await connection.rows<{ got: number | null }>(
-    "SELECT GET_LOCK(CONCAT('retention:', LEFT(SHA2(DATABASE(), 256), 32)), 0) AS got",
-  )
-  return row?.got === 1
-}
-
 /**
  * Deletes notifications. Ids grow with time, so the oldest come first in the primary key: no index on created_at is needed. Unread ones are
  * deleted member by member, since each removal changes a count that devices show. A member that fails is left to the next pass.
  */
 async function retireNotifications(
-  connection: Connection,
-  { days, batchRows, closing, publish }: RetentionLimits,
+  database: Database,
+  { days, batchRows, mayContinue, publish }: RetentionLimits,
   onFailure: (error: unknown) => void,
 ): Promise<number> {
+  const { affectedRows, idsByMember } = await database.run((connection) => retireReadOnes(connection, days, batchRows))
+  let deleted = affectedRows
+  for (const [memberId, notificationIds] of idsByMember) {
+    if (!(await mayContinue())) break
+    try {
+      await publish(await database.run((connection) => removeUnread(connection, memberId, notificationIds)))
+      deleted += notificationIds.length
+    } catch (error) {
+      onFailure(error)
+    }
+  }
+  return deleted
+}
+
+/** Deletes the oldest broadcasts and read notifications. Returns the number of them, and the ids of the unread ones by member. */
+async function retireReadOnes(
+  connection: Connection,
+  days: number,
+  batchRows: number,
+): Promise<{ affectedRows: number; idsByMember: Map<MemberId, number[]> }> {
+  const idsByMember = new Map<MemberId, number[]>()
   const [oldest] = await connection.rows<{ upTo: number | null; before: Date }>(
     `SELECT MAX(notification_id) AS upTo, NOW(3) - INTERVAL ? DAY AS \`before\`
      FROM (SELECT notification_id, created_at FROM notification ORDER BY notification_id LIMIT ?) AS oldest
      WHERE created_at < NOW(3) - INTERVAL ? DAY`,
     [days, batchRows, days],
   )
-  if (!oldest?.upTo) return 0
+  if (!oldest?.upTo) return { affectedRows: 0, idsByMember }
   const { upTo, before } = oldest
   // Before the unread ones of members: their counts then no longer include a broadcast that goes.
   const { affectedRows } = await connection.write(
@@ -103,33 +116,21 @@ async function retireNotifications(
      WHERE notification_id <= ? AND created_at < ? AND (member_id = ${allMembers} OR read_at IS NOT NULL)`,
     [upTo, before],
   )
-  let deleted = affectedRows
   const unread = await connection.rows<StoredMember & { notificationId: number }>(
     `SELECT member_id AS memberId, ${textIdColumn}, notification_id AS notificationId FROM notification
      WHERE notification_id <= ? AND created_at < ? AND member_id <> ${allMembers} AND read_at IS NULL`,
     [upTo, before],
   )
-  const idsByMember = new Map<MemberId, number[]>()
   for (const { notificationId, ...member } of unread) {
     const memberId = memberIdOf(member)
     const ids = idsByMember.get(memberId)
     if (ids) ids.push(notificationId)
     else idsByMember.set(memberId, [notificationId])
   }
-  for (const [memberId, notificationIds] of idsByMember) {
-    if (closing.aborted) break
-    try {
-      await publish(await removeUnread(connection, memberId, notificationIds))
-      deleted += notificationIds.length
-    } catch (error) {
-      await connection.write('ROLLBACK')
-      onFailure(error)
-    }
-  }
-  return deleted
+  return { affectedRows, idsByMember }
 }
 
-/** Deletes notifications of one member, in one transaction with the event for its devices. */
+/** Deletes notifications of one member. The event for its devices is part of the transaction. */
 async function removeUnread(connection: Connection, memberId: MemberId, removedIds: number[]): Promise<OutboxRow> {
   await connection.write('START TRANSACTION')
   const member = await findMember(connection, memberId)
