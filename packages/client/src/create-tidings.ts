@@ -13,7 +13,7 @@ import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
 import { wakeLeaderForRetry } from './page/retry-reminder.ts'
 import { showInTitle } from './page/title.ts'
-import { isFocused, onLeave, onWake } from './page/wake.ts'
+import { isFocused, isVisible, onLeave, onWake } from './page/wake.ts'
 import { callAll } from './store.ts'
 import { LiveTasks } from './task/live-tasks.ts'
 import type { Tidings } from './tidings.ts'
@@ -54,26 +54,32 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     [readDestination]: (body) => isReadMessage(body) && inbox.wasRead(body),
     [taskAnnouncementDestination]: (body) => isTaskAnnouncement(body) && tasks.announced(body),
   }
-  const connection = new SharedConnection(settings, api, renewal, isFocused, {
-    message(destination, body) {
-      if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-      else if (handlers[destination]) handlers[destination](body)
-      else messages.message(destination, body)
+  const connection = new SharedConnection(
+    settings,
+    api,
+    renewal,
+    { isFocused, isVisible },
+    {
+      message(destination, body) {
+        if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
+        else if (handlers[destination]) handlers[destination](body)
+        else messages.message(destination, body)
+      },
+      missed(destination, spreadMs) {
+        if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
+        else if (handlers[destination]) inbox.missed(spreadMs)
+        else messages.missed(destination, spreadMs)
+      },
+      refused: (destination) => messages.refused(destination),
+      counted: (count) => inbox.counted(count),
+      taskWaits: (taskId) => tasks.waits(taskId),
+      memberChanged() {
+        inbox.reset()
+        tasks.reset()
+        messages.reset()
+      },
     },
-    missed(destination, spreadMs) {
-      if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
-      else if (handlers[destination]) inbox.missed(spreadMs)
-      else messages.missed(destination, spreadMs)
-    },
-    refused: (destination) => messages.refused(destination),
-    counted: (count) => inbox.counted(count),
-    taskWaits: (taskId) => tasks.waits(taskId),
-    memberChanged() {
-      inbox.reset()
-      tasks.reset()
-      messages.reset()
-    },
-  })
+  )
   const notifications = new BrowserNotifications(
     settings,
     async () => isFocused() || (await connection.ask('looking', focusTimeoutMs)),

@@ -22,7 +22,11 @@ export type TabMessage =
       /** Resume points. */
       readonly places: readonly (readonly [destination: string, lastMessageId: string])[]
     }
+  /** The tab leads and responds. */
+  | { readonly type: 'leads'; readonly tab: string }
   // From any tab to the leading tab:
+  /** Does `leader` lead, and respond? Where it does not, the tab that leads posts its state. */
+  | { readonly type: 'check'; readonly leader: string | undefined }
   | { readonly type: 'start' }
   | { readonly type: 'wake' }
   | { readonly type: 'reopen' }
