@@ -95,9 +95,9 @@ async function run(image: Image, addresses: Record<string, string>): Promise<{ p
 async function untilHealthy(image: Image): Promise<void> {
   const { env, process } = containers.get(image) ?? { env: {}, process: undefined }
   const check = last(image, 'HEALTHCHECK').replace(/^.*? CMD /, '')
-  await waitFor(async () => (await shell(check, env, join(out, image))).code === 0, {
-    what: `${image} to be healthy: ${process?.logs.join('\n')}`,
-    deadlineMs: 30_000,
+  const healthy = async () => (await shell(check, env, join(out, image))).code === 0
+  await waitFor(healthy, { what: `${image} to be healthy`, deadlineMs: 30_000 }).catch((error: unknown) => {
+    throw new Error(process?.logs.join('\n'), { cause: error })
   })
 }
 

@@ -18,6 +18,8 @@ import { callAll } from './store.ts'
 import { LiveTasks } from './task/live-tasks.ts'
 import type { Tidings } from './tidings.ts'
 
+const page = { isFocused, isVisible }
+
 /** Creates the page's {@link Tidings}. Nothing happens before `start()`. Call it in a browser only. */
 export function createTidings(options: TidingsOptions = {}): Tidings {
   const settings = settingsOf(options)
@@ -54,32 +56,26 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     [readDestination]: (body) => isReadMessage(body) && inbox.wasRead(body),
     [taskAnnouncementDestination]: (body) => isTaskAnnouncement(body) && tasks.announced(body),
   }
-  const connection = new SharedConnection(
-    settings,
-    api,
-    renewal,
-    { isFocused, isVisible },
-    {
-      message(destination, body) {
-        if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-        else if (handlers[destination]) handlers[destination](body)
-        else messages.message(destination, body)
-      },
-      missed(destination, spreadMs) {
-        if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
-        else if (handlers[destination]) inbox.missed(spreadMs)
-        else messages.missed(destination, spreadMs)
-      },
-      refused: (destination) => messages.refused(destination),
-      counted: (count) => inbox.counted(count),
-      taskWaits: (taskId) => tasks.waits(taskId),
-      memberChanged() {
-        inbox.reset()
-        tasks.reset()
-        messages.reset()
-      },
+  const connection = new SharedConnection(settings, api, renewal, page, {
+    message(destination, body) {
+      if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
+      else if (handlers[destination]) handlers[destination](body as object)
+      else messages.message(destination, body)
     },
-  )
+    missed(destination, spreadMs) {
+      if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
+      else if (handlers[destination]) inbox.missed(spreadMs)
+      else messages.missed(destination, spreadMs)
+    },
+    refused: (destination) => messages.refused(destination),
+    counted: (count) => inbox.counted(count),
+    taskWaits: (taskId) => tasks.waits(taskId),
+    memberChanged() {
+      inbox.reset()
+      tasks.reset()
+      messages.reset()
+    },
+  })
   const notifications = new BrowserNotifications(
     settings,
     async () => isFocused() || (await connection.ask('looking', focusTimeoutMs)),
