@@ -271,6 +271,37 @@ test('shows the inbox of the new member when a tab reads it before it knows to w
   await stack.waitForSessionCount(9, 0)
 })
 
+test('gives a second member without notifications nothing of the first one, whose connection the tab finds', async () => {
+  const device = await stack.openDevice(11)
+  const first = await device.openTab()
+  await waitForStatus(first, 'connected')
+  await waitForUnread(first, 0)
+  // Holds the first reading of the next tab, while notifications of the previous member arrive.
+  await device.signIn(12)
+  let release = () => {}
+  const held = new Promise<void>((resolve) => (release = resolve))
+  await device.context.route('**/notification**', async (route) => {
+    await held
+    await route.continue()
+  })
+  const second = await device.openTab()
+  await waitFor(async () => (await readConnection(second)).status === 'connected', { deadlineMs, what: 'the shared connection' })
+  await stack.send(11, 'for eleven')
+  await waitForNotifications(first, ['for eleven'])
+  expect(await readArrived(second)).toEqual([])
+  release()
+  await stack.waitForSessionCount(11, 0)
+  await stack.waitForSessionCount(12, 1)
+  await stack.send(11, 'still for eleven')
+  await stack.send(12, 'for twelve')
+  await waitForNotifications(second, ['for twelve'])
+  await waitForNotifications(first, ['for eleven', 'for twelve'])
+  for (const each of [first, second]) {
+    await waitForUnread(each, 1)
+    expect((await readInbox(each)).items.map(({ message }) => message)).toEqual(['for twelve'])
+  }
+})
+
 /** Listens to a destination in the page. The events are in `window.messages`. */
 const listen = (page: Page, destination: string) =>
   page.evaluate((each) => {

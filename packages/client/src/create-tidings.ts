@@ -1,6 +1,7 @@
 import type { TaskMessage } from '@tidings/protocol'
 import { broadcastDestination, notificationDestination, readDestination } from '@tidings/protocol/destination'
 import { SessionRenewal } from './connection/session-renewal.ts'
+import { MemberGate } from './tab/member-gate.ts'
 import { SharedConnection } from './tab/shared-connection.ts'
 import { taskAnnouncementDestination, taskPrefix } from './tab/task-destination.ts'
 import { HttpApi } from './http-api.ts'
@@ -44,10 +45,16 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       return connection.leading
     },
     shareCount: (count) => connection.shareCount(count),
-    // Another member has signed in since the connection was opened: the cookie of the HTTP API is newer.
-    pageRead(memberId) {
+    // If they differ, another member has signed in since the connection was opened: the cookie of the HTTP API is newer.
+    memberKnown(memberId) {
       if (connection.memberId !== undefined && connection.memberId !== memberId) connection.reopen()
+      gate.open()
     },
+  })
+  const gate = new MemberGate({
+    pageMember: () => inbox.memberId,
+    connectionMember: () => connection.memberId,
+    leading: () => connection.leading,
   })
 
   const handlers: Readonly<Record<string, (body: object) => unknown>> = {
@@ -58,9 +65,11 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   }
   const connection = new SharedConnection(settings, api, renewal, page, {
     message(destination, body) {
-      if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-      else if (handlers[destination]) handlers[destination](body as object)
-      else messages.message(destination, body)
+      gate.pass(() => {
+        if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
+        else if (handlers[destination]) handlers[destination](body as object)
+        else messages.message(destination, body)
+      })
     },
     missed(destination, spreadMs) {
       if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
@@ -68,9 +77,10 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       else messages.missed(destination, spreadMs)
     },
     refused: (destination) => messages.refused(destination),
-    counted: (count) => inbox.counted(count),
+    counted: (count) => gate.pass(() => inbox.counted(count)),
     taskWaits: (taskId) => tasks.waits(taskId),
     memberChanged() {
+      gate.clear()
       inbox.reset()
       tasks.reset()
       messages.reset()

@@ -25,11 +25,13 @@ test('after a gap, devices read the inbox at random times within five seconds', 
   vi.stubGlobal('fetch', (url: string) => {
     if (loaded && url.includes('?limit')) readAtMs.push(performance.now())
     return Promise.resolve(
-      Response.json(url.includes('?limit') ? { items: [], nextCursor: null } : { unreadCount: 0, revision: 0 }),
+      Response.json(
+        url.includes('?limit') ? { memberId: 1, items: [], nextCursor: null } : { memberId: 1, unreadCount: 0, revision: 0 },
+      ),
     )
   })
   const api = new HttpApi(settings, () => Promise.resolve(false))
-  const host = { announce: () => {}, leading: false, shareCount: () => {}, pageRead: () => {} }
+  const host = { announce: () => {}, leading: false, shareCount: () => {}, memberKnown: () => {} }
   const inboxes = Array.from({ length: instances }, () => new LiveInbox(settings, api, host))
   let gapAtMs: number | undefined
   const connection = new SharedConnection(

@@ -98,7 +98,10 @@ export class SharedConnection {
     this.#page = page
     this.#tabs = new TabGroup(`tidings ${settings.scope} ${settings.url}`, settings.shareConnection)
     this.#link = new Link(settings, api, renewal, {
-      member: (memberId) => this.#setMember(memberId),
+      member: (memberId) => {
+        // Before anything of a new member is posted.
+        if (this.#setMember(memberId)) this.#postState()
+      },
       subscriptions: () => this.#subscriptions(),
       state: (state) => this.#linkChanged(state),
       message: (message) => this.#broadcast({ type: 'message', ...message }),
@@ -351,12 +354,14 @@ export class SharedConnection {
     this.#listeners.follow(post)
   }
 
-  #setMember(memberId: MemberId): void {
+  /** Returns whether another member has signed in. */
+  #setMember(memberId: MemberId): boolean {
     const before = this.#memberId
     this.#memberId = memberId
-    if (before === undefined || before === memberId) return
+    if (before === undefined || before === memberId) return false
     this.#resumePoints.clear()
     this.#listener.memberChanged()
+    return true
   }
 
   #message({ destination, messageId, body: text }: Message): void {
