@@ -66,6 +66,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   const connection = new SharedConnection(settings, api, renewal, page, {
     message(destination, body) {
       gate.pass(() => {
+        if (signedOut) return
         if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
         else if (handlers[destination]) handlers[destination](body as object)
         else messages.message(destination, body)
@@ -85,6 +86,19 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       tasks.reset()
       messages.reset()
     },
+    signedOut() {
+      signedOut = true
+      renewal.paused = true
+      gate.clear()
+      inbox.stop()
+      // Also removes the count from the title and the icon.
+      inbox.reset()
+      tasks.stop()
+      tasks.clear()
+      messages.stop()
+      detach()
+    },
+    endSession: () => api.endSession(),
   })
   const notifications = new BrowserNotifications(
     settings,
@@ -110,20 +124,30 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   /** Undo `attach`; undefined while stopped. */
   let detachers: (() => void)[] | undefined
 
+  /** From a sign-out to the next start. */
+  let signedOut = false
+
+  function detach(): void {
+    for (const each of detachers ?? []) each()
+    detachers = undefined
+  }
+
   return {
     start() {
+      signedOut = false
+      renewal.paused = false
       detachers ??= attach()
       inbox.start()
       connection.start()
     },
     async stop() {
-      for (const detach of detachers ?? []) detach()
-      detachers = undefined
+      detach()
       inbox.stop()
       tasks.stop()
       messages.stop()
       await connection.stop()
     },
+    signOut: () => connection.signOut(),
     connection: connection.state,
     inbox,
     onNotification(listener) {

@@ -45,6 +45,8 @@ test('after a gap, devices read the inbox at random times within five seconds', 
       taskWaits: () => {},
       refused: () => {},
       memberChanged: () => {},
+      signedOut: () => {},
+      endSession: () => Promise.resolve(true),
       missed(_destination, spreadMs) {
         gapAtMs = performance.now()
         for (const inbox of inboxes) inbox.missed(spreadMs)

@@ -6,7 +6,7 @@ import {
   sessionDestination,
 } from '@tidings/protocol/destination'
 import type { MemberId, UnreadCount } from '@tidings/protocol'
-import type { ConnectionState } from '../connection/connection-state.ts'
+import type { ConnectionState, StopReason } from '../connection/connection-state.ts'
 import { Link, type LinkState } from '../connection/link.ts'
 import { ResumePoints } from '../connection/resume-points.ts'
 import type { SessionRenewal } from '../connection/session-renewal.ts'
@@ -35,6 +35,10 @@ export interface SharedConnectionListener {
   taskWaits(taskId: string): void
   /** Another member has signed in: discard all state. */
   memberChanged(): void
+  /** The member signs out: discard all state, and handle nothing more until the next start. */
+  signedOut(): void
+  /** Has the server end the session. Resolves to whether it has. */
+  endSession(): Promise<boolean>
 }
 
 /** What is known of the page of this tab. */
@@ -50,6 +54,8 @@ const gapSpreadMs = 5_000
 const fromLeader: ReadonlySet<TabMessage['type']> = new Set(['message', 'subscribed', 'count', 'waits'])
 /** How long the leading tab has to renew the cookie for another tab. */
 const renewalTimeoutMs = 30_000
+/** How long the leading tab has to end the session for another tab. */
+const signOutTimeoutMs = 30_000
 
 /** What every session subscribes to. The session's own queues come first: a gap found while the others resume is reported there. */
 const commonDestinations = [
@@ -86,6 +92,8 @@ export class SharedConnection {
   readonly #page: TabPage
   readonly #watch: LeaderWatch
   #joined = false
+  /** The session is being ended: that the gateway closes it is no news. */
+  #signingOut = false
   /** Id of the leading tab. */
   #leader: string | undefined
   #memberId: MemberId | undefined
@@ -155,8 +163,26 @@ export class SharedConnection {
     this.#tabs.post({ type: 'start' })
   }
 
+  /** Signs out in all tabs, which stop. Resolves to whether the server has ended the session. */
+  async signOut(): Promise<boolean> {
+    const asked = this.leading || !this.#joined ? undefined : this.ask('signOut', signOutTimeoutMs)
+    if (this.leading) void this.ask('signOut', 0)
+    this.#signingOut = true
+    this.#listener.signedOut()
+    const ended = await (asked ?? this.#listener.endSession())
+    await this.#stopSignedOut()
+    return ended
+  }
+
+  async #stopSignedOut(): Promise<void> {
+    this.#signingOut = false
+    await this.stop('signed-out')
+    this.#resumePoints.clear()
+    this.#memberId = undefined
+  }
+
   /** Leaves the other tabs; if this tab leads, another one takes over. Resume points are kept for a later `start`. */
-  async stop(): Promise<void> {
+  async stop(reason?: StopReason): Promise<void> {
     if (!this.#joined) return
     this.#joined = false
     this.#watch.stop()
@@ -168,7 +194,7 @@ export class SharedConnection {
     this.#leader = undefined
     const closed = leading ? this.#link.stop() : undefined
     this.#tabs.leave()
-    this.state.set({ status: 'stopped', leader: false })
+    this.state.set({ status: 'stopped', ...(reason && { reason }), leader: false })
     await closed
   }
 
@@ -259,7 +285,7 @@ export class SharedConnection {
   }
 
   #linkChanged(state: LinkState): void {
-    if (!this.leading) return
+    if (!this.leading || this.#signingOut) return
     this.#linkState = state
     this.#setState(state)
     this.#postState()
@@ -407,6 +433,12 @@ export class SharedConnection {
     if (question === 'renew') {
       if (this.leading) this.#tabs.post({ type: 'answer', id, answer: await this.#renewal.renewUnlessRecent() })
       return
+    }
+    if (question === 'signOut') {
+      this.#signingOut = true
+      this.#listener.signedOut()
+      if (this.leading) this.#tabs.post({ type: 'answer', id, answer: await this.#listener.endSession() })
+      return this.#stopSignedOut()
     }
     if (this.#page.isFocused()) this.#tabs.post({ type: 'answer', id, answer: true })
   }

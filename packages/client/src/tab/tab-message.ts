@@ -40,5 +40,8 @@ export type TabMessage =
   | { readonly type: 'ask'; readonly question: Question; readonly id: string }
   | { readonly type: 'answer'; readonly id: string; readonly answer: boolean }
 
-/** `renew`: the leading tab renews the cookie and answers. `looking`: a tab that is visible and focused answers true. */
-export type Question = 'renew' | 'looking'
+/**
+ * `renew`: the leading tab renews the cookie and answers. `looking`: a tab that is visible and focused answers true. `signOut`: all tabs stop;
+ * the leading one has the server end the session before, and answers.
+ */
+export type Question = 'renew' | 'looking' | 'signOut'
