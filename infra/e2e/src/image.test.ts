@@ -115,6 +115,9 @@ test('each image holds what its service needs, starts as Compose starts it, and 
   const gateway = await run('realtime-gateway', { REDIS_URL: redis.url, NOTIFY_API_URL })
   const edge = await run('edge', { NOTIFY_API_URL, GATEWAY_URLS: `http://127.0.0.1:${gateway.port}` })
   for (const image of images) await untilHealthy(image)
+  // notify-api is alive before it has migrated the database.
+  const ready = `http://127.0.0.1:${containers.get('notify-api')?.env['OPS_PORT']}/ready`
+  await waitFor(async () => (await fetch(ready)).ok, { what: 'notify-api to be ready', deadlineMs: 30_000 })
 
   // A notification through all three.
   const url = `http://127.0.0.1:${edge.port}`

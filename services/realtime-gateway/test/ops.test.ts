@@ -36,8 +36,10 @@ test('/ready returns 503 while Redis does not respond and 200 when it is back; /
   expect(performance.now() - pausedAt).toBeLessThan(10_000)
   expect(JSON.parse(text)).toEqual({ ready: false, failing: ['redis'] })
   expect((await fetchOps(gateway, '/live')).status).toBe(200)
+  expect((await fetchOps(gateway, '/metrics')).text).toContain('\ntidings_ready 0\n')
   stack.redis.resume()
   await waitUntilReady(gateway)
+  expect((await fetchOps(gateway, '/metrics')).text).toContain('\ntidings_ready 1\n')
 })
 
 test('/ready returns 503 while Redis refuses to store publications, the log states why, and 200 afterwards', async () => {
