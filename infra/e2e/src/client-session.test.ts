@@ -2,7 +2,14 @@ import { waitFor } from '@tidings/local'
 import type { TidingsOptions } from '@tidings/client'
 import type { Page, WebSocketRoute } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { deadlineMs, readConnection, waitForNotifications, waitForStatus, waitForUnread } from './fixture/client-state.ts'
+import {
+  deadlineMs,
+  readConnection,
+  readInbox,
+  waitForNotifications,
+  waitForStatus,
+  waitForUnread,
+} from './fixture/client-state.ts'
 import { type ClientStack, type Device, startClientStack } from './fixture/client-stack.ts'
 
 let stack: ClientStack
@@ -146,6 +153,68 @@ test('calls refreshSession again after it has rejected', async () => {
   const page = await device.openTab()
   await waitForStatus(page, 'connected')
   expect(await statusHistory(page)).toContain('offline')
+})
+
+describe('signOut()', () => {
+  /** Opens two tabs with a count on the icon, which is recorded, and a notification. Resolves to the leading tab and the other. */
+  async function openTwoTabs(device: Device, memberId: number): Promise<[leader: Page, follower: Page]> {
+    await device.context.addInitScript(() => {
+      Object.assign(navigator, { setAppBadge: async (count: number) => void Object.assign(window, { iconCount: count }) })
+    })
+    const tabs: [Page, Page] = [await device.openTab({ updateBadge: true }), await device.openTab({ updateBadge: true })]
+    for (const page of tabs) await waitForStatus(page, 'connected')
+    await stack.send(memberId, 'private')
+    for (const page of tabs) await waitForNotifications(page, ['private'])
+    for (const page of tabs) await waitForUnread(page, 1)
+    return (await readConnection(tabs[0])).leader ? tabs : [tabs[1], tabs[0]]
+  }
+  const iconCount = (page: Page) => page.evaluate(() => (window as { iconCount?: number }).iconCount)
+
+  test.each(['leading', 'other'] as const)('called in the %s tab ends the session, and clears all tabs', async (which) => {
+    const memberId = which === 'leading' ? 21 : 22
+    let refreshes = 0
+    const device = await stack.openDevice(memberId, {
+      refreshSession: async ({ signIn }) => {
+        refreshes += 1
+        await signIn(memberId)
+        return true
+      },
+    })
+    // With a lifetime of its own, since tokens that were issued in the same second would be the same one.
+    const elsewhere = await (await stack.openDevice(memberId, { tokenSeconds: 3_000 })).openTab()
+    await waitForStatus(elsewhere, 'connected')
+    const [leader, follower] = await openTwoTabs(device, memberId)
+    const [cookie] = await device.context.cookies()
+    const refused = which === 'leading' ? leader : follower
+    expect(await refused.evaluate(() => window.tidings.signOut())).toBe(true)
+    for (const page of [leader, follower]) {
+      await waitFor(async () => (await readConnection(page)).status === 'stopped', { deadlineMs, what: 'stopped' })
+      expect(await readConnection(page)).toEqual({ status: 'stopped', reason: 'signed-out', leader: false })
+      expect(await readInbox(page)).toEqual({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
+      expect(await iconCount(page)).toBe(0)
+    }
+    // The token is refused, was not renewed, and the other device stays.
+    expect(await leader.evaluate(async () => (await fetch('/notification')).status)).toBe(401)
+    expect(refreshes).toBe(0)
+    expect(await device.context.cookies()).toEqual([cookie])
+    await stack.waitForSessionCount(memberId, 1)
+    await waitForStatus(elsewhere, 'connected')
+    await device.signIn(23)
+    for (const page of [leader, follower]) await page.evaluate(() => window.tidings.start())
+    for (const page of [leader, follower]) await waitForStatus(page, 'connected')
+    for (const page of [leader, follower]) await waitForUnread(page, 0)
+    await stack.waitForSessionCount(23, 1)
+  })
+
+  test('clears the tabs, and says so, when the server does not respond', async () => {
+    const device = await stack.openDevice(24)
+    const [leader, follower] = await openTwoTabs(device, 24)
+    await device.context.route('**/session', (route) => route.abort())
+    expect(await follower.evaluate(() => window.tidings.signOut())).toBe(false)
+    for (const page of [leader, follower]) await waitForStatus(page, 'stopped')
+    expect((await readInbox(leader)).items).toEqual([])
+    await stack.waitForSessionCount(24, 0)
+  })
 })
 
 /** Opens a tab whose WebSockets the test can close with a code, as a gateway would. */

@@ -81,6 +81,52 @@ test('loses nothing when the leading tab is closed repeatedly while notification
   await stack.waitForSessionCount(2, 1)
 })
 
+/** Opens a dialog, which stops the page until the returned function closes it. */
+async function openDialog(page: Page): Promise<() => Promise<void>> {
+  const opened = page.waitForEvent('dialog')
+  const answered = page.evaluate(() => confirm('Delete this order?'))
+  answered.catch(() => {}) // a test that fails closes the page
+  const dialog = await opened
+  return async () => {
+    await dialog.accept()
+    await answered
+  }
+}
+
+test('replaces a leading tab that stands still behind a dialog, and follows in it after the dialog', async () => {
+  const device = await stack.openDevice(31)
+  const pages = [await device.openTab(), await device.openTab(), await device.openTab(), await device.openTab()]
+  for (const page of pages) await waitForStatus(page, 'connected')
+  for (const page of pages) await waitForUnread(page, 0)
+  const leader = await waitForLeader(pages)
+  const others = pages.filter((page) => page !== leader)
+  const before = (await stack.readSessions(31)).map(({ sessionId }) => sessionId)
+  for (const page of others) await page.evaluate(() => window.states.splice(0))
+  const closeDialog = await openDialog(leader)
+  await stack.send(31, 'behind the dialog')
+  for (const page of others) await waitForNotifications(page, ['behind the dialog'])
+  for (const page of others) await waitForStatus(page, 'connected')
+  // None of them was connected all the time.
+  for (const page of others) {
+    const statuses = await page.evaluate(() => window.states.map(({ status }) => status))
+    expect(statuses.slice(0, -1)).toContain('reconnecting')
+  }
+  const next = await waitForLeader(others)
+  await closeDialog()
+  await stack.send(31, 'after the dialog')
+  for (const page of pages) await waitForNotifications(page, ['behind the dialog', 'after the dialog'])
+  for (const page of pages) await waitForStatus(page, 'connected')
+  expect((await readConnection(leader)).leader).toBe(false)
+  await stack.waitForSessionCount(31, 1)
+  expect((await stack.readSessions(31)).map(({ sessionId }) => sessionId)).not.toEqual(before)
+  // The tab that was replaced waits for the lock again.
+  for (const page of others) if (page !== next) await page.close()
+  await next.close()
+  await waitForLeader([leader])
+  await stack.send(31, 'alone')
+  await waitForNotifications(leader, ['behind the dialog', 'after the dialog', 'alone'])
+})
+
 test('applies a read mark of one tab to the other tabs and to other devices', async () => {
   const here = await stack.openDevice(3)
   const there = await stack.openDevice(3)
@@ -223,6 +269,37 @@ test('shows the inbox of the new member when a tab reads it before it knows to w
     })
   }
   await stack.waitForSessionCount(9, 0)
+})
+
+test('gives a second member without notifications nothing of the first one, whose connection the tab finds', async () => {
+  const device = await stack.openDevice(11)
+  const first = await device.openTab()
+  await waitForStatus(first, 'connected')
+  await waitForUnread(first, 0)
+  // Holds the first reading of the next tab, while notifications of the previous member arrive.
+  await device.signIn(12)
+  let release = () => {}
+  const held = new Promise<void>((resolve) => (release = resolve))
+  await device.context.route('**/notification**', async (route) => {
+    await held
+    await route.continue()
+  })
+  const second = await device.openTab()
+  await waitFor(async () => (await readConnection(second)).status === 'connected', { deadlineMs, what: 'the shared connection' })
+  await stack.send(11, 'for eleven')
+  await waitForNotifications(first, ['for eleven'])
+  expect(await readArrived(second)).toEqual([])
+  release()
+  await stack.waitForSessionCount(11, 0)
+  await stack.waitForSessionCount(12, 1)
+  await stack.send(11, 'still for eleven')
+  await stack.send(12, 'for twelve')
+  await waitForNotifications(second, ['for twelve'])
+  await waitForNotifications(first, ['for eleven', 'for twelve'])
+  for (const each of [first, second]) {
+    await waitForUnread(each, 1)
+    expect((await readInbox(each)).items.map(({ message }) => message)).toEqual(['for twelve'])
+  }
 })
 
 /** Listens to a destination in the page. The events are in `window.messages`. */

@@ -1,6 +1,7 @@
 import type { TaskMessage } from '@tidings/protocol'
 import { broadcastDestination, notificationDestination, readDestination } from '@tidings/protocol/destination'
 import { SessionRenewal } from './connection/session-renewal.ts'
+import { MemberGate } from './tab/member-gate.ts'
 import { SharedConnection } from './tab/shared-connection.ts'
 import { taskAnnouncementDestination, taskPrefix } from './tab/task-destination.ts'
 import { HttpApi } from './http-api.ts'
@@ -13,10 +14,12 @@ import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
 import { wakeLeaderForRetry } from './page/retry-reminder.ts'
 import { showInTitle } from './page/title.ts'
-import { isFocused, onLeave, onWake } from './page/wake.ts'
+import { isFocused, isVisible, onLeave, onWake } from './page/wake.ts'
 import { callAll } from './store.ts'
 import { LiveTasks } from './task/live-tasks.ts'
 import type { Tidings } from './tidings.ts'
+
+const page = { isFocused, isVisible }
 
 /** Creates the page's {@link Tidings}. Nothing happens before `start()`. Call it in a browser only. */
 export function createTidings(options: TidingsOptions = {}): Tidings {
@@ -42,10 +45,16 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       return connection.leading
     },
     shareCount: (count) => connection.shareCount(count),
-    // Another member has signed in since the connection was opened: the cookie of the HTTP API is newer.
-    pageRead(memberId) {
+    // If they differ, another member has signed in since the connection was opened: the cookie of the HTTP API is newer.
+    memberKnown(memberId) {
       if (connection.memberId !== undefined && connection.memberId !== memberId) connection.reopen()
+      gate.open()
     },
+  })
+  const gate = new MemberGate({
+    pageMember: () => inbox.memberId,
+    connectionMember: () => connection.memberId,
+    leading: () => connection.leading,
   })
 
   const handlers: Readonly<Record<string, (body: object) => unknown>> = {
@@ -54,11 +63,14 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     [readDestination]: (body) => isReadMessage(body) && inbox.wasRead(body),
     [taskAnnouncementDestination]: (body) => isTaskAnnouncement(body) && tasks.announced(body),
   }
-  const connection = new SharedConnection(settings, api, renewal, isFocused, {
+  const connection = new SharedConnection(settings, api, renewal, page, {
     message(destination, body) {
-      if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-      else if (handlers[destination]) handlers[destination](body as object)
-      else messages.message(destination, body)
+      gate.pass(() => {
+        if (signedOut) return
+        if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
+        else if (handlers[destination]) handlers[destination](body as object)
+        else messages.message(destination, body)
+      })
     },
     missed(destination, spreadMs) {
       if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
@@ -66,13 +78,27 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       else messages.missed(destination, spreadMs)
     },
     refused: (destination) => messages.refused(destination),
-    counted: (count) => inbox.counted(count),
+    counted: (count) => gate.pass(() => inbox.counted(count)),
     taskWaits: (taskId) => tasks.waits(taskId),
     memberChanged() {
+      gate.clear()
       inbox.reset()
       tasks.reset()
       messages.reset()
     },
+    signedOut() {
+      signedOut = true
+      renewal.paused = true
+      gate.clear()
+      inbox.stop()
+      // Also removes the count from the title and the icon.
+      inbox.reset()
+      tasks.stop()
+      tasks.clear()
+      messages.stop()
+      detach()
+    },
+    endSession: () => api.endSession(),
   })
   const notifications = new BrowserNotifications(
     settings,
@@ -98,20 +124,30 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   /** Undo `attach`; undefined while stopped. */
   let detachers: (() => void)[] | undefined
 
+  /** From a sign-out to the next start. */
+  let signedOut = false
+
+  function detach(): void {
+    for (const each of detachers ?? []) each()
+    detachers = undefined
+  }
+
   return {
     start() {
+      signedOut = false
+      renewal.paused = false
       detachers ??= attach()
       inbox.start()
       connection.start()
     },
     async stop() {
-      for (const detach of detachers ?? []) detach()
-      detachers = undefined
+      detach()
       inbox.stop()
       tasks.stop()
       messages.stop()
       await connection.stop()
     },
+    signOut: () => connection.signOut(),
     connection: connection.state,
     inbox,
     onNotification(listener) {

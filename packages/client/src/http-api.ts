@@ -1,3 +1,4 @@
+import type { SessionList } from '@tidings/protocol'
 import type { Settings } from './options.ts'
 
 /** Result of an HTTP call. `status` is 0 when there was no response. */
@@ -26,6 +27,13 @@ export class HttpApi {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })
+  }
+
+  /** Has the server end the session of the connection, and refuse its token. Resolves to whether it has. */
+  async endSession(): Promise<boolean> {
+    const list = await this.get<SessionList>('/session')
+    const own = list.ok ? list.body.sessions.find(({ current }) => current) : undefined
+    return own !== undefined && (await this.post(`/session/${own.sessionId}/revoke`)).ok
   }
 
   /** Checks whether the API accepts the cookie, without renewing it. */

@@ -16,7 +16,7 @@ export interface TidingsOptions {
   readonly renewBeforeMs?: number
   /** Whether all tabs of the origin share one connection. Default: true. */
   readonly shareConnection?: boolean
-  /** Tabs share a connection only within one scope. Set it to the member's id where several members use one browser. Default: `''`. */
+  /** Tabs share a connection only within one scope. Default: `''`. */
   readonly scope?: string
   /** Longest delay of the first reconnect. It doubles with each failure. Default: 1,000. */
   readonly reconnectBaseMs?: number

@@ -10,6 +10,11 @@ export interface Tidings {
   readonly start: () => void
   /** Stops this tab. If it holds the connection, another tab takes it over. */
   readonly stop: () => Promise<void>
+  /**
+   * Signs the member out in all tabs of the scope: each discards what it shows and stops, with the reason `signed-out`. The server refuses the
+   * token from then on. Resolves to whether it does, after 30 seconds at most. Delete the cookie after it.
+   */
+  readonly signOut: () => Promise<boolean>
   readonly connection: Store<ConnectionState>
   readonly inbox: Inbox
   /** Calls `listener` once for each notification that arrives from now on, in every tab. Returns a function that unsubscribes. */

@@ -201,17 +201,19 @@ export const InboxItem = NotificationMessage.extend({
 export type InboxItem = z.infer<typeof InboxItem>
 
 /** Response of `GET /notification`, newest first. `nextCursor` is the `before` of the next page; null on the last page. */
-export const InboxPage = z.object({ items: z.array(InboxItem), nextCursor: NotificationId.nullable() })
+export const InboxPage = z.object({ memberId: MemberId, items: z.array(InboxItem), nextCursor: NotificationId.nullable() })
 export type InboxPage = z.infer<typeof InboxPage>
 
-/**
- * Response of `GET /notification/unread-count`. `revision` is that of {@link ReadMessage}; 0 until the member has read anything.
- */
+/** `revision` is that of {@link ReadMessage}; 0 until the member has read anything. */
 export const UnreadCount = z.object({ unreadCount: z.int().nonnegative(), revision: z.int().nonnegative() })
 export type UnreadCount = z.infer<typeof UnreadCount>
 
+/** Response of `GET /notification/unread-count`. */
+export const MemberUnreadCount = UnreadCount.extend({ memberId: MemberId })
+export type MemberUnreadCount = z.infer<typeof MemberUnreadCount>
+
 /** Response of `POST /notification/unread-count`, in the order of `memberIds`. */
-export const UnreadCounts = z.object({ members: z.array(UnreadCount.extend({ memberId: MemberId })) })
+export const UnreadCounts = z.object({ members: z.array(MemberUnreadCount) })
 export type UnreadCounts = z.infer<typeof UnreadCounts>
 
 /** Most notifications that one {@link ReadMessage} names. */

@@ -43,7 +43,8 @@ describe('GET /notification', () => {
     const seen: number[] = []
     let cursor: number | null = null
     do {
-      const { items, nextCursor }: InboxPage = await page(101, `?limit=4${cursor === null ? '' : `&before=${cursor}`}`)
+      const { memberId, items, nextCursor }: InboxPage = await page(101, `?limit=4${cursor === null ? '' : `&before=${cursor}`}`)
+      expect(memberId).toBe(101)
       seen.push(...items.map(({ notificationId }) => notificationId))
       cursor = nextCursor
       await sendTo(101)

@@ -78,12 +78,20 @@ test('a member with a text id reads notifications and broadcasts', async () => {
   const gateway = await stack.listen(`member:${member}:read`)
   const read = await api.member(member).post(`/notification/${broadcast['notificationId'] as number}/read`)
   expect(read.body).toEqual({ unreadCount: 0, revision: 1 })
-  expect((await api.member(`${member}2`).get('/notification/unread-count')).body).toEqual({ unreadCount: 1, revision: 0 })
+  expect((await api.member(`${member}2`).get('/notification/unread-count')).body).toEqual({
+    memberId: `${member}2`,
+    unreadCount: 1,
+    revision: 0,
+  })
 
   const ids: number[] = []
   for (let count = 0; count < 3; count++)
     ids.push((await api.send({ ...content, memberId: member })).body['notificationId'] as number)
-  expect((await api.member(member).get('/notification/unread-count')).body).toEqual({ unreadCount: 3, revision: 1 })
+  expect((await api.member(member).get('/notification/unread-count')).body).toEqual({
+    memberId: member,
+    unreadCount: 3,
+    revision: 1,
+  })
   expect((await api.member(member).post('/notification/read-all', { upTo: ids[1] })).body).toEqual({
     notificationIds: [ids[1], ids[0]],
     unreadCount: 1,

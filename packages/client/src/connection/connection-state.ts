@@ -8,8 +8,11 @@
  */
 export type ConnectionStatus = 'connecting' | 'connected' | 'reconnecting' | 'unauthorized' | 'offline' | 'stopped'
 
-/** Why the connection is `stopped` without a call of `stop()`: a newer session replaced it, or the gateway refuses this client. */
-export type StopReason = 'displaced' | 'forbidden' | 'incompatible'
+/**
+ * Why the connection is `stopped` without a call of `stop()`: a newer session replaced it, the gateway refuses this client, or a tab called
+ * `signOut()`.
+ */
+export type StopReason = 'signed-out' | 'displaced' | 'forbidden' | 'incompatible'
 
 /** State of the connection that all tabs share, as seen in each of them. */
 export interface ConnectionState {

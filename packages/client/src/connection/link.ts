@@ -130,7 +130,7 @@ export class Link {
     this.#attemptedAt = performance.now()
     this.#excluded = false
     this.#opening = new StompSession(this.#settings.url, this.#settings.connectTimeoutMs, {
-      greeted: ({ memberId }) => this.#listener.member(memberId),
+      greeted: ({ memberId }) => this.#greeted(memberId),
       subscriptions: () => this.#listener.subscriptions(),
       subscribed: (subscribed) => this.#listener.subscribed(subscribed),
       message: (message) => this.#message(message),
@@ -140,6 +140,18 @@ export class Link {
       ready: (session, greeting) => this.#ready(session, greeting),
       closed: (session, end) => this.#closed(session, end),
     })
+  }
+
+  #greeted(memberId: MemberId): void {
+    const live = this.#live
+    if (live && live.memberId !== memberId) {
+      // Another member has signed in: nothing more of the previous one may arrive.
+      void live.close()
+      this.#live = undefined
+      clearTimeout(this.#renewalTimer)
+      this.#setState({ status: 'reconnecting' })
+    }
+    this.#listener.member(memberId)
   }
 
   #ready(session: StompSession, { expiresAt }: Greeting): void {

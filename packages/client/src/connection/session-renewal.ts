@@ -10,10 +10,16 @@ const recentRenewalMs = 5_000
 export class SessionRenewal {
   readonly #settings: Pick<Settings, 'refreshSession' | 'requestTimeoutMs'>
   #running: Promise<RenewalOutcome> | undefined
+  #paused = false
   #renewedAt = Number.NEGATIVE_INFINITY
 
   constructor(settings: Pick<Settings, 'refreshSession' | 'requestTimeoutMs'>) {
     this.#settings = settings
+  }
+
+  /** While it is paused, the cookie is not renewed: the member signs out. */
+  set paused(paused: boolean) {
+    this.#paused = paused
   }
 
   /** Never rejects. */
@@ -24,13 +30,13 @@ export class SessionRenewal {
 
   /** Resolves to whether the cookie is fresh. Several calls refused at the same time share one renewal. */
   async renewUnlessRecent(): Promise<boolean> {
-    if (performance.now() - this.#renewedAt < recentRenewalMs) return true
+    if (!this.#paused && performance.now() - this.#renewedAt < recentRenewalMs) return true
     return (await this.renew()) === 'renewed'
   }
 
   async #attempt(): Promise<RenewalOutcome> {
     const { refreshSession, requestTimeoutMs } = this.#settings
-    if (!refreshSession) return 'refused'
+    if (!refreshSession || this.#paused) return 'refused'
     try {
       if (!(await withTimeout(requestTimeoutMs, refreshSession()))) return 'refused'
       this.#renewedAt = performance.now()

@@ -97,6 +97,11 @@ export class StompSession {
     this.#client.activate()
   }
 
+  /** Undefined before CONNECTED. */
+  get memberId(): MemberId | undefined {
+    return this.#greeting?.memberId
+  }
+
   /**
    * Aborts a connection that has died unnoticed: at once when it has been silent for too long, as after the computer slept; otherwise
    * when nothing is received within `probeTimeoutMs`.

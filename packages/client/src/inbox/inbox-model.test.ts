@@ -31,7 +31,7 @@ function item(notificationId: number, more: Partial<InboxItem> = {}): InboxItem 
 }
 
 function page(ids: readonly number[], nextCursor: number | null = null) {
-  return { items: ids.map((id) => ({ ...item(id) })), nextCursor }
+  return { memberId: 1, items: ids.map((id) => ({ ...item(id) })), nextCursor }
 }
 
 function loaded(ids: readonly number[], nextCursor: number | null = null): InboxModel {

@@ -9,8 +9,8 @@ afterEach(() => void vi.useRealTimers())
 async function openFollowingInbox() {
   const requests: string[] = []
   const answers = {
-    '/notification?limit=20': { items: [], nextCursor: null },
-    '/notification/unread-count': { unreadCount: 1, revision: 1 },
+    '/notification?limit=20': { memberId: 1, items: [], nextCursor: null },
+    '/notification/unread-count': { memberId: 1, unreadCount: 1, revision: 1 },
   }
   const api = {
     async get(path: keyof typeof answers) {
@@ -23,7 +23,7 @@ async function openFollowingInbox() {
     announce: () => {},
     leading: false,
     shareCount: shared,
-    pageRead: () => {},
+    memberKnown: () => {},
   })
   inbox.start()
   inbox.connected(1)
@@ -51,15 +51,15 @@ describe('a notification that the first page contains', () => {
     const announced: number[] = []
     const items = [{ ...hello, createdAt: '2026-01-02T03:04:05.678Z', readAt: null }]
     const answers = {
-      '/notification?limit=20': { items, nextCursor: null },
-      '/notification/unread-count': { unreadCount: 1, revision: 1 },
+      '/notification?limit=20': { memberId: 1, items, nextCursor: null },
+      '/notification/unread-count': { memberId: 1, unreadCount: 1, revision: 1 },
     }
     const api = { get: async (path: keyof typeof answers) => ({ ok: true, body: answers[path] }) }
     const inbox = new LiveInbox({ pageSize: 20, reconnectBaseMs: 1, reconnectMaxMs: 1 }, api as unknown as HttpApi, {
       announce: ({ notificationId }) => void announced.push(notificationId),
       leading: true,
       shareCount: () => {},
-      pageRead: () => {},
+      memberKnown: () => {},
     })
     inbox.start()
     inbox.connected(1)

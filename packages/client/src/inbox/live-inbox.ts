@@ -2,6 +2,7 @@ import type {
   BroadcastMessage,
   InboxPage,
   MemberId,
+  MemberUnreadCount,
   NotificationMessage,
   ReadAllResult,
   ReadMessage,
@@ -41,8 +42,8 @@ export interface InboxHost {
   readonly leading: boolean
   /** Passes a count that this tab has read to the other tabs. */
   shareCount(count: UnreadCount): void
-  /** A page with items of this member was read. */
-  pageRead(memberId: MemberId): void
+  /** The inbox was read: the cookie of the page is that of this member. */
+  memberKnown(memberId: MemberId): void
 }
 
 /** Longest wait for the connection before the first page is read. Reading after it is established leaves no gap between the two. */
@@ -51,6 +52,9 @@ const firstReadDelayMs = 1_000
 const gatherMs = 20
 /** Longest time by which the arrival of a notification may follow the HTTP response that contains it, while connected. */
 const maxDeliveryLagMs = 5_000
+
+/** A member signed in between two requests of one reading, which is repeated. */
+const memberChanged: ApiResult<never> = { ok: false, status: 0, detail: 'another member has signed in' }
 
 /**
  * The inbox: read over HTTP, kept up to date by messages.
@@ -80,6 +84,7 @@ export class LiveInbox implements Inbox {
   #leftToLeader = false
   #model: InboxModel = emptyInbox
   #started = false
+  #memberId: MemberId | undefined
   #readTimer: ReturnType<typeof setTimeout> | undefined
   #reading: Promise<boolean> | undefined
   /** Some more was lost since `#reading` began: when to read again after it. */
@@ -109,15 +114,21 @@ export class LiveInbox implements Inbox {
   readonly getSnapshot = (): InboxState => this.#state.getSnapshot()
   readonly subscribe = (listener: () => void): (() => void) => this.#state.subscribe(listener)
 
+  /** The member whose cookie the page has, according to the last reading since `start`. */
+  get memberId(): MemberId | undefined {
+    return this.#memberId
+  }
+
   start(): void {
     if (this.#started) return
     this.#started = true
     this.#updateState()
-    if (!this.#model.loaded || this.#announcements.holding) this.#readIn(firstReadDelayMs)
+    if (this.#memberId === undefined || this.#announcements.holding) this.#readIn(firstReadDelayMs)
   }
 
   stop(): void {
     this.#started = false
+    this.#memberId = undefined
     this.#discardRequests()
     clearTimeout(this.#readTimer)
     this.#recount.stop()
@@ -126,10 +137,7 @@ export class LiveInbox implements Inbox {
   /** Another member has signed in: discards everything, and reads again. */
   reset(): void {
     this.#discardRequests()
-    this.#model = emptyInbox
-    this.#announcements.clear()
-    this.#completeUpTo = undefined
-    this.#deliveryLagEndsAt = Number.POSITIVE_INFINITY
+    this.#forget()
     this.#error = undefined
     this.#readFailed = false
     this.#updateState()
@@ -142,9 +150,8 @@ export class LiveInbox implements Inbox {
     if (this.#model.loaded && this.#deliveryLagEndsAt === Number.POSITIVE_INFINITY) this.#limitDeliveryLag()
     if (!this.#started) return
     // The inbox may have been read with the cookie of another member, before the connection was established.
-    const foreign = ({ memberId: its }: InboxItem) => its !== undefined && memberId !== undefined && its !== memberId
-    if (this.#model.items.some(foreign)) this.reset()
-    else if (!this.#model.loaded || this.#readFailed) this.#readIn(gatherMs)
+    if (this.#memberId !== undefined && memberId !== undefined && this.#memberId !== memberId) this.reset()
+    else if (this.#memberId === undefined || this.#readFailed) this.#readIn(gatherMs)
   }
 
   /** The connection is lost. What the first page contained may arrive when it is established again. */
@@ -252,6 +259,14 @@ export class LiveInbox implements Inbox {
     return true
   }
 
+  #forget(): void {
+    this.#model = emptyInbox
+    this.#memberId = undefined
+    this.#announcements.clear()
+    this.#completeUpTo = undefined
+    this.#deliveryLagEndsAt = Number.POSITIVE_INFINITY
+  }
+
   #limitDeliveryLag(): void {
     this.#deliveryLagEndsAt = performance.now() + maxDeliveryLagMs
   }
@@ -275,11 +290,15 @@ export class LiveInbox implements Inbox {
     const completeUpTo = this.#completeUpTo ?? newestId(this.#model)
     const [page, unread] = await Promise.all([
       this.#pages.readDownTo(this.#model.loaded ? completeUpTo : undefined),
-      this.#api.get<UnreadCount>('/notification/unread-count'),
+      this.#api.get<MemberUnreadCount>('/notification/unread-count'),
     ])
     if (generation !== this.#generation) return false
     const failure = [page, unread].find((result) => !result.ok)
     if (!page.ok || !unread.ok) return this.#failed(failure)
+    const { memberId } = page.body
+    if (memberId !== unread.body.memberId) return this.#failed(memberChanged)
+    if (this.#memberId !== undefined && this.#memberId !== memberId) this.#forget()
+    this.#memberId = memberId
     this.#failures = 0
     this.#error = undefined
     this.#readFailed = false
@@ -289,7 +308,7 @@ export class LiveInbox implements Inbox {
     this.#recount.recounted(startedAt)
     this.#reading = undefined
     this.#updateState()
-    for (const { memberId } of page.body.items) if (memberId !== undefined) this.#host.pageRead(memberId)
+    this.#host.memberKnown(memberId)
     this.#announcements.release([...(before.loaded ? newSince(before, page.body) : []), ...this.#newerThanFirst(page.body)])
     if (this.#readAgainAfterMs !== undefined) {
       // More was lost while this was being read: continue to hold arrivals, and keep `#completeUpTo`.
@@ -318,6 +337,7 @@ export class LiveInbox implements Inbox {
       this.#readFailed = true
       return false
     }
+    if (result.body.memberId !== this.#memberId) return this.reload()
     this.#error = undefined
     this.#readFailed = false
     // If a newest page has replaced the items in the meantime, this page no longer follows them and would leave a gap.
@@ -334,8 +354,9 @@ export class LiveInbox implements Inbox {
     this.#leftToLeader = false
     const generation = this.#generation
     const startedAt = performance.now()
-    const result = await this.#api.get<UnreadCount>('/notification/unread-count')
+    const result = await this.#api.get<MemberUnreadCount>('/notification/unread-count')
     if (generation !== this.#generation || !result.ok) return
+    if (result.body.memberId !== this.#memberId) return void this.reload()
     this.#setModel(applyCount(this.#model, result.body, { sameRevision: true }))
     if (this.#host.leading) this.#host.shareCount(result.body)
     this.#recount.recounted(startedAt)

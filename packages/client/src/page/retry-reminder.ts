@@ -1,5 +1,6 @@
 import type { ConnectionState } from '../connection/connection-state.ts'
 import type { Store } from '../store.ts'
+import { isVisible } from './wake.ts'
 
 /** How much later than its own timer the leading tab is woken. */
 const graceMs = 100
@@ -19,7 +20,7 @@ export function wakeLeaderForRetry({
   const unsubscribe = state.subscribe(() => {
     clearTimeout(timer)
     const { retryAt, leader } = state.getSnapshot()
-    if (retryAt === undefined || leader || document.visibilityState !== 'visible') return
+    if (retryAt === undefined || leader || !isVisible()) return
     timer = setTimeout(wake, Math.max(0, retryAt - Date.now()) + graceMs)
   })
   return () => {

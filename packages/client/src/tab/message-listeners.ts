@@ -54,6 +54,11 @@ export class MessageListeners {
     for (const destination of this.#own) this.#tabs.set(destination, new Set([this.#options.tab]))
   }
 
+  /** This tab leads no longer. */
+  replaced(): void {
+    this.#tabs.clear()
+  }
+
   /** Another tab leads from now on: posts what this tab listens to, and from where. */
   follow(post: (message: TabMessage) => void): void {
     for (const destination of this.#own) post(this.listenMessage(destination))

@@ -25,24 +25,34 @@ test('after a gap, devices read the inbox at random times within five seconds', 
   vi.stubGlobal('fetch', (url: string) => {
     if (loaded && url.includes('?limit')) readAtMs.push(performance.now())
     return Promise.resolve(
-      Response.json(url.includes('?limit') ? { items: [], nextCursor: null } : { unreadCount: 0, revision: 0 }),
+      Response.json(
+        url.includes('?limit') ? { memberId: 1, items: [], nextCursor: null } : { memberId: 1, unreadCount: 0, revision: 0 },
+      ),
     )
   })
   const api = new HttpApi(settings, () => Promise.resolve(false))
-  const host = { announce: () => {}, leading: false, shareCount: () => {}, pageRead: () => {} }
+  const host = { announce: () => {}, leading: false, shareCount: () => {}, memberKnown: () => {} }
   const inboxes = Array.from({ length: instances }, () => new LiveInbox(settings, api, host))
   let gapAtMs: number | undefined
-  const connection = new SharedConnection(settings, api, new SessionRenewal(settings), () => false, {
-    message: () => {},
-    counted: () => {},
-    taskWaits: () => {},
-    refused: () => {},
-    memberChanged: () => {},
-    missed(_destination, spreadMs) {
-      gapAtMs = performance.now()
-      for (const inbox of inboxes) inbox.missed(spreadMs)
+  const connection = new SharedConnection(
+    settings,
+    api,
+    new SessionRenewal(settings),
+    { isFocused: () => false, isVisible: () => false },
+    {
+      message: () => {},
+      counted: () => {},
+      taskWaits: () => {},
+      refused: () => {},
+      memberChanged: () => {},
+      signedOut: () => {},
+      endSession: () => Promise.resolve(true),
+      missed(_destination, spreadMs) {
+        gapAtMs = performance.now()
+        for (const inbox of inboxes) inbox.missed(spreadMs)
+      },
     },
-  })
+  )
   connection.start()
   for (const inbox of inboxes) inbox.start()
   await vi.advanceTimersByTimeAsync(2_000)
@@ -50,7 +60,7 @@ test('after a gap, devices read the inbox at random times within five seconds', 
   loaded = true
 
   const leader = new TabGroup(channelName, true)
-  leader.join({ lead: () => {}, message: () => {} })
+  leader.join({ lead: () => {}, replaced: () => {}, message: () => {} })
   leader.post({ type: 'subscribed', destination: '/member/queue/notification', outcome: 'lost' })
   await vi.waitFor(() => expect(gapAtMs).toBeDefined())
   await vi.advanceTimersByTimeAsync(10_000)

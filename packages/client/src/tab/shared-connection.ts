@@ -6,7 +6,7 @@ import {
   sessionDestination,
 } from '@tidings/protocol/destination'
 import type { MemberId, UnreadCount } from '@tidings/protocol'
-import type { ConnectionState } from '../connection/connection-state.ts'
+import type { ConnectionState, StopReason } from '../connection/connection-state.ts'
 import { Link, type LinkState } from '../connection/link.ts'
 import { ResumePoints } from '../connection/resume-points.ts'
 import type { SessionRenewal } from '../connection/session-renewal.ts'
@@ -14,6 +14,7 @@ import type { Message, Subscribed, Subscription } from '../connection/stomp-sess
 import type { HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 import { Cell } from '../store.ts'
+import { LeaderWatch } from './leader-watch.ts'
 import { MessageListeners } from './message-listeners.ts'
 import { TabGroup } from './tab-group.ts'
 import type { Question, TabMessage } from './tab-message.ts'
@@ -34,12 +35,27 @@ export interface SharedConnectionListener {
   taskWaits(taskId: string): void
   /** Another member has signed in: discard all state. */
   memberChanged(): void
+  /** The member signs out: discard all state, and handle nothing more until the next start. */
+  signedOut(): void
+  /** Has the server end the session. Resolves to whether it has. */
+  endSession(): Promise<boolean>
+}
+
+/** What is known of the page of this tab. */
+export interface TabPage {
+  isVisible(): boolean
+  /** Whether it is visible and has the keyboard focus. */
+  isFocused(): boolean
 }
 
 /** After a restart of Redis all devices get a `gap` at once: they read the state within this time (PROTOCOL.md §5, Gap). */
 const gapSpreadMs = 5_000
+/** What only a leading tab posts, apart from what names it. */
+const fromLeader: ReadonlySet<TabMessage['type']> = new Set(['message', 'subscribed', 'count', 'waits'])
 /** How long the leading tab has to renew the cookie for another tab. */
 const renewalTimeoutMs = 30_000
+/** How long the leading tab has to end the session for another tab. */
+const signOutTimeoutMs = 30_000
 
 /** What every session subscribes to. The session's own queues come first: a gap found while the others resume is reported there. */
 const commonDestinations = [
@@ -59,7 +75,7 @@ const commonDestinations = [
  * #joined  #leader      this tab
  * false    undefined    is stopped
  * true     undefined    waits for the lock, or for the first `state` message of the leading tab
- * true     another tab  follows: handles what the leading tab posts, posts its requests
+ * true     another tab  follows: handles what the leading tab posts, posts its requests, replaces it when it no longer replies
  * true     this tab     leads: holds the link, handles requests; #receive also handles its own posts
  * ```
  */
@@ -73,32 +89,39 @@ export class SharedConnection {
   readonly #watchers: TaskWatchers
   readonly #listeners: MessageListeners
   readonly #questions: TabQuestions
-  readonly #isFocused: () => boolean
+  readonly #page: TabPage
+  readonly #watch: LeaderWatch
   #joined = false
+  /** The session is being ended: that the gateway closes it is no news. */
+  #signingOut = false
   /** Id of the leading tab. */
   #leader: string | undefined
   #memberId: MemberId | undefined
-  /** Of the leading tab: its link's last state. */
+  /** Last state of the link of the leading tab. */
   #linkState: LinkState = { status: 'stopped' }
 
-  constructor(
-    settings: Settings,
-    api: HttpApi,
-    renewal: SessionRenewal,
-    isFocused: () => boolean,
-    listener: SharedConnectionListener,
-  ) {
+  constructor(settings: Settings, api: HttpApi, renewal: SessionRenewal, page: TabPage, listener: SharedConnectionListener) {
     this.#renewal = renewal
     this.#listener = listener
-    this.#isFocused = isFocused
+    this.#page = page
     this.#tabs = new TabGroup(`tidings ${settings.scope} ${settings.url}`, settings.shareConnection)
     this.#link = new Link(settings, api, renewal, {
-      member: (memberId) => this.#setMember(memberId),
+      member: (memberId) => {
+        // Before anything of a new member is posted.
+        if (this.#setMember(memberId)) this.#postState()
+      },
       subscriptions: () => this.#subscriptions(),
       state: (state) => this.#linkChanged(state),
       message: (message) => this.#broadcast({ type: 'message', ...message }),
       subscribed: (subscribed) => this.#broadcast({ type: 'subscribed', ...subscribed }),
       refused: (destination) => this.#listeners.refused(destination),
+    })
+    this.#watch = new LeaderWatch({
+      // Without a call of `start()`, nothing is attempted in these states.
+      watching: () => page.isVisible() && !isAtRest(this.state.getSnapshot()),
+      ask: () => this.#tabs.post({ type: 'check', leader: this.#leader }),
+      doubt: (doubted) => this.#doubt(doubted),
+      replace: () => this.#tabs.takeLead(),
     })
     this.#questions = new TabQuestions(this.#tabs.tab, (message) => this.#tabs.post(message))
     this.#watchers = new TaskWatchers(this.#tabs.tab, this.#resumePoints, this.#link, (taskId) =>
@@ -127,16 +150,42 @@ export class SharedConnection {
     if (!this.#joined) {
       this.#joined = true
       this.state.set({ status: 'connecting', leader: false })
-      this.#tabs.join({ lead: () => this.#lead(), message: (message) => this.#receive(message) })
+      this.#watch.start()
+      this.#tabs.join({
+        lead: () => this.#lead(),
+        replaced: () => this.#replaced(),
+        message: (message) => this.#receive(message),
+      })
     }
+    if (this.leading) return
+    if (isAtRest(this.state.getSnapshot())) this.state.set({ status: 'connecting', leader: false })
     // The leading tab replies with its state.
-    if (!this.leading) this.#tabs.post({ type: 'start' })
+    this.#tabs.post({ type: 'start' })
+  }
+
+  /** Signs out in all tabs, which stop. Resolves to whether the server has ended the session. */
+  async signOut(): Promise<boolean> {
+    const asked = this.leading || !this.#joined ? undefined : this.ask('signOut', signOutTimeoutMs)
+    if (this.leading) void this.ask('signOut', 0)
+    this.#signingOut = true
+    this.#listener.signedOut()
+    const ended = await (asked ?? this.#listener.endSession())
+    await this.#stopSignedOut()
+    return ended
+  }
+
+  async #stopSignedOut(): Promise<void> {
+    this.#signingOut = false
+    await this.stop('signed-out')
+    this.#resumePoints.clear()
+    this.#memberId = undefined
   }
 
   /** Leaves the other tabs; if this tab leads, another one takes over. Resume points are kept for a later `start`. */
-  async stop(): Promise<void> {
+  async stop(reason?: StopReason): Promise<void> {
     if (!this.#joined) return
     this.#joined = false
+    this.#watch.stop()
     const post = (message: TabMessage) => this.#tabs.post(message)
     this.#watchers.leave(post)
     this.#listeners.leave(post)
@@ -145,14 +194,15 @@ export class SharedConnection {
     this.#leader = undefined
     const closed = leading ? this.#link.stop() : undefined
     this.#tabs.leave()
-    this.state.set({ status: 'stopped', leader: false })
+    this.state.set({ status: 'stopped', ...(reason && { reason }), leader: false })
     await closed
   }
 
   /** See {@link Link.wake}. */
   wake(): void {
-    if (this.leading) this.#link.wake()
-    else this.#tabs.post({ type: 'wake' })
+    if (this.leading) return this.#link.wake()
+    this.#watch.check()
+    this.#tabs.post({ type: 'wake' })
   }
 
   /** Replaces the session with one that has the cookie of this moment. */
@@ -199,10 +249,27 @@ export class SharedConnection {
   }
 
   #lead(): void {
+    this.#watch.stop()
     this.#leader = this.#tabs.tab
     this.#watchers.lead()
     this.#listeners.lead()
     this.#link.start()
+  }
+
+  /** Follows the tab that has taken the lead. It resumes where this one ended, so that nothing more is expected from this link. */
+  #replaced(): void {
+    this.#leader = undefined
+    void this.#link.stop()
+    this.#watchers.replaced()
+    this.#listeners.replaced()
+    this.state.set({ status: 'reconnecting', leader: false })
+    this.#watch.start()
+    this.#tabs.post({ type: 'check', leader: undefined })
+  }
+
+  #doubt(doubted: boolean): void {
+    if (!doubted) return this.#leader === undefined ? undefined : this.#setState(this.#linkState)
+    if (this.state.getSnapshot().status === 'connected') this.state.set({ status: 'reconnecting', leader: false })
   }
 
   *#subscriptions(): Iterable<Subscription> {
@@ -218,7 +285,7 @@ export class SharedConnection {
   }
 
   #linkChanged(state: LinkState): void {
-    if (!this.leading) return
+    if (!this.leading || this.#signingOut) return
     this.#linkState = state
     this.#setState(state)
     this.#postState()
@@ -244,6 +311,7 @@ export class SharedConnection {
   }
 
   #receive(message: TabMessage): void {
+    if (!this.leading && fromLeader.has(message.type)) this.#watch.heard()
     switch (message.type) {
       case 'message':
         return this.#message(message)
@@ -255,6 +323,8 @@ export class SharedConnection {
         return this.#listener.taskWaits(message.taskId)
       case 'state':
         return this.#follow(message)
+      case 'leads':
+        return message.tab === this.#leader ? this.#watch.heard() : undefined
       case 'ask':
         return void this.#answer(message)
       case 'answer':
@@ -265,9 +335,11 @@ export class SharedConnection {
   }
 
   #handleRequest(
-    message: Extract<TabMessage, { type: 'start' | 'wake' | 'reopen' | 'watch' | 'unwatch' | 'listen' | 'unlisten' }>,
+    message: Extract<TabMessage, { type: 'check' | 'start' | 'wake' | 'reopen' | 'watch' | 'unwatch' | 'listen' | 'unlisten' }>,
   ): void {
     switch (message.type) {
+      case 'check':
+        return message.leader === this.#tabs.tab ? this.#tabs.post({ type: 'leads', tab: this.#tabs.tab }) : this.#postState()
       case 'start':
         this.#link.start()
         return this.#postState()
@@ -288,6 +360,10 @@ export class SharedConnection {
 
   /** Takes over the state of the leading tab. */
   #follow({ tab, state, memberId, places: resumePoints }: Extract<TabMessage, { type: 'state' }>): void {
+    // It has not noticed yet that this tab has taken the lead.
+    if (this.leading) return
+    this.#linkState = state
+    this.#watch.heard()
     if (memberId !== undefined) this.#setMember(memberId)
     for (const [destination, lastMessageId] of resumePoints) {
       const before = this.#resumePoints.lastMessageId(destination)
@@ -304,12 +380,14 @@ export class SharedConnection {
     this.#listeners.follow(post)
   }
 
-  #setMember(memberId: MemberId): void {
+  /** Returns whether another member has signed in. */
+  #setMember(memberId: MemberId): boolean {
     const before = this.#memberId
     this.#memberId = memberId
-    if (before === undefined || before === memberId) return
+    if (before === undefined || before === memberId) return false
     this.#resumePoints.clear()
     this.#listener.memberChanged()
+    return true
   }
 
   #message({ destination, messageId, body: text }: Message): void {
@@ -356,8 +434,19 @@ export class SharedConnection {
       if (this.leading) this.#tabs.post({ type: 'answer', id, answer: await this.#renewal.renewUnlessRecent() })
       return
     }
-    if (this.#isFocused()) this.#tabs.post({ type: 'answer', id, answer: true })
+    if (question === 'signOut') {
+      this.#signingOut = true
+      this.#listener.signedOut()
+      if (this.leading) this.#tabs.post({ type: 'answer', id, answer: await this.#listener.endSession() })
+      return this.#stopSignedOut()
+    }
+    if (this.#page.isFocused()) this.#tabs.post({ type: 'answer', id, answer: true })
   }
+}
+
+/** Returns whether the link does nothing until `start()` is called. */
+function isAtRest({ status }: ConnectionState): boolean {
+  return status === 'stopped' || status === 'unauthorized'
 }
 
 /** Returns undefined for text that is not JSON: it comes from a foreign publisher on the channel. */

@@ -4,6 +4,8 @@ export interface TabListener {
   message(message: TabMessage): void
   /** This tab leads from now on. */
   lead(): void
+  /** Another tab has taken the lead by force: this one has not responded for a while. */
+  replaced(): void
 }
 
 /**
@@ -16,6 +18,9 @@ export class TabGroup {
   readonly #name: string
   readonly #shared: boolean
   #channel: BroadcastChannel | undefined
+  #listener: TabListener | undefined
+  /** A request to take the lead is not settled yet. A second one would take it from the first. */
+  #taking = false
   #leaving: AbortController | undefined
 
   constructor(name: string, shared: boolean) {
@@ -27,21 +32,18 @@ export class TabGroup {
   join(listener: TabListener): void {
     const leaving = new AbortController()
     this.#leaving = leaving
-    const { signal } = leaving
-    const lead = () => {
-      if (!signal.aborted) listener.lead()
-    }
-    if (!this.#shared) return lead()
+    if (!this.#shared) return listener.lead()
+    this.#listener = listener
     this.#channel = new BroadcastChannel(this.#name)
     this.#channel.addEventListener('message', ({ data }: MessageEvent<TabMessage>) => listener.message(data))
-    const hold = () =>
-      new Promise<void>((release) => {
-        if (signal.aborted) return release()
-        signal.addEventListener('abort', () => release())
-        lead()
-      })
-    // Rejects after `leave`, which `lead` ignores, and where the page has no access to storage: then the tab leads by itself.
-    navigator.locks.request(this.#name, { signal }, hold).catch(lead)
+    this.#request(listener, leaving.signal, { signal: leaving.signal })
+  }
+
+  /** Takes the lead by force. The request of `join` stays: it counts again when another tab does the same to this one. */
+  takeLead(): void {
+    if (!this.#listener || !this.#leaving || this.#taking) return
+    this.#taking = true
+    this.#request(this.#listener, this.#leaving.signal, { steal: true })
   }
 
   post(message: TabMessage): void {
@@ -52,5 +54,25 @@ export class TabGroup {
     this.#leaving?.abort()
     this.#channel?.close()
     this.#channel = undefined
+    this.#listener = undefined
+  }
+
+  #request(listener: TabListener, left: AbortSignal, options: LockOptions): void {
+    let held = false
+    const hold = () =>
+      new Promise<void>((release) => {
+        this.#taking = false
+        if (left.aborted) return release()
+        held = true
+        left.addEventListener('abort', () => release())
+        listener.lead()
+      })
+    navigator.locks.request(this.#name, options, hold).catch(() => {
+      if (left.aborted) return
+      // The page has no access to storage: the tab leads by itself.
+      if (!held) return listener.lead()
+      listener.replaced()
+      if (!options.steal) this.#request(listener, left, options)
+    })
   }
 }

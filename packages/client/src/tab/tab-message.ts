@@ -22,7 +22,11 @@ export type TabMessage =
       /** Resume points. */
       readonly places: readonly (readonly [destination: string, lastMessageId: string])[]
     }
+  /** The tab leads and responds. */
+  | { readonly type: 'leads'; readonly tab: string }
   // From any tab to the leading tab:
+  /** Does `leader` lead, and respond? Where it does not, the tab that leads posts its state. */
+  | { readonly type: 'check'; readonly leader: string | undefined }
   | { readonly type: 'start' }
   | { readonly type: 'wake' }
   | { readonly type: 'reopen' }
@@ -36,5 +40,8 @@ export type TabMessage =
   | { readonly type: 'ask'; readonly question: Question; readonly id: string }
   | { readonly type: 'answer'; readonly id: string; readonly answer: boolean }
 
-/** `renew`: the leading tab renews the cookie and answers. `looking`: a tab that is visible and focused answers true. */
-export type Question = 'renew' | 'looking'
+/**
+ * `renew`: the leading tab renews the cookie and answers. `looking`: a tab that is visible and focused answers true. `signOut`: all tabs stop;
+ * the leading one has the server end the session before, and answers.
+ */
+export type Question = 'renew' | 'looking' | 'signOut'

@@ -54,9 +54,14 @@ export class TaskWatchers {
 
   /** This tab leads from now on. The others post what they watch when they receive its state. */
   lead(): void {
+    this.replaced()
+    for (const taskId of this.#own) this.watch({ tab: this.#tab, taskId, fresh: false })
+  }
+
+  /** This tab leads no longer. */
+  replaced(): void {
     this.#tabs.clear()
     this.#subscribed.clear()
-    for (const taskId of this.#own) this.watch({ tab: this.#tab, taskId, fresh: false })
   }
 
   /** Another tab leads from now on: posts what this tab watches. A task with a resume point resumes there and needs no snapshot. */
@@ -73,8 +78,7 @@ export class TaskWatchers {
       post({ type: 'unwatch', tab: this.#tab, taskId })
       this.#resumePoints.forget(taskPrefix + taskId)
     }
-    this.#tabs.clear()
-    this.#subscribed.clear()
+    this.replaced()
   }
 
   /** In the leading tab: subscribes for another tab or for itself. */

@@ -121,13 +121,19 @@ export class LiveTasks implements Store<TasksState> {
     for (const handle of this.#handles.values()) handle.end()
   }
 
-  /** Another member has signed in: discards everything, including the responses of running requests. */
+  /** Another member has signed in: discards everything, and reads the list again. */
   reset(): void {
+    this.clear()
+    this.missed()
+  }
+
+  /** Discards everything, including the responses of running requests. */
+  clear(): void {
     this.#readings.clear()
     this.#cell.set({ items: [] })
     for (const handle of this.#handles.values()) handle.reset()
     for (const evicted of this.#evicted.values()) evicted.deref()?.reset()
-    this.missed()
+    this.#outdated = this.#listed
   }
 
   async #list(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { MemberId } from '@tidings/protocol'
+import { useTidings } from '@tidings/client/react'
 import { type ReactNode, useId } from 'react'
 import { Icon } from '../control/icon.tsx'
 import { useMessages } from '../preference/preference.ts'
@@ -11,6 +12,7 @@ const maxShownLength = 3
 
 export function AccountMenu({ memberId }: { readonly memberId: MemberId }): ReactNode {
   const { session } = useMessages()
+  const tidings = useTidings()
   const id = useId()
   return (
     <>
@@ -20,7 +22,7 @@ export function AccountMenu({ memberId }: { readonly memberId: MemberId }): Reac
       <div className="account-menu floating" id={id} popover="auto" role="dialog" aria-label={session.account(memberId)}>
         <h2>{session.member(memberId)}</h2>
         <PreferenceControls />
-        <button type="button" className="button" onClick={() => void signOut()}>
+        <button type="button" className="button" onClick={() => void tidings.signOut().then(signOut)}>
           {session.signOut}
         </button>
       </div>

@@ -1,4 +1,4 @@
-import type { InboxItem, InboxPage, MemberId, UnreadCount, UnreadCounts } from '@tidings/protocol'
+import type { InboxItem, InboxPage, MemberId, MemberUnreadCount, UnreadCount, UnreadCounts } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import { findMember, findMembers, type MemberKey } from '../database/member-key.ts'
 import { allMembers } from './published-body.ts'
@@ -50,12 +50,15 @@ export class InboxStore {
       // One more than requested was read: its presence means that there is a next page.
       const more = items.length > query.limit
       const page = more ? items.slice(0, -1) : items
-      return { items: page, nextCursor: more ? (page.at(-1)?.notificationId ?? null) : null }
+      return { memberId, items: page, nextCursor: more ? (page.at(-1)?.notificationId ?? null) : null }
     })
   }
 
-  unread(memberId: MemberId): Promise<UnreadCount> {
-    return this.#database.run(async (connection) => countUnread(connection, await findMember(connection, memberId)))
+  unread(memberId: MemberId): Promise<MemberUnreadCount> {
+    return this.#database.run(async (connection) => ({
+      memberId,
+      ...(await countUnread(connection, await findMember(connection, memberId))),
+    }))
   }
 
   /** Returns the counts of several members in their order, each with its revision as {@link unread} does. */

@@ -1,4 +1,13 @@
-import { InboxPage, type MemberId, MemberList, ReadAll, ReadAllResult, UnreadCount, UnreadCounts } from '@tidings/protocol'
+import {
+  InboxPage,
+  type MemberId,
+  MemberList,
+  MemberUnreadCount,
+  ReadAll,
+  ReadAllResult,
+  UnreadCount,
+  UnreadCounts,
+} from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
@@ -67,7 +76,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
       schema: {
         summary: 'The number of unread notifications',
         security: memberSecurity,
-        response: { 200: UnreadCount, ...problemResponses() },
+        response: { 200: MemberUnreadCount, ...problemResponses() },
       },
     },
     (request) => inbox.unread(memberOf(request)),
