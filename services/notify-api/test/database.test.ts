@@ -59,6 +59,14 @@ test('a connection that is used is kept', async () => {
   await database.close()
 })
 
+/** Locks the row in a transaction of two statements, and calls `between` after the first one. */
+const lock = (database: Database, between: () => void) =>
+  database.transaction(async (connection) => {
+    await connection.rows('SELECT * FROM member_row WHERE id = 1 FOR UPDATE')
+    between()
+    await connection.rows('SELECT 1')
+  })
+
 // The second one is the limit of the services.
 test.each([200, ...(long ? [undefined] : [])])(
   'a host that vanishes in a transaction locks its rows for less than 15 s',
@@ -69,12 +77,6 @@ test.each([200, ...(long ? [undefined] : [])])(
       await connection.write('CREATE TABLE IF NOT EXISTS member_row (id INT PRIMARY KEY)')
       await connection.write('INSERT IGNORE INTO member_row VALUES (1)')
     })
-    const lock = (database: Database, afterwards: () => void) =>
-      database.transaction(async (connection) => {
-        await connection.rows('SELECT * FROM member_row WHERE id = 1 FOR UPDATE')
-        afterwards()
-        await connection.rows('SELECT 1')
-      })
     const vanished = lock(vanishing, () => {
       for (const connection of connections) connection.forgotten = true
     })
