@@ -155,21 +155,21 @@ test('calls refreshSession again after it has rejected', async () => {
   expect(await statusHistory(page)).toContain('offline')
 })
 
-describe('signOut()', () => {
-  /** Opens two tabs with a count on the icon, which is recorded, and a notification. Resolves to the leading tab and the other. */
-  async function openTwoTabs(device: Device, memberId: number): Promise<[leader: Page, follower: Page]> {
-    await device.context.addInitScript(() => {
-      Object.assign(navigator, { setAppBadge: async (count: number) => void Object.assign(window, { iconCount: count }) })
-    })
-    const tabs: [Page, Page] = [await device.openTab({ updateBadge: true }), await device.openTab({ updateBadge: true })]
-    for (const page of tabs) await waitForStatus(page, 'connected')
-    await stack.send(memberId, 'private')
-    for (const page of tabs) await waitForNotifications(page, ['private'])
-    for (const page of tabs) await waitForUnread(page, 1)
-    return (await readConnection(tabs[0])).leader ? tabs : [tabs[1], tabs[0]]
-  }
-  const iconCount = (page: Page) => page.evaluate(() => (window as { iconCount?: number }).iconCount)
+/** Opens two tabs with a count on the icon, which is recorded, and a notification. Resolves to the leading tab and the other. */
+async function openTwoTabs(device: Device, memberId: number): Promise<[leader: Page, follower: Page]> {
+  await device.context.addInitScript(() => {
+    Object.assign(navigator, { setAppBadge: async (count: number) => void Object.assign(window, { iconCount: count }) })
+  })
+  const tabs: [Page, Page] = [await device.openTab({ updateBadge: true }), await device.openTab({ updateBadge: true })]
+  for (const page of tabs) await waitForStatus(page, 'connected')
+  await stack.send(memberId, 'private')
+  for (const page of tabs) await waitForNotifications(page, ['private'])
+  for (const page of tabs) await waitForUnread(page, 1)
+  return (await readConnection(tabs[0])).leader ? tabs : [tabs[1], tabs[0]]
+}
+const iconCount = (page: Page) => page.evaluate(() => (window as { iconCount?: number }).iconCount)
 
+describe('signOut()', () => {
   test.each(['leading', 'other'] as const)('called in the %s tab ends the session, and clears all tabs', async (which) => {
     const memberId = which === 'leading' ? 21 : 22
     let refreshes = 0

@@ -278,8 +278,8 @@ test('gives a second member without notifications nothing of the first one, whos
   await waitForUnread(first, 0)
   // Holds the first reading of the next tab, while notifications of the previous member arrive.
   await device.signIn(12)
-  let release = () => {}
-  const held = new Promise<void>((resolve) => (release = resolve))
+  const releases: (() => void)[] = []
+  const held = new Promise<void>((resolve) => releases.push(resolve))
   await device.context.route('**/notification**', async (route) => {
     await held
     await route.continue()
@@ -289,7 +289,7 @@ test('gives a second member without notifications nothing of the first one, whos
   await stack.send(11, 'for eleven')
   await waitForNotifications(first, ['for eleven'])
   expect(await readArrived(second)).toEqual([])
-  release()
+  for (const release of releases) release()
   await stack.waitForSessionCount(11, 0)
   await stack.waitForSessionCount(12, 1)
   await stack.send(11, 'still for eleven')

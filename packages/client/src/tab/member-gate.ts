@@ -5,11 +5,11 @@ const maxHeld = 1_000
 
 export interface MemberGateOptions {
   /** To whom the cookie belongs, as the HTTP API has confirmed; undefined until it has. */
-  pageMember(): MemberId | undefined
+  readonly pageMember: () => MemberId | undefined
   /** To whom the connection belongs. */
-  connectionMember(): MemberId | undefined
+  readonly connectionMember: () => MemberId | undefined
   /** Whether this tab opened the connection, with the cookie of the page. */
-  leading(): boolean
+  readonly leading: () => boolean
 }
 
 /**
