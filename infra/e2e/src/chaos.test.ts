@@ -141,6 +141,7 @@ testFaults('chaos', [
   },
   {
     name: 'each device drops its connection five times',
+    long: true,
     async inject(world) {
       for (let round = 0; round < 5; round++) {
         for (const device of world.devices) device.leave()
@@ -199,6 +200,7 @@ testFaults('chaos', [
   },
   {
     name: 'rolling restart of the notify-apis',
+    long: true,
     async inject(world) {
       for (const index of [0, 1]) {
         await (world.apis[index] as ServiceProcess).stop()

