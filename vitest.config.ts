@@ -13,6 +13,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: 'forks',
     // More than the two cores of the machine that tests must fit: most files wait for other processes.
-    maxWorkers: 4,
+    maxWorkers: 3,
   },
 })

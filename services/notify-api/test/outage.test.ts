@@ -84,7 +84,7 @@ test('Redis hangs for 5 s under load: every post is accepted, and delivered afte
   await api.stop()
 }, 180_000)
 
-test.each([
+const outages = [
   [
     'hangs',
     async () => {
@@ -103,7 +103,10 @@ test.each([
       }
     },
   ],
-])(
+] as const
+
+// Of a database that is gone in the long form only: it ends the requests sooner than one that hangs.
+test.each(process.env['TIDINGS_LONG'] === '1' ? outages : outages.slice(0, 1))(
   'MySQL %s for 5 s under load: each post has a response in time, and every accepted one is stored and delivered',
   async (_case, stop) => {
     api = await start({ DATABASE_TIMEOUT_MS: '3000', MAX_QUEUED_MS: '2000' })

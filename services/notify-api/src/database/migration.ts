@@ -12,8 +12,10 @@ const lockSeconds = 60
 const connectTimeoutMs = 5_000
 const reachableMs = 60_000
 const retryMs = 1_000
-/** Most migrations that are repeated because another instance was migrating at the same time. */
-const maxCollisions = 5
+/** Most repetitions because another instance was migrating at the same time: each of the files may collide more than once. */
+const maxCollisions = 100
+/** Longest random wait before such a repetition, so that the two do not stay in step. */
+const collisionDelayMs = 100
 
 export interface Migration {
   readonly name: string
@@ -68,7 +70,10 @@ export async function migrateWhenReachable(url: string, log: Log): Promise<void>
       log.info({ applied }, 'migrated')
       return
     } catch (error) {
-      if ((isAlreadyDone(error) || isTransient(error)) && ++collisions <= maxCollisions) continue
+      if ((isAlreadyDone(error) || isTransient(error)) && ++collisions <= maxCollisions) {
+        await delay(Math.random() * collisionDelayMs)
+        continue
+      }
       if (!isAway(error) || performance.now() > deadline) throw error
       failure.failed(error)
       await delay(retryMs)
