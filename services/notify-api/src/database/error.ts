@@ -18,7 +18,6 @@ const deadlock = 1213
 const lockWaitTimeout = 1205
 /** Group replication has rolled back the transaction because another node committed a conflicting one. Galera reports a deadlock. */
 const rolledBackDuringCommit = 3101
-const badNull = 1048
 const duplicateEntry = 1062
 /** MySQL reports it with the general SQLSTATE HY000, MariaDB with 23000. */
 const checkViolated = 3819
@@ -41,11 +40,6 @@ export function isAway(error: unknown): boolean {
 export function isTransient(error: unknown): boolean {
   const { errno } = error as ServerError
   return errno === deadlock || errno === lockWaitTimeout || errno === rolledBackDuringCommit
-}
-
-/** Returns whether a column that may not be NULL was given NULL. */
-export function isNullRefused(error: unknown): boolean {
-  return (error as ServerError).errno === badNull
 }
 
 /** True when a unique key exists already. */

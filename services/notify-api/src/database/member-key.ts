@@ -1,5 +1,5 @@
 import type { MemberId } from '@tidings/protocol'
-import { escape, raw } from 'mysql2'
+import { raw } from 'mysql2'
 import type { Connection } from './database.ts'
 
 /** A member as the value of a `member_id` column: the integer id, or `textOffset` plus the number of a text id in `text_member`. */
@@ -42,12 +42,6 @@ export async function findMembers(connection: Connection, memberIds: readonly Me
 export async function storeMember(connection: Connection, memberId: MemberId): Promise<MemberKey> {
   if (typeof memberId === 'number') return memberId
   return (await storeMembers(connection, [memberId])).get(memberId) as MemberKey
-}
-
-/** Returns the key of a member as SQL. For a text id that is not stored yet, it is NULL. */
-export function memberKeySql(memberId: MemberId): string {
-  if (typeof memberId === 'number') return `${memberId}`
-  return `(SELECT member_number+${textOffset} FROM text_member WHERE text_id=${escape(memberId)})`
 }
 
 /** Returns the keys of text ids. Stores the new ones, within the caller's transaction. */

@@ -1,8 +1,7 @@
 import type { MemberId } from '@tidings/protocol'
 import { escape } from 'mysql2'
 import type { Database, ScriptResult } from '../database/database.ts'
-import { isNullRefused } from '../database/error.ts'
-import { memberKeySql, storeMembers } from '../database/member-key.ts'
+import { type MemberKey, storeMembers } from '../database/member-key.ts'
 import type { Weight } from '../database/group-commit.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxRow } from '../outbox/row.ts'
@@ -63,8 +62,10 @@ export async function writeGroup(
   { database, outbox, onCommit }: WriteGroupDeps,
 ): Promise<StoredEntry[]> {
   const begin = performance.now()
-  const script = groupScript(group)
-  const results = await runScript(database, script.sql, textIdsOf(group))
+  const { script, results } = await database.run(async (connection) => {
+    const groupSql = groupScript(group, await storeMembers(connection, textIdsOf(group)))
+    return { script: groupSql, results: await connection.script<Steps>(groupSql.sql) }
+  })
   onCommit(group.length, (performance.now() - begin) / 1_000)
   let notificationId = insertIdOf(results[script.notificationStatement])
   let outboxId = insertIdOf(results[script.outboxStatement])
@@ -88,19 +89,6 @@ export async function writeGroup(
     notificationIds,
     online: online.slice(published, (published += notificationIds.length)),
   }))
-}
-
-/** Runs the script of a group. The first notification of a text id needs its number first; that of a known one costs no round trip. */
-async function runScript(database: Database, sql: string, textIds: readonly string[]): Promise<ScriptResult<Steps>[]> {
-  try {
-    return await database.run((connection) => connection.script<Steps>(sql))
-  } catch (error) {
-    if (textIds.length === 0 || !isNullRefused(error)) throw error
-    return database.run(async (connection) => {
-      await storeMembers(connection, textIds)
-      return connection.script<Steps>(sql)
-    })
-  }
 }
 
 function textIdsOf(group: readonly GroupEntry[]): string[] {
@@ -143,7 +131,7 @@ interface GroupScript {
  * A cluster changes the step when nodes join or leave, even between two statements of a connection. So each INSERT notes the step that
  * it uses itself; reading it in another statement could return another step.
  */
-function groupScript(group: readonly GroupEntry[]): GroupScript {
+function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<MemberId, MemberKey>): GroupScript {
   const variables: string[] = []
   const notifications: string[] = []
   const keys: string[] = []
@@ -163,7 +151,7 @@ function groupScript(group: readonly GroupEntry[]): GroupScript {
     if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',${idOf(notifications.length)},${rows > 1 ? '@step' : 1})`)
     for (const memberId of memberIds) {
       const index = notifications.length
-      notifications.push(`(${memberKeySql(memberId)}${noted('@step', index)},${values})`)
+      notifications.push(`(${escape(textMembers.get(memberId) ?? memberId)}${noted('@step', index)},${values})`)
       outbox.push(`(${idOf(index)}${noted('@outbox_step', index)})`)
     }
   }
