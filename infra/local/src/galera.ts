@@ -111,7 +111,7 @@ export async function startGalera(): Promise<Galera> {
   }
 }
 
-// A state transfer that is received by root is written by nobody.
+/** Not root: rsync, which transfers the state to a joining node, would give the files to the user `nobody`. */
 const user = 'mysql'
 
 async function ownDirectory(path: string): Promise<void> {

@@ -35,7 +35,7 @@ class ScriptedOutlet {
   }
 }
 
-/** A history of `historyLength` publications for every channel, which records who reads. */
+/** A history of `historyLength` publications for every channel, which records the channels that are read. */
 class RecordingHistory implements History {
   readonly readers: string[] = []
   reading = 0
