@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { Variables } from '../src/config.ts'
 import { problems } from '../src/http/problem.ts'
 
-const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+const readme = readFileSync(new URL('../REFERENCE.md', import.meta.url), 'utf8')
 
 /** Returns the cells of the table below a heading, without the header rows. */
 function table(heading: string): string[][] {
