@@ -57,6 +57,7 @@ export const serviceVariables = (ports: { service: number; ops: number }) => ({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   HOST: z.string().default('0.0.0.0'),
   PORT: port(ports.service),
+  OPS_HOST: z.string().optional(),
   OPS_PORT: port(ports.ops),
   REDIS_URL: z.string().default('redis://127.0.0.1:6379'),
   CHANNEL_PREFIX: z

@@ -108,3 +108,16 @@ test.each([
   expect(await api.member(1).get('/notification')).toMatchObject({ status: 200 })
   expect(await api.stop()).toEqual({ code: 0, signal: null })
 })
+
+// Other systems have only the first address of the loopback network.
+test.skipIf(process.platform !== 'linux')('OPS_HOST is the address of the ops port alone', async () => {
+  const { port, opsPort, stop } = await stack.start({ HOST: '127.0.0.1', OPS_HOST: '127.0.0.2' })
+  const responds = (url: string) =>
+    fetch(url).then(
+      () => true,
+      () => false,
+    )
+  const origins = [`127.0.0.2:${opsPort}`, `127.0.0.1:${opsPort}`, `127.0.0.1:${port}`, `127.0.0.2:${port}`]
+  expect(await Promise.all(origins.map((each) => responds(`http://${each}/live`)))).toEqual([true, false, true, false])
+  await stop()
+})

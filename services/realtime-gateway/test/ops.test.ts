@@ -1,4 +1,4 @@
-import { type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
+import { type RawSession, type ServiceProcess, startService, waitFor } from '@tidings/local'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
   fetchOps,
@@ -220,4 +220,17 @@ test('/ready returns 503 and /live 200 while the gateway drains', async () => {
   expect((await fetchOps(draining, '/live')).status).toBe(200)
   for (const each of [session, other]) each.socket.terminate()
   await draining.exited
+})
+
+// Other systems have only the first address of the loopback network.
+test.skipIf(process.platform !== 'linux')('OPS_HOST is the address of the ops port alone', async () => {
+  const { port, opsPort, kill } = await startService('realtime-gateway', { REDIS_URL: stack.redis.url, OPS_HOST: '127.0.0.2' })
+  const responds = (url: string) =>
+    fetch(url).then(
+      () => true,
+      () => false,
+    )
+  const origins = [`127.0.0.2:${opsPort}`, `127.0.0.1:${opsPort}`, `127.0.0.1:${port}`, `127.0.0.2:${port}`]
+  expect(await Promise.all(origins.map((each) => responds(`http://${each}/live`)))).toEqual([true, false, true, false])
+  await kill()
 })
