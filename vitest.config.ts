@@ -12,6 +12,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // More than the two cores of the machine that tests must fit: most files wait for other processes.
+    maxWorkers: 3,
   },
 })

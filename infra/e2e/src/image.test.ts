@@ -95,9 +95,9 @@ async function run(image: Image, addresses: Record<string, string>): Promise<{ p
 async function untilHealthy(image: Image): Promise<void> {
   const { env, process } = containers.get(image) ?? { env: {}, process: undefined }
   const check = last(image, 'HEALTHCHECK').replace(/^.*? CMD /, '')
-  await waitFor(async () => (await shell(check, env, join(out, image))).code === 0, {
-    what: `${image} to be healthy: ${process?.logs.join('\n')}`,
-    deadlineMs: 30_000,
+  const healthy = async () => (await shell(check, env, join(out, image))).code === 0
+  await waitFor(healthy, { what: `${image} to be healthy`, deadlineMs: 30_000 }).catch((error: unknown) => {
+    throw new Error(process?.logs.join('\n'), { cause: error })
   })
 }
 
@@ -115,6 +115,9 @@ test('each image holds what its service needs, starts as Compose starts it, and 
   const gateway = await run('realtime-gateway', { REDIS_URL: redis.url, NOTIFY_API_URL })
   const edge = await run('edge', { NOTIFY_API_URL, GATEWAY_URLS: `http://127.0.0.1:${gateway.port}` })
   for (const image of images) await untilHealthy(image)
+  // notify-api is alive before it has migrated the database.
+  const ready = `http://127.0.0.1:${containers.get('notify-api')?.env['OPS_PORT']}/ready`
+  await waitFor(async () => (await fetch(ready)).ok, { what: 'notify-api to be ready', deadlineMs: 30_000 })
 
   // A notification through all three.
   const url = `http://127.0.0.1:${edge.port}`

@@ -34,6 +34,14 @@ const browser: Requirement = {
 }
 
 const loadBalancer: Requirement = { programs: ['nginx'], debian: 'nginx-light', unit: 'nginx', fedora: 'nginx', macos: 'nginx' }
+/** Checks alerts and scrape configurations. */
+const alertChecker: Requirement = {
+  programs: ['promtool'],
+  debian: 'prometheus',
+  unit: 'prometheus',
+  fedora: 'golang-github-prometheus',
+  macos: 'prometheus',
+}
 
 /** Installs the servers of `npm start` that are missing. */
 export function installForStart({ ownDatabase, ownRedis }: { ownDatabase: boolean; ownRedis: boolean }): string {
@@ -41,7 +49,7 @@ export function installForStart({ ownDatabase, ownRedis }: { ownDatabase: boolea
 }
 
 export function installForTests(): string {
-  return install([database, redis, browser, loadBalancer])
+  return install([database, redis, browser, loadBalancer, alertChecker])
 }
 
 /** Returns the path of the browser for page tests; throws a {@link Refusal} when none is installed. */

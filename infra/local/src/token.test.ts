@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { createDecoder, createVerifier } from 'fast-jwt'
 import { expect, test } from 'vitest'
-import { developmentSecrets, memberToken, serviceToken } from './token.ts'
+import { developmentSecrets, memberToken, serviceScopes, serviceToken } from './token.ts'
 
 const verifyMember = createVerifier({ key: developmentSecrets.member, algorithms: ['HS256'] })
 const verifyService = createVerifier({ key: developmentSecrets.service, algorithms: ['HS256'] })
@@ -20,7 +20,8 @@ test('a member token names the member and expires after an hour', () => {
 })
 
 test('a service token has all scopes by default, or the given ones', () => {
-  const all = 'notification:send notification:broadcast session:revoke task:write'
+  const all = serviceScopes.join(' ')
+  expect(all.split(' ')).toContain('message:send')
   expect(verifyService(serviceToken())).toMatchObject({ sub: 'local', scope: all })
   expect(verifyService(serviceToken({ scopes: ['task:write'] }))).toMatchObject({ scope: 'task:write' })
 })

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, type Registry } from '@prometheus-io/client'
+import { collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client'
 import { type FastifyInstance, fastify } from 'fastify'
 
 /** Result of a readiness check. `/ready` responds with 200 if `failing` is empty, and with 503 otherwise. */
@@ -16,6 +16,12 @@ export interface Readiness {
 export function buildOps(registry: Registry, ready: () => Readiness | Promise<Readiness>): FastifyInstance {
   const ops = fastify({ logger: false, forceCloseConnections: true })
   collectDefaultMetrics({ register: registry })
+  const readyGauge: Gauge = new Gauge({
+    name: 'tidings_ready',
+    help: '1 while /ready is 200.',
+    registers: [registry],
+    collect: async () => readyGauge.set((await ready()).failing.length === 0 ? 1 : 0),
+  })
   ops.get('/live', () => ({ live: true }))
   ops.get('/ready', async (_request, reply) => {
     const readiness = await ready()

@@ -57,7 +57,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   const connection = new SharedConnection(settings, api, renewal, isFocused, {
     message(destination, body) {
       if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-      else if (handlers[destination]) handlers[destination](body)
+      else if (handlers[destination]) handlers[destination](body as object)
       else messages.message(destination, body)
     },
     missed(destination, spreadMs) {

@@ -109,15 +109,24 @@ test.each([
   expect(await api.stop()).toEqual({ code: 0, signal: null })
 })
 
+async function responds(url: string): Promise<boolean> {
+  try {
+    await fetch(url)
+    return true
+  } catch {
+    return false
+  }
+}
+
 // Other systems have only the first address of the loopback network.
 test.skipIf(process.platform !== 'linux')('OPS_HOST is the address of the ops port alone', async () => {
-  const { port, opsPort, stop } = await stack.start({ HOST: '127.0.0.1', OPS_HOST: '127.0.0.2' })
-  const responds = (url: string) =>
-    fetch(url).then(
-      () => true,
-      () => false,
-    )
-  const origins = [`127.0.0.2:${opsPort}`, `127.0.0.1:${opsPort}`, `127.0.0.1:${port}`, `127.0.0.2:${port}`]
+  const service = await stack.start({ HOST: '127.0.0.1', OPS_HOST: '127.0.0.2' })
+  const origins = [
+    `127.0.0.2:${service.opsPort}`,
+    `127.0.0.1:${service.opsPort}`,
+    `127.0.0.1:${service.port}`,
+    `127.0.0.2:${service.port}`,
+  ]
   expect(await Promise.all(origins.map((each) => responds(`http://${each}/live`)))).toEqual([true, false, true, false])
-  await stop()
+  await service.stop()
 })

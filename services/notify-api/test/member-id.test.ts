@@ -85,6 +85,7 @@ test('a member with a text id reads notifications and broadcasts', async () => {
     ids.push((await api.send({ ...content, memberId: member })).body['notificationId'] as number)
   expect((await api.member(member).get('/notification/unread-count')).body).toEqual({ unreadCount: 3, revision: 1 })
   expect((await api.member(member).post('/notification/read-all', { upTo: ids[1] })).body).toEqual({
+    notificationIds: [ids[1], ids[0]],
     unreadCount: 1,
     revision: 2,
   })
@@ -92,8 +93,14 @@ test('a member with a text id reads notifications and broadcasts', async () => {
   expect(page['items']).toMatchObject([{ memberId: member, notificationId: ids[2] }])
   await waitFor(() => gateway.publications.length === 2, { what: 'the read events' })
   expect(gateway.publications.map(({ body }) => body)).toEqual([
-    { ...broadcast, memberId: member, readAt: expect.any(String), unreadCount: 0, revision: 1 },
-    { memberId: member, upTo: ids[1], readAt: expect.any(String), unreadCount: 1, revision: 2 },
+    {
+      memberId: member,
+      notificationIds: [broadcast['notificationId']],
+      readAt: expect.any(String),
+      unreadCount: 0,
+      revision: 1,
+    },
+    { memberId: member, notificationIds: [ids[1], ids[0]], readAt: expect.any(String), unreadCount: 1, revision: 2 },
   ])
 })
 

@@ -40,6 +40,7 @@ test('live, ready and metrics are on the ops port and nowhere else', async () =>
     'group_commit_commands_count 1',
     'group_commit_seconds_sum',
     'queued_writes 0',
+    'ready 1',
     'outbox_depth',
     'outbox_oldest_age_seconds',
     'outbox_parked',
@@ -66,7 +67,8 @@ test('an outage of Redis and a task move the metrics of the outbox, of Redis and
   await api.ops('/ready')
   expect(await metric('redis_lag_seconds')).toBeGreaterThan(0)
   expect(await api.send(hello)).toMatchObject({ status: 201 })
-  await until('redis_publish_seconds_count', (count) => count === 1)
+  // An instance that finds an empty Redis also publishes a control message, at any time.
+  await until('redis_publish_seconds_count', (count) => count >= 1)
   expect(await metric('group_commit_seconds_count')).toBe(1)
   expect(await metric('group_commit_commands_sum')).toBe(1)
   expect(await metric('swept_total')).toBe(0)
@@ -74,10 +76,10 @@ test('an outage of Redis and a task move the metrics of the outbox, of Redis and
   stack.redis.pause()
   expect(await api.send(hello)).toMatchObject({ status: 201 })
   await until('circuit_open', (open) => open === 1)
-  await until('outbox_depth', (depth) => depth === 1)
+  await until('outbox_depth', (depth) => depth >= 1)
   await until('outbox_oldest_age_seconds', (seconds) => seconds > 0)
   stack.redis.resume()
-  await until('swept_total', (rows) => rows === 1)
+  await until('swept_total', (rows) => rows >= 1)
   await until('circuit_open', (open) => open === 0)
   await until('outbox_depth', (depth) => depth === 0)
   expect(await metric('outbox_oldest_age_seconds')).toBe(0)

@@ -36,8 +36,10 @@ test('/ready returns 503 while Redis does not respond and 200 when it is back; /
   expect(performance.now() - pausedAt).toBeLessThan(10_000)
   expect(JSON.parse(text)).toEqual({ ready: false, failing: ['redis'] })
   expect((await fetchOps(gateway, '/live')).status).toBe(200)
+  expect((await fetchOps(gateway, '/metrics')).text).toContain('\ntidings_ready 0\n')
   stack.redis.resume()
   await waitUntilReady(gateway)
+  expect((await fetchOps(gateway, '/metrics')).text).toContain('\ntidings_ready 1\n')
 })
 
 test('/ready returns 503 while Redis refuses to store publications, the log states why, and 200 afterwards', async () => {
@@ -222,15 +224,24 @@ test('/ready returns 503 and /live 200 while the gateway drains', async () => {
   await draining.exited
 })
 
+async function responds(url: string): Promise<boolean> {
+  try {
+    await fetch(url)
+    return true
+  } catch {
+    return false
+  }
+}
+
 // Other systems have only the first address of the loopback network.
 test.skipIf(process.platform !== 'linux')('OPS_HOST is the address of the ops port alone', async () => {
-  const { port, opsPort, kill } = await startService('realtime-gateway', { REDIS_URL: stack.redis.url, OPS_HOST: '127.0.0.2' })
-  const responds = (url: string) =>
-    fetch(url).then(
-      () => true,
-      () => false,
-    )
-  const origins = [`127.0.0.2:${opsPort}`, `127.0.0.1:${opsPort}`, `127.0.0.1:${port}`, `127.0.0.2:${port}`]
+  const service = await startService('realtime-gateway', { REDIS_URL: stack.redis.url, OPS_HOST: '127.0.0.2' })
+  const origins = [
+    `127.0.0.2:${service.opsPort}`,
+    `127.0.0.1:${service.opsPort}`,
+    `127.0.0.1:${service.port}`,
+    `127.0.0.2:${service.port}`,
+  ]
   expect(await Promise.all(origins.map((each) => responds(`http://${each}/live`)))).toEqual([true, false, true, false])
-  await kill()
+  await service.kill()
 })

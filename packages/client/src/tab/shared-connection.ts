@@ -22,8 +22,8 @@ import { taskAnnouncementDestination, taskPrefix } from './task-destination.ts'
 import { TaskWatchers } from './task-watchers.ts'
 
 export interface SharedConnectionListener {
-  /** A message arrived. Repeats are dropped before. */
-  message(destination: string, body: object): void
+  /** A message arrived. Repeats are dropped before. The body is an object, except where backends choose it. */
+  message(destination: string, body: unknown): void
   /** Messages of this destination may be lost for good: read the state over HTTP, at a random time within `spreadMs`. */
   missed(destination: string, spreadMs: number): void
   /** The gateway does not permit a destination of messages, which is no longer listened to. */
@@ -313,14 +313,15 @@ export class SharedConnection {
   }
 
   #message({ destination, messageId, body: text }: Message): void {
-    const body = parse(text)
+    const value = parse(text)
+    const body = typeof value === 'object' && value !== null ? value : undefined
     const isTask = destination.startsWith(taskPrefix)
     // A snapshot replaces everything before it, so its position holds even if it is lower.
     if (isTask && body && 'type' in body && body.type === 'snapshot') this.#resumePoints.set(destination, messageId)
     else if (isTask && !this.#resumePoints.isNext(destination, messageId)) return this.#requestSnapshot(destination)
     else if (!this.#resumePoints.accept(destination, messageId)) return
     if (isTask) this.#watchers.received(destination, body, this.leading)
-    if (body !== undefined) this.#listener.message(destination, body)
+    if (body || (value !== undefined && this.#listeners.has(destination))) this.#listener.message(destination, value)
   }
 
   #subscribed({ destination, position, outcome }: Subscribed): void {
@@ -359,11 +360,10 @@ export class SharedConnection {
   }
 }
 
-/** Returns undefined for text that is not a JSON object or array: it comes from a foreign publisher on the channel. */
-function parse(text: string): object | undefined {
+/** Returns undefined for text that is not JSON: it comes from a foreign publisher on the channel. */
+function parse(text: string): unknown {
   try {
-    const body: unknown = JSON.parse(text)
-    return typeof body === 'object' && body !== null ? body : undefined
+    return JSON.parse(text)
   } catch {
     return undefined
   }

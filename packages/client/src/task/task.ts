@@ -17,7 +17,7 @@ export interface TaskState {
   /** The values of its `data` events, oldest first. */
   readonly data: readonly unknown[]
   readonly result?: unknown
-  /** Why the task failed; while `unknown`, that it waits because 50 tasks are followed already. */
+  /** Why the task failed; while `unknown`, that it waits because 36 tasks are followed already. */
   readonly error?: string
 }
 

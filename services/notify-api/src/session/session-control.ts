@@ -53,14 +53,16 @@ export class SessionControl {
   }
 
   /**
-   * Refuses the tokens that the member was issued until now, and closes their sessions. Resolves when tokens of the present time are
-   * accepted again, after a second at most: a token that is issued after that is not refused.
+   * Refuses the tokens that the member was issued until now, and closes their sessions. Waits for the end of the present second first, a
+   * second at most: `iat` has whole seconds, and a device that renews its token at once must not be refused again.
    *
    * @throws TooManyRevocations
    */
   async revokeMember(memberId: MemberId): Promise<void> {
-    const { untilMs } = await this.#revoke(() => this.#deps.store.revokeMember(memberId))
-    await delay(untilMs)
+    const now = await this.#deps.store.now()
+    const issuedBefore = Math.floor(now / 1_000) + 1
+    await delay(issuedBefore * 1_000 - now)
+    await this.#revoke(() => this.#deps.store.revokeMember(memberId, issuedBefore))
   }
 
   /**
@@ -92,14 +94,13 @@ export class SessionControl {
     this.#deps.redis.close()
   }
 
-  async #revoke(commit: () => Promise<Revoked>): Promise<Revoked> {
+  async #revoke(commit: () => Promise<Revoked>): Promise<void> {
     if (this.revocations.size >= this.#deps.maxRevocations) throw new TooManyRevocations()
     const revoked = await commit()
     this.revocations.add(revoked.revocation)
     // Written before it is published: a gateway that begins to listen after the publication reads it from there.
     await this.#deps.redis.save([revoked.revocation]).catch(() => (this.#unsaved = [...this.#unsaved, revoked.revocation]))
     await this.#deps.outbox.publish([revoked.event])
-    return revoked
   }
 
   async #run(): Promise<void> {

@@ -9,8 +9,6 @@ export interface Revoked {
   readonly revocation: Revocation
   /** The row of its control message, which the caller publishes. */
   readonly event: OutboxRow
-  /** Time from the commit until `issuedBefore`, when tokens are accepted again, in ms. */
-  readonly untilMs: number
 }
 
 /** What {@link RevocationStore.changes} found. */
@@ -47,24 +45,31 @@ export class RevocationStore {
     this.#maxTokenSeconds = maxTokenSeconds
   }
 
-  /** Revokes all tokens that the member was issued until now. A claim has whole seconds, so those of the present second are included. */
-  async revokeMember(memberId: Revocation['memberId']): Promise<Revoked> {
-    return this.#database.transaction(async (connection) => {
-      const [now] = await connection.rows<{ ms: number }>('SELECT FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000) AS ms')
-      const ms = now?.ms ?? Date.now()
-      const issuedBefore = Math.floor(ms / 1_000) + 1
-      const expiresAt = issuedBefore + this.#maxTokenSeconds + leewaySeconds
-      const event = await insert(connection, { memberId, tokenHash: '', issuedBefore, expiresAt })
-      return { ...event, untilMs: issuedBefore * 1_000 - ms }
+  /** Resolves to the time of the database, in Unix ms. */
+  async now(): Promise<number> {
+    const [row] = await this.#database.run((connection) =>
+      connection.rows<{ ms: number }>('SELECT FLOOR(UNIX_TIMESTAMP(NOW(3)) * 1000) AS ms'),
+    )
+    return row?.ms ?? Date.now()
+  }
+
+  /** Revokes all tokens of the member that were issued before a time, in Unix seconds. */
+  revokeMember(memberId: MemberId, issuedBefore: number): Promise<Revoked> {
+    return this.#insert({
+      memberId,
+      tokenHash: '',
+      issuedBefore,
+      expiresAt: issuedBefore + this.#maxTokenSeconds + leewaySeconds,
     })
   }
 
   /** Revokes a single token, which expires at `expiresAt`, Unix seconds. */
-  async revokeToken(memberId: Revocation['memberId'], tokenHash: string, expiresAt: number): Promise<Revoked> {
-    return this.#database.transaction(async (connection) => ({
-      ...(await insert(connection, { memberId, tokenHash, issuedBefore: 0, expiresAt: expiresAt + leewaySeconds })),
-      untilMs: 0,
-    }))
+  revokeToken(memberId: MemberId, tokenHash: string, expiresAt: number): Promise<Revoked> {
+    return this.#insert({ memberId, tokenHash, issuedBefore: 0, expiresAt: expiresAt + leewaySeconds })
+  }
+
+  #insert(revocation: Revocation): Promise<Revoked> {
+    return this.#database.transaction((connection) => insert(connection, revocation))
   }
 
   /** Returns what changed since `after`, oldest first, and once more what changed shortly before. Without `after`: everything. */
@@ -99,7 +104,7 @@ export class RevocationStore {
   }
 }
 
-async function insert(connection: Connection, revocation: Revocation): Promise<Omit<Revoked, 'untilMs'>> {
+async function insert(connection: Connection, revocation: Revocation): Promise<Revoked> {
   const { memberId, tokenHash, issuedBefore, expiresAt } = revocation
   await connection.write(
     `INSERT INTO revocation (member_id, token_hash, issued_before, expires_at, changed_at) VALUES (?, ?, ?, ?, NOW(3))
