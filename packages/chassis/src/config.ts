@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { misspeltNames } from './misspelt.ts'
 import { isOriginPattern } from './origin.ts'
 
 /** Error of {@link readConfig}. The message has one line for each invalid variable, without its value, which may be a secret. */
@@ -9,14 +10,25 @@ export class ConfigError extends Error {
 /**
  * Parses environment variables with a schema. An empty variable counts as unset.
  *
- * @throws ConfigError that lists every invalid variable.
+ * @throws ConfigError that lists every invalid variable, and those whose names are misspelt.
  */
 export function readConfig<S extends z.ZodType>(schema: S, environment: NodeJS.ProcessEnv): z.infer<S> {
   const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
   const result = schema.safeParse(given)
-  if (result.success) return result.data
-  const lines = result.error.issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`)
+  const misspelt = misspeltNames(Object.keys(given), variablesOf(schema))
+  if (result.success && misspelt.length === 0) return result.data
+  const issues = result.error?.issues ?? []
+  const lines = [
+    ...misspelt.map(({ name, message }) => `${name}: ${message}`),
+    ...issues.map((issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`),
+  ]
   throw new ConfigError(`invalid configuration:\n  ${lines.join('\n  ')}`)
+}
+
+/** Returns the names of the variables that a schema reads: an object, or one that is transformed. */
+function variablesOf(schema: z.ZodType): string[] {
+  const input = schema instanceof z.ZodPipe ? schema.in : schema
+  return input instanceof z.ZodObject ? Object.keys(input.shape) : []
 }
 
 /** Schema of a bound or a duration: a positive integer, so that no setting is unbounded. */
@@ -38,10 +50,14 @@ const maxTokenDays = 3_650
 
 /** Schemas of the variables that both services read. `ports` are the defaults of PORT and OPS_PORT. */
 export const serviceVariables = (ports: { service: number; ops: number }) => ({
-  NODE_ENV: z.string().default('development'),
+  // Not any text: `prod` would allow the development secrets in production.
+  NODE_ENV: z
+    .enum(['production', 'development', 'test'], 'must be production (also for staging), development or test')
+    .default('development'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   HOST: z.string().default('0.0.0.0'),
   PORT: port(ports.service),
+  OPS_HOST: z.string().optional(),
   OPS_PORT: port(ports.ops),
   REDIS_URL: z.string().default('redis://127.0.0.1:6379'),
   CHANNEL_PREFIX: z

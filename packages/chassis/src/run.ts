@@ -43,17 +43,24 @@ export async function run(start: () => Promise<RunningService>): Promise<void> {
 /** Longest queue of connections that the process has not accepted yet. After an outage thousands of clients connect at once. */
 const listenBacklog = 4_096
 
+interface ListenOptions {
+  readonly host: string
+  readonly app: FastifyInstance
+  readonly port: number
+  readonly ops: FastifyInstance
+  /** The same as `host` by default. */
+  readonly opsHost?: string
+  readonly opsPort: number
+}
+
 /**
  * Listens on both ports of a service, ops port first unless it is open already, and logs `listening` with the ports. Operators and tests wait for that
  * line.
  */
-export async function listen(
-  log: Log,
-  { host, app, port, ops, opsPort }: { host: string; app: FastifyInstance; port: number; ops: FastifyInstance; opsPort: number },
-): Promise<void> {
-  if (!ops.server.listening) await ops.listen({ host, port: opsPort })
+export async function listen(log: Log, { host, app, port, ops, opsHost = host, opsPort }: ListenOptions): Promise<void> {
+  if (!ops.server.listening) await ops.listen({ host: opsHost, port: opsPort })
   await app.listen({ host, port, backlog: listenBacklog })
-  log.info({ host, port: portOf(app), opsPort: portOf(ops) }, 'listening')
+  log.info({ host, port: portOf(app), opsHost, opsPort: portOf(ops) }, 'listening')
 }
 
 function portOf(app: FastifyInstance): number {

@@ -10,6 +10,7 @@ import {
 } from '@tidings/chassis'
 import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
+import { mysqlUrl } from './database/mysql-url.ts'
 
 const maxEvents = historyLimits.taskEvents.length
 const maxSeconds = 86_400
@@ -26,7 +27,7 @@ export const Variables = z.object({
   ...tokenVariables('MEMBER'),
   ...tokenVariables('SERVICE'),
   SERVICE_SCOPE_CLAIM: claimName.default('scope'),
-  MYSQL_URL: z.url({ protocol: /^mysql$/, error: 'is required: mysql://user:password@host:3306/tidings' }),
+  MYSQL_URL: mysqlUrl,
   DATABASE_CONNECTIONS: positive(10).check(...within(2, 1_000)),
   DATABASE_TIMEOUT_MS: positive(5_000).check(...within(500, maxWaitMs)),
   SHUTDOWN_DELAY_SECONDS: z.coerce
@@ -59,6 +60,7 @@ const Config = Variables.transform((variables, context) => ({
   logLevel: variables.LOG_LEVEL,
   host: variables.HOST,
   port: variables.PORT,
+  opsHost: variables.OPS_HOST ?? variables.HOST,
   opsPort: variables.OPS_PORT,
   redis: redisTarget(variables, context),
   allowedOrigins: variables.ALLOWED_ORIGINS,

@@ -35,7 +35,7 @@ await run(async (): Promise<RunningService> => {
   // Before MySQL is there, so that the process counts as alive while it waits.
   let ready: () => Readiness | Promise<Readiness> = unready('mysql')
   const ops = buildOps(metrics.registry, () => ready())
-  await ops.listen({ host: config.host, port: config.opsPort })
+  await ops.listen({ host: config.opsHost, port: config.opsPort })
   await migrateWhenReachable(config.database.url, log)
   ready = unready('starting')
   const database = new Database(config.database.url, config.database)
@@ -88,7 +88,7 @@ await run(async (): Promise<RunningService> => {
   await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
   await Promise.all([publisher.untilConnected(), tasks.untilConnected()])
-  await listen(log, { host: config.host, app, port: config.port, ops, opsPort: config.opsPort })
+  await listen(log, { ...config, app, ops })
   ready = readiness({ database, publisher, outbox, metrics })
 
   return {

@@ -67,6 +67,34 @@ test('every number of the configuration is bounded', () => {
 })
 
 test.each([
+  ['', 'is required: mysql://user:password@host:3306/tidings'],
+  ['postgres://u:zebra@db/tidings', 'must begin with mysql://: mysql://user:password@host:3306/tidings'],
+  ['mysql://u:zebra@db:3306', 'names no database: mysql://user:password@host:3306/tidings'],
+  ['mysql://u:zebra@db:3306/', 'names no database'],
+  ['mysql://u:zebra@db:3306/?ssl={}', 'names no database'],
+  ['mysql:///tidings', 'names no host'],
+  ['mysql://u:zebra#1@db/tidings', 'is not a valid URL: percent-encode special characters'],
+  ['mysql://u:17#zebra@db/tidings', 'is not a valid URL: percent-encode special characters'],
+  ['mysql://u:17/zebra@db/tidings', 'is not a valid URL: percent-encode special characters'],
+  ['mysql://u:17?zebra@db/tidings', 'is not a valid URL: percent-encode special characters'],
+  ['mysql://u:zebra%zz@db/tidings', 'is not a valid URL: percent-encode special characters'],
+  ['mysql://u:zebra@db/tidings?ssl=true', 'ssl must be a JSON object of TLS options, such as ssl={"minVersion":"TLSv1.2"}'],
+  ['mysql://u:zebra@db/tidings?ssl=require', 'ssl must be a JSON object'],
+  ['mysql://u:zebra@db/tidings?ssl=', 'ssl must be a JSON object'],
+])('MYSQL_URL may not be %j', (value, message) => {
+  const start = () => configFrom({ ...required, MYSQL_URL: value })
+  expect(start).toThrow(`  MYSQL_URL: ${message}`)
+  expect(start).not.toThrow('zebra')
+})
+
+test.each(['mysql://u:p%23%2F%40%25@db/tidings', 'mysql://db/tidings?ssl={}', 'mysql://[::1]/tidings?ssl=Amazon%20RDS'])(
+  'MYSQL_URL may be %j',
+  (url) => {
+    expect(configFrom({ ...required, MYSQL_URL: url }).database.url).toBe(url)
+  },
+)
+
+test.each([
   ['least', 0, { SERVICE_REQUESTS_PER_MINUTE: '9' }],
   ['largest', 1, { SHUTDOWN_DELAY_SECONDS: '0' }],
 ] as const)('a notification and a task are accepted with the %s value of every setting', async (_, index, env) => {
@@ -79,4 +107,26 @@ test.each([
   expect(await api.post(`/task/${taskId}/finish`, { status: 'succeeded' })).toMatchObject({ status: 200 })
   expect(await api.member(1).get('/notification')).toMatchObject({ status: 200 })
   expect(await api.stop()).toEqual({ code: 0, signal: null })
+})
+
+async function responds(url: string): Promise<boolean> {
+  try {
+    await fetch(url)
+    return true
+  } catch {
+    return false
+  }
+}
+
+// Other systems have only the first address of the loopback network.
+test.skipIf(process.platform !== 'linux')('OPS_HOST is the address of the ops port alone', async () => {
+  const service = await stack.start({ HOST: '127.0.0.1', OPS_HOST: '127.0.0.2' })
+  const origins = [
+    `127.0.0.2:${service.opsPort}`,
+    `127.0.0.1:${service.opsPort}`,
+    `127.0.0.1:${service.port}`,
+    `127.0.0.2:${service.port}`,
+  ]
+  expect(await Promise.all(origins.map((each) => responds(`http://${each}/live`)))).toEqual([true, false, true, false])
+  await service.stop()
 })

@@ -61,6 +61,7 @@ const Config = Variables.transform((variables, context) => ({
   logLevel: variables.LOG_LEVEL,
   host: variables.HOST,
   port: variables.PORT,
+  opsHost: variables.OPS_HOST ?? variables.HOST,
   opsPort: variables.OPS_PORT,
   redis: redisTarget(variables, context),
   notifyApiUrl: variables.NOTIFY_API_URL,

@@ -1,4 +1,4 @@
-import { type RawSession, type ServiceProcess, waitFor } from '@tidings/local'
+import { type RawSession, type ServiceProcess, startService, waitFor } from '@tidings/local'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import {
   fetchOps,
@@ -222,4 +222,26 @@ test('/ready returns 503 and /live 200 while the gateway drains', async () => {
   expect((await fetchOps(draining, '/live')).status).toBe(200)
   for (const each of [session, other]) each.socket.terminate()
   await draining.exited
+})
+
+async function responds(url: string): Promise<boolean> {
+  try {
+    await fetch(url)
+    return true
+  } catch {
+    return false
+  }
+}
+
+// Other systems have only the first address of the loopback network.
+test.skipIf(process.platform !== 'linux')('OPS_HOST is the address of the ops port alone', async () => {
+  const service = await startService('realtime-gateway', { REDIS_URL: stack.redis.url, OPS_HOST: '127.0.0.2' })
+  const origins = [
+    `127.0.0.2:${service.opsPort}`,
+    `127.0.0.1:${service.opsPort}`,
+    `127.0.0.1:${service.port}`,
+    `127.0.0.2:${service.port}`,
+  ]
+  expect(await Promise.all(origins.map((each) => responds(`http://${each}/live`)))).toEqual([true, false, true, false])
+  await service.kill()
 })
