@@ -30,7 +30,13 @@ const scripts = {
     await step('lint', lint)
     await step('page', buildPage)
     await step('servers', async () => (await local('install.js')).installForTests())
-    await run(bin('vitest'), ['run', ...args], { show: true })
+    await run(bin('vitest'), ['run', '--project', 'main', ...args], { show: true })
+  },
+  async acceptance(args) {
+    await step('dependencies', installDependencies)
+    await step('build', build)
+    await step('servers', async () => (await local('install.js')).installForTests())
+    await run(bin('vitest'), ['run', '--project', 'acceptance', ...args], { show: true })
   },
   async bench(args) {
     await step('dependencies', installDependencies)
