@@ -17,6 +17,7 @@ const ProblemDocument = z.object({
   taskStatus: z.string().optional(),
   textBytes: z.int().optional(),
   limit: z.string().optional(),
+  requestId: z.string().meta({ description: 'As in the header X-Request-Id and in the log' }),
 })
 
 const problemResponse = {
