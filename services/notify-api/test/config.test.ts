@@ -94,6 +94,10 @@ test.each(['mysql://u:p%23%2F%40%25@db/tidings', 'mysql://db/tidings?ssl={}', 'm
   },
 )
 
+test.each(['true', 'false', 'OFF', '0'])('MIGRATE may not be %s', (MIGRATE) => {
+  expect(() => configFrom({ ...required, MIGRATE })).toThrow('  MIGRATE: must be on or off')
+})
+
 test.each([
   ['db', true],
   ['127.0.0.1', false],

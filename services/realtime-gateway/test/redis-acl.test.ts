@@ -210,10 +210,10 @@ test('each command that the user of infra/privilege lacks is named', async () =>
       .find((line) => line.startsWith('user tidings-gateway '))
       ?.split(' ') ?? []
   const target = { url: stack.redis.url.replace('redis://', `redis://${name}:replace-me-gateway@`), prefix: '' }
+  const log = openLog('test', 'fatal')
   const missedBy = async (...change: string[]) => {
     await stack.publisher.redis.call('ACL', 'SETUSER', name, 'reset', ...rules, ...change)
-    const options = { connectionName: 'test', commands: neededCommands(target), log: openLog('test', 'fatal') }
-    const permissions = new RedisPermissions(target, options)
+    const permissions = new RedisPermissions(target, { connectionName: 'test', commands: neededCommands(target), log })
     const refused = await new Promise<readonly string[]>((resolve) => {
       void permissions.untilPermitted(() => resolve(permissions.refused)).then(() => resolve([]))
     })
