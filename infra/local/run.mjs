@@ -50,6 +50,13 @@ const scripts = {
     await step('dependencies', installDependencies)
     await step('build', build)
   },
+  async pack([directory = '.local/package']) {
+    await step('dependencies', installDependencies)
+    await step('types', () => run(bin('tsc'), ['-b']))
+    const { packPackages } = await local('pack.js')
+    const files = await step('packages', () => packPackages(directory))
+    for (const file of files) console.log(file)
+  },
   async check() {
     await step('dependencies', installDependencies)
     await step('format', () => run(bin('biome'), ['format']))
