@@ -55,6 +55,19 @@ const scripts = {
     await step('dependencies', installDependencies)
     await step('build', build)
   },
+  async pack([directory = '.local/package']) {
+    await step('dependencies', installDependencies)
+    await step('types', () => run(bin('tsc'), ['-b']))
+    const { packPackages } = await local('pack.js')
+    const files = await step('packages', () => packPackages(directory))
+    for (const file of files) console.log(file)
+  },
+  async release([directory = '.local/release']) {
+    await step('dependencies', installDependencies)
+    await step('types', () => run(bin('tsc'), ['-b', 'infra/local']))
+    const { release } = await local('release.js')
+    for (const file of await release(root, directory, step)) console.log(file)
+  },
   async check() {
     await step('dependencies', installDependencies)
     await step('format', () => run(bin('biome'), ['format']))
