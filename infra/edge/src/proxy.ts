@@ -3,7 +3,7 @@ import { problemMediaType, problemOf } from '@tidings/chassis'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 /** Paths of notify-api that the edge serves, each with all paths below it. */
-export const apiPaths = ['/notification', '/task', '/session', '/openapi.json', '/docs'] as const
+export const apiPaths = ['/notification', '/message', '/presence', '/task', '/session', '/openapi.json', '/docs'] as const
 
 /** Fastify plugin: forwards the HTTP API to notify-api. Bodies stream both ways; no request is retried. */
 export async function proxyApi(app: FastifyInstance, { notifyApiUrl }: { readonly notifyApiUrl: string }): Promise<void> {
@@ -18,7 +18,8 @@ export async function proxyApi(app: FastifyInstance, { notifyApiUrl }: { readonl
 
 function forward(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   return reply.from(originForm(request.raw.url ?? '/'), {
-    rewriteRequestHeaders: (_, headers) => ({ ...headers, ...forwardedHeaders(request) }),
+    // The edge has already sent 100 Continue, and undici refuses to send `Expect`.
+    rewriteRequestHeaders: (_, { expect: _expect, ...headers }) => ({ ...headers, ...forwardedHeaders(request) }),
     onError: (failed) => void failed.code(502).type(problemMediaType).send(problemOf(502, 'notify-api does not reply')),
   })
 }
