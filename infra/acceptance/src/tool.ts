@@ -5,7 +5,7 @@ import { findProgram, spawnOwned } from '@tidings/local'
 
 export const root = join(import.meta.dirname, '../../..')
 /** Downloads, kept between runs. Git ignores them. */
-const cache = join(root, '.local/acceptance')
+export const cache = join(root, '.local/acceptance')
 
 export interface RunOptions {
   readonly cwd?: string
