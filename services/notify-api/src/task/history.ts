@@ -270,8 +270,8 @@ export class TaskHistory {
   }
 }
 
-/** Error replies that a defect of a script causes, rather than an outage. */
-const scriptDefect = /^(?:ERR|WRONGTYPE) /
+/** Error replies that a defect of a script causes, rather than an outage or the ACL of Redis. */
+const scriptDefect = /^(?:ERR (?!The user executing the script can't )|WRONGTYPE )/
 
 async function orUnavailable<T>(reply: Promise<T>): Promise<T> {
   try {
