@@ -341,6 +341,8 @@ export const ErrorMessage = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string().optional(),
+  /** Id of the HTTP call, in the log of notify-api. */
+  requestId: z.string().optional(),
 })
 export type ErrorMessage = z.infer<typeof ErrorMessage>
 

@@ -192,6 +192,7 @@ describe('a refusal names the error and its place', () => {
         status,
         detail: expect.any(String),
         errors: [{ in: 'body', pointer, detail: expect.any(String) }],
+        requestId: response.headers.get('x-request-id'),
       },
     ])
   })

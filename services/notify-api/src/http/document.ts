@@ -22,6 +22,7 @@ const ProblemDocument = nameSchema(
     taskStatus: z.string().optional(),
     textBytes: z.int().optional(),
     limit: z.string().optional(),
+    requestId: z.string().meta({ description: 'As in the header X-Request-Id and in the log' }),
   }),
 )
 
