@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createDatabase, type RedisServer, type ServiceProcess, serviceToken, startRedis, startService } from '@tidings/local'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { jars, missing, npmPackages, pythonPackages, root, run } from './tool.ts'
+import { installed } from './fixture/installed.ts'
+import { root } from './fixture/repository.ts'
+import { jars, npmPackages, pythonPackages, run } from './fixture/tool.ts'
 
 // Clients that generators make of /openapi.json are compiled, and send to a running notify-api.
 const program = join(root, 'infra/acceptance/program')
 const timeout = 240_000
+const python = installed('openapi-spec-validator and openapi-python-client', 'python3', 'pip3')
 
 let directory: string
 let redis: RedisServer
@@ -42,14 +45,15 @@ function expectUse(output: string): void {
   })
 }
 
-test('validators accept the document', { timeout }, async ({ skip }) => {
+test('redocly accepts the document', { timeout }, async () => {
   const tools = await npmPackages('redocly', '@redocly/cli@2.77.0')
   const quiet = { REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' }
   const linted = await run(join(tools, 'node_modules/.bin/redocly'), ['lint', document], { cwd: directory, env: quiet })
   expect(linted).toContain('Your API description is valid')
   expect(linted).not.toMatch(/\d warning/)
-  const absent = missing('python3', 'pip')
-  skip(absent !== undefined, absent)
+})
+
+test.skipIf(!python)('openapi-spec-validator accepts the document', { timeout }, async () => {
   const PYTHONPATH = await pythonPackages('validator', 'openapi-spec-validator==0.9.0')
   expect(await run('python3', ['-m', 'openapi_spec_validator', document], { env: { PYTHONPATH } })).toMatch(/: OK$/)
 })
@@ -95,9 +99,7 @@ console.log(JSON.stringify({
 }))
 `
 
-test('openapi-python-client', { timeout }, async ({ skip }) => {
-  const absent = missing('python3', 'pip')
-  skip(absent !== undefined, absent)
+test.skipIf(!python)('openapi-python-client', { timeout }, async () => {
   const tools = await pythonPackages('client', 'openapi-python-client==0.29.1')
   const PYTHONPATH = [tools, directory].join(':')
   const args = ['--path', document, '--output-path', join(directory, 'tidings_client'), '--meta', 'none']
@@ -109,31 +111,33 @@ test('openapi-python-client', { timeout }, async ({ skip }) => {
   expectUse(await run('python3', [join(program, 'generated_client.py')], { env: { ...env, PYTHONPATH } }))
 })
 
-test('openapi-generator for Java', { timeout }, async ({ skip }) => {
-  const absent = missing('java', 'javac')
-  skip(absent !== undefined, absent)
-  const [generator, libraries] = await Promise.all([
-    jars('generator', 'org.openapitools:openapi-generator-cli:7.25.0'),
-    jars(
-      'client',
-      'com.fasterxml.jackson.core:jackson-core:2.21.5',
-      'com.fasterxml.jackson.core:jackson-annotations:2.21',
-      'com.fasterxml.jackson.core:jackson-databind:2.21.5',
-      'com.fasterxml.jackson.datatype:jackson-datatype-jsr310:2.21.5',
-      'org.openapitools:jackson-databind-nullable:0.2.11',
-      'com.google.code.findbugs:jsr305:3.0.2',
-      'jakarta.annotation:jakarta.annotation-api:1.3.5',
-    ),
-  ])
-  const out = join(directory, 'java')
-  const parts = 'apis,models,supportingFiles,apiTests=false,modelTests=false,apiDocs=false,modelDocs=false'
-  const args = ['generate', '-g', 'java', '--library', 'native', '-i', document, '-o', out, '--global-property', parts]
-  await run('java', ['-jar', join(generator, 'openapi-generator-cli-7.25.0.jar'), ...args])
-  const sources = join(out, 'src/main/java')
-  cpSync(join(program, 'GeneratedClient.java'), join(sources, 'GeneratedClient.java'))
-  const classPath = [join(libraries, '*'), join(out, 'classes')].join(':')
-  // The compiler finds the generated classes that the program uses.
-  const flags = ['-nowarn', '-cp', classPath, '-sourcepath', sources, '-d', join(out, 'classes')]
-  await run('javac', [...flags, join(sources, 'GeneratedClient.java')])
-  expectUse(await run('java', ['-cp', classPath, 'GeneratedClient'], { env }))
-})
+test.skipIf(!installed('the client of openapi-generator', 'java', 'javac'))(
+  'openapi-generator for Java',
+  { timeout },
+  async () => {
+    const [generator, libraries] = await Promise.all([
+      jars('generator', 'org.openapitools:openapi-generator-cli:7.25.0'),
+      jars(
+        'client',
+        'com.fasterxml.jackson.core:jackson-core:2.21.5',
+        'com.fasterxml.jackson.core:jackson-annotations:2.21',
+        'com.fasterxml.jackson.core:jackson-databind:2.21.5',
+        'com.fasterxml.jackson.datatype:jackson-datatype-jsr310:2.21.5',
+        'org.openapitools:jackson-databind-nullable:0.2.11',
+        'com.google.code.findbugs:jsr305:3.0.2',
+        'jakarta.annotation:jakarta.annotation-api:1.3.5',
+      ),
+    ])
+    const out = join(directory, 'java')
+    const parts = 'apis,models,supportingFiles,apiTests=false,modelTests=false,apiDocs=false,modelDocs=false'
+    const args = ['generate', '-g', 'java', '--library', 'native', '-i', document, '-o', out, '--global-property', parts]
+    await run('java', ['-jar', join(generator, 'openapi-generator-cli-7.25.0.jar'), ...args])
+    const sources = join(out, 'src/main/java')
+    cpSync(join(program, 'GeneratedClient.java'), join(sources, 'GeneratedClient.java'))
+    const classPath = [join(libraries, '*'), join(out, 'classes')].join(':')
+    // The compiler finds the generated classes that the program uses.
+    const flags = ['-nowarn', '-cp', classPath, '-sourcepath', sources, '-d', join(out, 'classes')]
+    await run('javac', [...flags, join(sources, 'GeneratedClient.java')])
+    expectUse(await run('java', ['-cp', classPath, 'GeneratedClient'], { env }))
+  },
+)

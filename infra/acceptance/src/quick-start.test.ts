@@ -15,10 +15,11 @@ import {
   waitFor,
 } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { cache, missing, pythonPackages, root, run } from './tool.ts'
+import { installed } from './fixture/installed.ts'
+import { read, root } from './fixture/repository.ts'
+import { pythonPackages, run } from './fixture/tool.ts'
 
 // The programs in docs/quick-start, as they are on the pages, against real services behind the edge of `npm start`.
-const folder = join(root, 'docs/quick-start')
 const text = '환불은 7일 안에 가능합니다.'
 
 interface Page {
@@ -38,7 +39,7 @@ const pages: Readonly<Record<string, Page>> = {
     cancel: 'javac QuickStart.java Cancel.java && java Cancel',
   },
   node: { needs: [], start: 'node quick-start.mjs', cancel: 'node cancel.mjs' },
-  python: { needs: ['python3', 'pip'], start: 'python3 quick_start.py', cancel: 'python3 cancel.py' },
+  python: { needs: ['python3', 'pip3'], start: 'python3 quick_start.py', cancel: 'python3 cancel.py' },
   spring: { needs: ['java', 'mvn'], start: 'mvn spring-boot:run' },
 }
 
@@ -68,7 +69,7 @@ afterAll(async () => {
 /** Writes the programs of a page, which are the code blocks with a file name, and returns their directory. */
 function extract(page: string): string {
   const target = join(directory, page)
-  const blocks = readFileSync(join(folder, `${page}.md`), 'utf8').matchAll(/^```\w+ (\S+)\n([^]*?)^```$/gm)
+  const blocks = read(`docs/quick-start/${page}.md`).matchAll(/^```\w+ (\S+)\n([^]*?)^```$/gm)
   for (const [, name = '', code = ''] of blocks) {
     mkdirSync(dirname(join(target, name)), { recursive: true })
     writeFileSync(join(target, name), code)
@@ -108,12 +109,12 @@ function post(path: string, token: string, body: unknown): Promise<Response> {
 }
 
 test('the index has each page, and each page is tested', () => {
-  const files = readdirSync(folder).map((file) => basename(file, '.md'))
+  const files = readdirSync(join(root, 'docs/quick-start')).map((file) => basename(file, '.md'))
   expect(Object.keys(pages)).toEqual(files.toSorted())
-  const index = readFileSync(join(root, 'docs/README.md'), 'utf8')
+  const index = read('docs/README.md')
   for (const page of files) {
     expect(index).toContain(`(quick-start/${page}.md)`)
-    expect(readFileSync(join(folder, `${page}.md`), 'utf8')).toContain(`\n${pages[page]?.start}\n`)
+    expect(read(`docs/quick-start/${page}.md`)).toContain(`\n${pages[page]?.start}\n`)
   }
 })
 
@@ -125,14 +126,14 @@ test('a backend ends its own task with finish, because cancel is for members', a
   expect((await post(`/task/${taskId}/finish`, token, finish)).status).toBe(200)
 })
 
-describe.each(Object.entries(pages))('%s', (page, { needs, start, cancel }) => {
-  test('the notifications arrive, and the task has the text that was streamed', { timeout: 240_000 }, async ({ skip }) => {
-    const absent = missing(...needs)
-    skip(absent !== undefined, absent)
+const runnable = Object.entries(pages).filter(([page, { needs }]) => installed(`docs/quick-start/${page}.md`, ...needs))
+
+describe.each(runnable)('%s', (page, { start, cancel }) => {
+  test('the notifications arrive, and the task has the text that was streamed', { timeout: 240_000 }, async () => {
     const cwd = extract(page)
     if (page === 'spring') {
       mkdirSync(join(cwd, '.mvn'))
-      writeFileSync(join(cwd, '.mvn/maven.config'), `-B\n-q\n-Dmaven.repo.local=${join(cache, 'maven')}\n`)
+      writeFileSync(join(cwd, '.mvn/maven.config'), `-B\n-q\n-Dmaven.repo.local=${join(root, '.local/maven')}\n`)
     }
     const notifications = await follow(['/member/queue/notification'])
     const tasks = await follow(['/member/queue/task'])
@@ -150,27 +151,29 @@ describe.each(Object.entries(pages))('%s', (page, { needs, start, cancel }) => {
   })
 
   if (cancel === undefined) return
-  test('a program stops when the member cancels', { timeout: 120_000 }, async ({ skip }) => {
-    const absent = missing(...needs)
-    skip(absent !== undefined, absent)
+  test('a program stops when the member cancels', { timeout: 120_000 }, async () => {
     expect(await runUntilCancelled(cancel, extract(page), await environmentOf(page))).toMatch(/^cancelled$/m)
   })
 })
 
-test.for([
+const streaming = [
   ['go', '"가능합니다."', ', ', /^cancelled$/m],
   ['curl', "'가능합니다.'", ' ', /"taskStatus":"cancelled"/],
-] as const)('%s learns of a cancel while it streams', { timeout: 120_000 }, async ([page, word, separator, output], { skip }) => {
-  const { needs = [], start = '' } = pages[page] ?? {}
-  const absent = missing(...needs)
-  skip(absent !== undefined, absent)
-  const cwd = extract(page)
-  const file = join(cwd, start.split(' ').at(-1) ?? '')
-  // An answer that does not end within the time of this test.
-  const words = Array.from({ length: 2_000 }, () => word).join(separator)
-  writeFileSync(file, readFileSync(file, 'utf8').replace(word, words))
-  expect(await runUntilCancelled(start, cwd, env)).toMatch(output)
-})
+] as const
+
+test.each(streaming.filter(([page]) => runnable.some(([name]) => name === page)))(
+  '%s learns of a cancel while it streams',
+  { timeout: 120_000 },
+  async (page, word, separator, output) => {
+    const cwd = extract(page)
+    const { start = '' } = pages[page] ?? {}
+    const file = join(cwd, start.split(' ').at(-1) ?? '')
+    // An answer that does not end within the time of this test.
+    const words = Array.from({ length: 2_000 }, () => word).join(separator)
+    writeFileSync(file, readFileSync(file, 'utf8').replace(word, words))
+    expect(await runUntilCancelled(start, cwd, env)).toMatch(output)
+  },
+)
 
 /** Runs a program, cancels its task as the member once it has text, and resolves to the output of the program. */
 async function runUntilCancelled(command: string, cwd: string, environment: Record<string, string>): Promise<string> {

@@ -63,15 +63,6 @@ describe('the API', () => {
     expect(requests).toMatchObject([{ url: '/task/1/stream', body: 'ab' }])
   })
 
-  test('is forwarded at every path of backends', async () => {
-    const edge = await startEdge({ NOTIFY_API_URL: apiUrl })
-    const paths = ['/message', '/presence', '/session/revoke']
-    for (const path of paths) {
-      await fetch(`${edge.url}${path}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })
-    }
-    expect(requests.map(({ url }) => url)).toEqual(paths)
-  })
-
   test.each([
     ['its own', { 'x-request-id': 'lb-1:2/3' }, /^lb-1:2\/3$/],
     ['a new', {}, /^[0-9a-f-]{36}$/],
