@@ -47,6 +47,7 @@ await run(async () => {
     allowOrigin: originMatcher(config.allowedOrigins),
     tokens: openTokenVerifier(config.memberTokens, { log, onJwksFailure: () => metrics.jwksFailed() }),
     revocations,
+    log,
     batch: new WriteBatch(metrics),
     maxBufferedBytes: limits.maxBufferedBytes,
     maxFrameBytes: limits.maxFrameBytes,

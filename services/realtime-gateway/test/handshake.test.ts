@@ -359,9 +359,12 @@ describe('the id of a request', () => {
     )
   })
 
-  test('is in the response to an upgrade, and in the log line at the end of its session', async () => {
+  test('is in the log line of a refusal, in the response to an upgrade, and in the line at the end of its session', async () => {
     const lines: string[] = []
-    const own = await stack.startGateway({}, { onLine: (line) => lines.push(line) })
+    const own = await stack.startGateway({ LOG_LEVEL: 'debug' }, { onLine: (line) => lines.push(line) })
+    await openRawSession(own.url, { headers: { 'x-request-id': 'refused-1' } })
+    const refused = await waitFor(() => lines.find((each) => each.includes('upgrade refused')), { what: 'the refusal' })
+    expect(JSON.parse(refused)).toMatchObject({ requestId: 'refused-1', status: 401, detail: 'cookie access_token: no token' })
     const socket = new WebSocket(`${own.url.replace('http', 'ws')}/ws`, ['v12.stomp'], {
       headers: { ...id, ...bearer(memberToken(1)) },
     })

@@ -1,5 +1,6 @@
 import {
   authenticateMember,
+  type Log,
   memberChallenge,
   type MemberVerdict,
   presentedTokens,
@@ -29,6 +30,7 @@ export interface HandshakeDeps {
   readonly revocations: Revocations
   readonly memberCookie: string
   readonly metrics: Metrics
+  readonly log: Log
 }
 
 /** The member at the other end of a connection, as the handshake established it. */
@@ -67,9 +69,12 @@ export function handshake({
   revocations,
   memberCookie,
   metrics,
+  log,
 }: HandshakeDeps): preValidationHookHandler {
   const refuse = (reply: FastifyReply, status: number, detail: string): void => {
     metrics.refused(status)
+    // Counted, and logged only to find the reason of one client: anyone can cause refusals.
+    log.debug({ requestId: reply.request.id, status, detail }, 'upgrade refused')
     sendProblem(reply, status, detail)
   }
   const refuseDraining = (reply: FastifyReply): void =>
