@@ -158,7 +158,7 @@ describe.each(runnable)('%s', (page, { start, cancel }) => {
 
 const streaming = [
   ['go', '"가능합니다."', ', ', /^cancelled$/m],
-  ['curl', "'가능합니다.'", ' ', /"taskStatus":"cancelled"/],
+  ['curl', "'가능합니다.'", ' ', /ended with 22\n[^]*"taskStatus":"cancelled"/],
 ] as const
 
 test.each(streaming.filter(([page]) => runnable.some(([name]) => name === page)))(

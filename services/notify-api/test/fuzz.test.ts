@@ -66,11 +66,16 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
-/** Returns a schema of the document with the schemas to which it refers. */
+/**
+ * Returns a schema of the document with the schemas to which it refers. An object has no other properties than those: clients accept
+ * new ones, but each is documented.
+ */
 function resolved<Type extends object>(schema: Type): Type {
   const replace = (_key: string, value: unknown): unknown => {
-    const name = typeof value === 'object' && value !== null && '$ref' in value && String(value.$ref).split('/').at(-1)
-    return name ? resolved(document.components.schemas[name] ?? {}) : value
+    if (typeof value !== 'object' || value === null) return value
+    const name = '$ref' in value && String(value.$ref).split('/').at(-1)
+    if (name) return resolved(document.components.schemas[name] ?? {})
+    return 'properties' in value ? { ...value, additionalProperties: false } : value
   }
   return JSON.parse(JSON.stringify(schema), replace) as Type
 }

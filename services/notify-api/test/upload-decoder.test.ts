@@ -34,6 +34,14 @@ test.each<[string, () => UploadDecoder, Buffer, string, RegExp | undefined]>([
   ['no JSON at the end', ndjson, Buffer.from(`${append('one')}{"type"`), 'one', /Line 2 is not JSON/],
   ['no event', ndjson, Buffer.from(`${append('one')}{"type":"x"}\n`), 'one', /Line 2: /],
   ['a changed number', ndjson, Buffer.from(`${append('one')}{"type":"data","data":[1,1e400]}\n`), 'one', /Line 2: #\/data\/1 /],
+  [
+    'a key that is refused',
+    ndjson,
+    Buffer.from(`${append('one')}{"type":"data","data":[{"\\u005f_proto__":1}]}\n`),
+    'one',
+    /Line 2: #\/data\/0\/__proto__ is refused/,
+  ],
+  ['a word that is not', ndjson, Buffer.from(append('prototype __proto__ \\u')), 'prototype __proto__ \\u', undefined],
   ['a long line', ndjson, Buffer.from(`${append('one')}${append('x'.repeat(100))}`), 'one', /Line 2 has more than 100 bytes/],
   ['a bad byte in a line', ndjson, Buffer.concat([Buffer.from(append('one')), Buffer.of(0xff, 0x0a)]), 'one', /not UTF-8/],
 ])('%s: the same text and the same answer, wherever the chunks are cut', (_case, open, bytes, text, error) => {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import type { z } from 'zod'
-import { pathOfForbiddenKey } from './forbidden-key.ts'
+import { forbiddenKey, pathOfForbiddenKey } from './forbidden-key.ts'
 import { refuseInexactNumber } from './inexact-number.ts'
 import { issueDetail } from './issue-detail.ts'
 import type { FieldError } from './problem.ts'
@@ -38,8 +38,7 @@ function refusalOf(body: string, error: Error): Error {
   } catch {
     return error
   }
-  const message = 'is refused: the keys __proto__ and constructor.prototype are not accepted'
-  return new InvalidPart('body', [{ code: 'custom', path: pathOfForbiddenKey(value) ?? [], message, input: undefined }])
+  return forbiddenKey(pathOfForbiddenKey(value) ?? [])
 }
 
 /** Parses each part of a request once, with the schema of its route. */

@@ -1,4 +1,5 @@
 import { TaskProducerEvent } from '@tidings/protocol'
+import { refuseForbiddenKey } from '../http/forbidden-key.ts'
 import { refuseInexactNumber } from '../http/inexact-number.ts'
 import { Problem } from '../http/problem.ts'
 import { InvalidPart } from '../http/problem-handler.ts'
@@ -93,8 +94,11 @@ export class NdjsonDecoder implements UploadDecoder {
   }
 
   #parseLine(text: string): TaskProducerEvent {
-    const event = TaskProducerEvent.safeParse(this.#parseJson(text), detailed)
-    const refusal = event.success ? refuseInexactNumber(text) : new InvalidPart('body', event.error.issues)
+    const value = this.#parseJson(text)
+    const event = TaskProducerEvent.safeParse(value, detailed)
+    const refusal = event.success
+      ? (refuseForbiddenKey(text, value) ?? refuseInexactNumber(text))
+      : new InvalidPart('body', event.error.issues)
     if (event.success && !refusal) return event.data
     const { message, errors } = refusal as InvalidPart
     throw new Problem('invalid', `Line ${this.#lineNumber}: ${message}`, { errors })
