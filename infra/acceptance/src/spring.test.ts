@@ -122,7 +122,7 @@ describe.skipIf(!installed('the migration of a Spring application', 'java', 'mvn
     await call('POST', '/order/17/ship/7')
     await untilPrinted(notice(1))
     await untilPrinted('/member/queue/cart {"items":0}')
-    await untilPrinted('/topic/order.17 {"state":"shipped"}')
+    await untilPrinted('/topic/order.17 {"state":"shipped","since":"2026-01-02"}')
     await call('POST', '/maintenance')
     await untilPrinted('/topic/all {"notificationId":2,"message":"점검이 시작됩니다.","redirectPath":"/notice/1"}')
     await waitFor(async () => (await call('GET', '/online/7')) === 'true', { what: 'member 7 to be online', deadlineMs })
@@ -142,7 +142,7 @@ describe.skipIf(!installed('the migration of a Spring application', 'java', 'mvn
       await untilPrinted(`subscribed to /${name}, recovered true`)
     }
     await untilPrinted(notice(3))
-    await untilPrinted('/topic/order.17 {"state":"shipped"}', 2)
+    await untilPrinted('/topic/order.17 {"state":"shipped","since":"2026-01-02"}', 2)
     await untilPrinted('/topic/all {"notificationId":4,"message":"점검이 시작됩니다.","redirectPath":"/notice/1"}')
     const received = lines.filter((line) => line.startsWith('/'))
     expect(new Set(received.filter((line) => line.includes('notificationId'))).size).toBe(4)

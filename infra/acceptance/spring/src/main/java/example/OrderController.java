@@ -1,5 +1,6 @@
 package example;
 
+import java.time.LocalDate;
 import java.util.Map;
 import org.springframework.messaging.simp.SimpMessagingTemplate;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -20,11 +21,13 @@ class OrderController {
 
   record Notice(String message, String redirectPath) {}
 
+  record OrderState(String state, LocalDate since) {}
+
   @PostMapping("/order/{orderId}/ship/{memberId}")
   void ship(@PathVariable String orderId, @PathVariable String memberId) {
     template.convertAndSendToUser(memberId, "/queue/notification", new Notice("주문이 발송되었습니다.", "/order/" + orderId));
     template.convertAndSendToUser(memberId, "/queue/cart", Map.of("items", 0));
-    template.convertAndSend("/topic/order." + orderId, Map.of("state", "shipped"));
+    template.convertAndSend("/topic/order." + orderId, new OrderState("shipped", LocalDate.of(2026, 1, 2)));
   }
 
   @PostMapping("/maintenance")

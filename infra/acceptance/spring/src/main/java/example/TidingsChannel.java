@@ -25,10 +25,11 @@ class TidingsChannel implements MessageChannel {
   private static final int ATTEMPTS = 6;
 
   private final RestClient tidings;
-  private final ObjectMapper json = new ObjectMapper();
+  private final ObjectMapper json;
 
-  TidingsChannel(RestClient tidings) {
+  TidingsChannel(RestClient tidings, ObjectMapper json) {
     this.tidings = tidings;
+    this.json = json;
   }
 
   @Override

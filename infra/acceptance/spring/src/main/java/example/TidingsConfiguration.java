@@ -1,5 +1,6 @@
 package example;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.jsonwebtoken.Jwts;
 import io.jsonwebtoken.security.Keys;
 import java.nio.charset.StandardCharsets;
@@ -32,9 +33,9 @@ class TidingsConfiguration {
 
   // The name of the bean of @EnableWebSocketMessageBroker, which has to be removed.
   @Bean
-  SimpMessagingTemplate brokerMessagingTemplate(RestClient tidings) {
-    SimpMessagingTemplate template = new SimpMessagingTemplate(new TidingsChannel(tidings));
-    template.setMessageConverter(new MappingJackson2MessageConverter());
+  SimpMessagingTemplate brokerMessagingTemplate(RestClient tidings, ObjectMapper json) {
+    SimpMessagingTemplate template = new SimpMessagingTemplate(new TidingsChannel(tidings, json));
+    template.setMessageConverter(new MappingJackson2MessageConverter(json));
     return template;
   }
 }
