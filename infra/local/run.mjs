@@ -46,6 +46,11 @@ const scripts = {
       await run(process.execPath, [join(root, `infra/bench/dist/${file}.js`)], { show: true })
     }
   },
+  async migrate() {
+    await installDependencies()
+    await run(bin('tsc'), ['-b', 'services/notify-api'])
+    await run(process.execPath, [join(root, 'services/notify-api/dist/migrate.js')], { show: true })
+  },
   async build() {
     await step('dependencies', installDependencies)
     await step('build', build)

@@ -1,14 +1,18 @@
+import type { TidingsError } from '../tidings-error.ts'
 import type { Store } from '../store.ts'
 
-/** One notification in the inbox. */
-export interface InboxItem {
+/** `data` of which nothing is known. */
+export type AnyData = Readonly<Record<string, unknown>>
+
+/** One notification in the inbox. The type of its `data` is not checked. */
+export interface InboxItem<Data extends object = AnyData> {
   readonly notificationId: number
   /** Missing on a broadcast. */
   readonly memberId?: number | string
   readonly message: string
   /** A path on the application's own origin, validated by the server. */
   readonly redirectPath: string
-  readonly data?: Readonly<Record<string, unknown>>
+  readonly data?: Data
   /** ISO 8601. For one that has just arrived: the time of its arrival. */
   readonly createdAt: string
   /** ISO 8601; null while unread. */
@@ -16,20 +20,20 @@ export interface InboxItem {
   readonly broadcast: boolean
 }
 
-export interface InboxState {
+export interface InboxState<Data extends object = AnyData> {
   /** Newest first, without gaps. */
-  readonly items: readonly InboxItem[]
+  readonly items: readonly InboxItem<Data>[]
   readonly unreadCount: number
   /** `idle` before `start()`; `loading` during the first read and `loadMore()`; `error` after a read failed. */
   readonly status: 'idle' | 'loading' | 'ready' | 'error'
   /** Whether there are older notifications for `loadMore()`. */
   readonly hasMore: boolean
-  /** Human-readable text of the last failure. Removed by the next success. */
-  readonly error?: string
+  /** The last failure. Removed by the next success. */
+  readonly error?: TidingsError
 }
 
 /** The member's notifications, kept equal in all tabs and devices. Each call resolves to whether the server accepted it; none rejects. */
-export interface Inbox extends Store<InboxState> {
+export interface Inbox<Data extends object = AnyData> extends Store<InboxState<Data>> {
   /** Reads the next page. */
   readonly loadMore: () => Promise<boolean>
   /** Shows the notification as read at once. Undone when the server refuses. */

@@ -12,6 +12,7 @@ import { backoffMs } from '../connection/backoff.ts'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 import { Cell } from '../store.ts'
+import type { TidingsError } from '../tidings-error.ts'
 import { Announcements } from './announcements.ts'
 import type { Inbox, InboxItem, InboxState } from './inbox.ts'
 import {
@@ -54,7 +55,11 @@ const gatherMs = 20
 const maxDeliveryLagMs = 5_000
 
 /** A member signed in between two requests of one reading, which is repeated. */
-const memberChanged: ApiResult<never> = { ok: false, status: 0, detail: 'another member has signed in' }
+const memberChanged: ApiResult<never> = {
+  ok: false,
+  status: 0,
+  error: { code: 'member-changed', message: 'another member has signed in' },
+}
 
 /**
  * The inbox: read over HTTP, kept up to date by messages.
@@ -85,6 +90,10 @@ export class LiveInbox implements Inbox {
   #model: InboxModel = emptyInbox
   #started = false
   #memberId: MemberId | undefined
+  /** Whose inbox `#model` is, once it has been read. Unlike `#memberId`, it is kept from `stop` to `start`. */
+  #owner: MemberId | undefined
+  /** From `stop` until the same member is there again, the model is kept but not shown: another member may sign in. */
+  #hidden = false
   #readTimer: ReturnType<typeof setTimeout> | undefined
   #reading: Promise<boolean> | undefined
   /** Some more was lost since `#reading` began: when to read again after it. */
@@ -95,7 +104,7 @@ export class LiveInbox implements Inbox {
   /** From then on, the arrival of a notification that the inbox contains is a repeat. */
   #deliveryLagEndsAt = Number.POSITIVE_INFINITY
   #loadingMore: Promise<boolean> | undefined
-  #error: string | undefined
+  #error: TidingsError | undefined
   #readFailed = false
   /** Incremented by `stop` and `reset`, so that the results of earlier requests are discarded. */
   #generation = 0
@@ -112,7 +121,7 @@ export class LiveInbox implements Inbox {
   }
 
   readonly getSnapshot = (): InboxState => this.#state.getSnapshot()
-  readonly subscribe = (listener: () => void): (() => void) => this.#state.subscribe(listener)
+  readonly subscribe = (listener: (state: InboxState) => void): (() => void) => this.#state.subscribe(listener)
 
   /** The member whose cookie the page has, according to the last reading since `start`. */
   get memberId(): MemberId | undefined {
@@ -132,6 +141,8 @@ export class LiveInbox implements Inbox {
     this.#discardRequests()
     clearTimeout(this.#readTimer)
     this.#recount.stop()
+    this.#hidden = true
+    this.#updateState()
   }
 
   /** Another member has signed in: discards everything, and reads again. */
@@ -149,6 +160,8 @@ export class LiveInbox implements Inbox {
     this.#connected = true
     if (this.#model.loaded && this.#deliveryLagEndsAt === Number.POSITIVE_INFINITY) this.#limitDeliveryLag()
     if (!this.#started) return
+    // This tab has connected with the cookie of the page. A connection of another tab may be that of an earlier member.
+    if (this.#hidden && memberId === this.#owner && this.#host.leading) this.#show()
     // The inbox may have been read with the cookie of another member, before the connection was established.
     if (this.#memberId !== undefined && memberId !== undefined && this.#memberId !== memberId) this.reset()
     else if (this.#memberId === undefined || this.#readFailed) this.#readIn(gatherMs)
@@ -245,7 +258,7 @@ export class LiveInbox implements Inbox {
     const result = await this.#api.post<UnreadCount & Partial<ReadAllResult>>(path, body)
     if (generation !== this.#generation) return result.ok
     const model = dropMark(this.#model, mark)
-    this.#error = result.ok ? undefined : result.detail
+    this.#error = result.ok ? undefined : result.error
     if (!result.ok) {
       // Not stored any more: a broadcast that was removed because of its age, for instance.
       const gone = result.status === 404 && !mark.older
@@ -259,9 +272,16 @@ export class LiveInbox implements Inbox {
     return true
   }
 
+  #show(): void {
+    this.#hidden = false
+    this.#updateState()
+  }
+
   #forget(): void {
     this.#model = emptyInbox
     this.#memberId = undefined
+    this.#owner = undefined
+    this.#hidden = false
     this.#announcements.clear()
     this.#completeUpTo = undefined
     this.#deliveryLagEndsAt = Number.POSITIVE_INFINITY
@@ -297,8 +317,10 @@ export class LiveInbox implements Inbox {
     if (!page.ok || !unread.ok) return this.#failed(failure)
     const { memberId } = page.body
     if (memberId !== unread.body.memberId) return this.#failed(memberChanged)
-    if (this.#memberId !== undefined && this.#memberId !== memberId) this.#forget()
+    if (this.#owner !== undefined && this.#owner !== memberId) this.#forget()
     this.#memberId = memberId
+    this.#owner = memberId
+    this.#hidden = false
     this.#failures = 0
     this.#error = undefined
     this.#readFailed = false
@@ -333,7 +355,7 @@ export class LiveInbox implements Inbox {
     const result = await this.#pages.read(cursor)
     if (generation !== this.#generation) return false
     if (!result.ok) {
-      this.#error = result.detail
+      this.#error = result.error
       this.#readFailed = true
       return false
     }
@@ -364,7 +386,7 @@ export class LiveInbox implements Inbox {
 
   #failed(result: ApiResult<unknown> | undefined): boolean {
     if (!result || result.ok) return false
-    this.#error = result.detail
+    this.#error = result.error
     this.#readFailed = true
     this.#reading = undefined
     this.#updateState()
@@ -381,8 +403,14 @@ export class LiveInbox implements Inbox {
   }
 
   #updateState(): void {
-    const busy = this.#loadingMore !== undefined || (!this.#model.loaded && (this.#started || this.#reading !== undefined))
-    const status = this.#readFailed ? 'error' : busy ? 'loading' : this.#model.loaded ? 'ready' : 'idle'
-    this.#state.set({ ...view(this.#model), status, ...(this.#error !== undefined && { error: this.#error }) })
+    const { loaded } = this.#model
+    const waits = (!loaded || this.#hidden) && (this.#started || this.#reading !== undefined)
+    const busy = this.#loadingMore !== undefined || waits
+    const status = this.#readFailed ? 'error' : busy ? 'loading' : loaded && !this.#hidden ? 'ready' : 'idle'
+    this.#state.set({
+      ...view(this.#hidden ? emptyInbox : this.#model),
+      status,
+      ...(this.#error !== undefined && { error: this.#error }),
+    })
   }
 }

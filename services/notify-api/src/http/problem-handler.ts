@@ -1,9 +1,11 @@
-import { FailureLog, type Log, problemMediaType } from '@tidings/chassis'
+import { FailureLog, type Log, problemMediaType, requestIdHeader } from '@tidings/chassis'
+import { traceIdOf } from '@tidings/protocol'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { databaseCodes, isAway, isRefusal, isTransient } from '../database/error.ts'
 import { Overload } from '../database/group-commit.ts'
 import { type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
+import { traceOf } from './trace.ts'
 
 /** Returns the handler that turns every error of a request into a problem response, and logs it; one that repeats without its causes. */
 export function problemHandler(log: Log) {
@@ -11,14 +13,18 @@ export function problemHandler(log: Log) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const problem = problemFrom(error)
     const { status } = problem
+    const { requestId, traceparent } = traceOf(request)
     const line = {
-      requestId: request.id,
+      requestId,
+      ...(traceparent !== undefined && { traceId: traceIdOf(traceparent) }),
       method: request.method,
       call: request.routeOptions.url,
       status,
       problem: problem.problem,
     }
-    if (status >= 500) {
+    // A refusal by intent, such as that of a stopping instance, is no failure.
+    const intended = error instanceof Problem && error.cause === undefined
+    if (status >= 500 && !intended) {
       // Counted by tidings_http_request_seconds. A defect is found by its request, an outage concerns all of them.
       const known = !failures.failed('request failed', error, line)
       if (known && status === 500) log.error(line, 'request failed')
@@ -37,9 +43,10 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
   void reply
     .code(problem.status)
     .headers(problem.headers)
+    .header(requestIdHeader, reply.request.id)
     .type(problemMediaType)
     .serializer((text: string) => text)
-    .send(JSON.stringify(problem))
+    .send(JSON.stringify({ ...problem.toJSON(), requestId: reply.request.id }))
 }
 
 /** Returns the problem that describes an error to the caller. */

@@ -1,6 +1,7 @@
 import { tokenHashOf } from '@tidings/chassis'
-import { RevokeSession, SessionList, SessionPath } from '@tidings/protocol'
+import { NoBody, RevokeSession, SessionList, SessionPath } from '@tidings/protocol'
 import { z } from 'zod'
+import { audit } from '../http/audit.ts'
 import { memberOf, tokenOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem, unavailable } from '../http/problem.ts'
@@ -11,8 +12,6 @@ export interface SessionDeps {
   readonly sessions: Pick<SessionControl, 'revocations' | 'revokeMember' | 'revokeSession' | 'of'>
 }
 
-const NoBody = z.strictObject({}).nullish()
-
 /** Adds the call with which backends revoke tokens. */
 export function sessionRoutes(app: Api, guards: Guards, { sessions }: SessionDeps): void {
   app.post(
@@ -20,6 +19,7 @@ export function sessionRoutes(app: Api, guards: Guards, { sessions }: SessionDep
     {
       onRequest: guards.backend('session:revoke'),
       schema: {
+        operationId: 'revokeSessions',
         summary:
           'Refuse the tokens of a member issued until now, or that of one session, and close the sessions on every gateway',
         security: serviceSecurity('session:revoke'),
@@ -34,6 +34,7 @@ export function sessionRoutes(app: Api, guards: Guards, { sessions }: SessionDep
       const { memberId, sessionId } = request.body
       if (sessionId === undefined) await orUnavailable(sessions.revokeMember(memberId))
       else if (!(await orUnavailable(sessions.revokeSession(memberId, sessionId)))) throw noSession('body', sessionId)
+      audit(request, { memberId, ...(sessionId !== undefined && { sessionId }) })
       return reply.code(202).send(request.body)
     },
   )
@@ -46,6 +47,7 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'listSessions',
         summary: "The member's sessions, oldest first",
         security: memberSecurity,
         response: { 200: SessionList, ...problemResponses() },
@@ -68,6 +70,7 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'revokeOwnSession',
         summary: 'Refuse the token of one of the own sessions, and close the sessions that use it',
         security: memberSecurity,
         params: SessionPath,
@@ -78,6 +81,7 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
     async (request, reply) => {
       const { sessionId } = request.params
       if (!(await orUnavailable(sessions.revokeSession(memberOf(request), sessionId)))) throw noSession('path', sessionId)
+      audit(request, { sessionId })
       return reply.code(204).send(null)
     },
   )

@@ -5,14 +5,17 @@ import {
   CreateTask,
   EndedTask,
   FinishTask,
+  NoBody,
   StoredTask,
   TaskId,
   TaskPage,
   TaskProducerEvent,
 } from '@tidings/protocol'
 import { z } from 'zod'
+import { audit } from '../http/audit.ts'
 import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
+import { traceOf } from '../http/trace.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { Api, Guards } from './api.ts'
 
@@ -32,7 +35,6 @@ const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   before: z.coerce.number().int().positive().optional().meta({ description: 'nextCursor of the page before' }),
 })
-const NoBody = z.strictObject({}).nullish()
 const security = serviceSecurity('task:write')
 
 /** Calls of backends about their long-running work. */
@@ -42,11 +44,12 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     {
       onRequest: guards.backend('task:write'),
       schema: {
+        operationId: 'createTask',
         summary: 'Create a task for a member; repeating the call with the same taskId is safe',
         security,
         body: CreateTask,
         response: {
-          200: CreatedTask.meta({ description: 'The task existed already' }),
+          200: { description: 'The task existed already', content: { 'application/json': { schema: CreatedTask } } },
           201: CreatedTask,
           ...problemResponses('missing-scope', 'task-exists', 'too-large', 'unsupported-media-type'),
         },
@@ -54,7 +57,9 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     },
     async (request, reply) => {
       const { taskId = randomUUID(), memberId, kind, title } = request.body
-      const { task, isNew } = await tasks.creation.create({ taskId, memberId, kind, ...(title !== undefined && { title }) })
+      const named = { taskId, memberId, kind, ...(title !== undefined && { title }) }
+      const { task, isNew } = await tasks.creation.create(named, traceOf(request))
+      audit(request, { taskId, memberId, taskStatus: task.status })
       return reply.code(isNew ? 201 : 200).send(task)
     },
   )
@@ -64,6 +69,7 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     {
       onRequest: guards.backend('task:write'),
       schema: {
+        operationId: 'appendTaskEvent',
         summary: 'Append progress, text or data to a running task; an empty progress only renews the lease',
         security,
         params: TaskParams,
@@ -78,7 +84,7 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
       },
     },
     async (request, reply) => {
-      const at = { offset: request.query.offset, allowRepeat: true }
+      const at = { offset: request.query.offset, allowRepeat: true, traceparent: traceOf(request).traceparent }
       return reply.code(202).send(await tasks.writer.writeById(request.params.id, request.body, at))
     },
   )
@@ -88,6 +94,7 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     {
       onRequest: guards.backend('task:write'),
       schema: {
+        operationId: 'finishTask',
         summary: 'End a task, store its result and publish the end; repeating the same call is safe',
         security,
         params: TaskParams,
@@ -100,8 +107,10 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     },
     async (request) => {
       const { id: taskId } = request.params
-      await tasks.ending.end(taskId, request.body)
-      return { taskId, status: request.body.status }
+      const { status } = request.body
+      await tasks.ending.end(taskId, { ...request.body, trace: traceOf(request) })
+      audit(request, { taskId, taskStatus: status })
+      return { taskId, status }
     },
   )
 }
@@ -113,6 +122,7 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'listTasks',
         summary: "The member's tasks, newest first",
         security: memberSecurity,
         querystring: PageQuery,
@@ -127,6 +137,7 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     {
       onRequest: guards.backendOrMemberReads('task:write'),
       schema: {
+        operationId: 'getTask',
         summary: 'A task with its text so far, for its member and for backends',
         security: [...memberSecurity, ...security],
         params: TaskParams,
@@ -141,6 +152,7 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'cancelTask',
         summary: 'Cancel a task, also before it is created',
         security: memberSecurity,
         params: TaskParams,
@@ -153,7 +165,8 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     },
     async (request) => {
       const { id: taskId } = request.params
-      await tasks.ending.cancel(taskId, memberOf(request))
+      await tasks.ending.cancel(taskId, memberOf(request), traceOf(request))
+      audit(request, { taskId, taskStatus: 'cancelled' })
       return { taskId, status: 'cancelled' as const }
     },
   )
