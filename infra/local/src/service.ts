@@ -13,9 +13,13 @@ export interface ServiceProcess extends OwnedProcess {
   readonly opsPort: number
   /** Starts another process with the same environment and ports. The caller has stopped this one. */
   again(): Promise<ServiceProcess>
+  /** Starts another process with the same environment, but on other ports and from another build, beside this one. */
+  successor(build: string): Promise<ServiceProcess>
 }
 
 export interface ServiceOptions {
+  /** Root of the built repository; by default that of this file. */
+  readonly build?: string
   readonly deadlineMs?: number
   /** Called with each line of the log. */
   readonly onLine?: (line: string) => void
@@ -38,21 +42,23 @@ const folders: Readonly<Record<ServiceName, string>> = {
 export async function startService(
   name: ServiceName,
   env: NodeJS.ProcessEnv,
-  { deadlineMs = startMs, onLine }: ServiceOptions = {},
+  options: ServiceOptions = {},
 ): Promise<ServiceProcess> {
+  const { build = root, deadlineMs = startMs, onLine } = options
   const owned = spawnOwned({
     name,
     command: process.execPath,
-    args: ['--enable-source-maps', join(root, folders[name], 'dist/main.js')],
-    cwd: root,
+    args: ['--enable-source-maps', join(build, folders[name], 'dist/main.js')],
+    cwd: build,
     env: { ...defaults(), ...env },
     onLine,
   })
   try {
     const { port, opsPort } = await owned.firstLine(listening, deadlineMs)
     const samePorts = { ...env, PORT: String(port), OPS_PORT: String(opsPort) }
-    const again = () => startService(name, samePorts, { deadlineMs, ...(onLine && { onLine }) })
-    return { ...owned, url: `http://127.0.0.1:${port}`, port, opsPort, again }
+    const again = () => startService(name, samePorts, options)
+    const successor = (other: string) => startService(name, { ...env, PORT: '0', OPS_PORT: '0' }, { ...options, build: other })
+    return { ...owned, url: `http://127.0.0.1:${port}`, port, opsPort, again, successor }
   } catch (error) {
     await owned.kill()
     throw error

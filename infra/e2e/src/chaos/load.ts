@@ -21,7 +21,7 @@ export interface EndedTask {
 export interface LoadOptions {
   readonly members: readonly number[]
   readonly postsPerSecond: number
-  readonly apiUrls: readonly string[]
+  readonly apiUrls: () => readonly string[]
   /** Also posts to several members, reads, and streams tasks. */
   readonly mixed?: {
     readonly producerUrls: readonly string[]
@@ -52,6 +52,8 @@ export class Load {
   readonly tasks: EndedTask[] = []
   /** Attempts that ended with 409, 503 or no response, each repeated. */
   refused = 0
+  /** Those of them that ended without a response. */
+  unanswered = 0
   /** Statuses that no fault excuses, and tasks that failed. */
   readonly unexpected: string[] = []
   readonly #options: LoadOptions
@@ -154,7 +156,7 @@ export class Load {
   /** Repeats a request, at another notify-api each time, until it is accepted. Resolves to the body of the response. */
   async #untilAccepted(path: string, headers: Record<string, string>, body: unknown): Promise<Record<string, unknown>> {
     for (;;) {
-      const { apiUrls } = this.#options
+      const apiUrls = this.#options.apiUrls()
       const url = apiUrls[this.#attempts++ % apiUrls.length] as string
       try {
         const response = await fetch(`${url}${path}`, {
@@ -170,6 +172,7 @@ export class Load {
         }
       } catch {
         // The instance is down, or the response was lost: it is safe to repeat the request.
+        this.unanswered++
       }
       this.refused++
       await delay(retryMs)

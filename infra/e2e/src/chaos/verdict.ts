@@ -9,10 +9,11 @@ export interface Stored {
   readonly read: boolean
 }
 
-/** What became of one run. Everything but `accepted`, `refused` and `told` should be 0. */
+/** What became of one run. Everything but `accepted`, `refused`, `unanswered` and `told` should be 0. */
 export interface Verdict {
   readonly accepted: number
   readonly refused: number
+  readonly unanswered: number
   /**
    * Not received by a subscribed device, which was not told of a loss after the post was accepted; or not stored; or a task without its
    * end or its whole text; or read without the device having been told.
@@ -50,7 +51,8 @@ export function judge(load: Load, devices: readonly Device[], stored?: readonly 
   sums.lost += rows.lost
   sums.doubled += rows.doubled
   sums.misdelivered += rows.misdelivered
-  return { accepted: load.accepted.length, refused: load.refused, unexpected: load.unexpected, ...sums }
+  const { accepted, refused, unanswered, unexpected } = load
+  return { accepted: accepted.length, refused, unanswered, unexpected, ...sums }
 }
 
 /** True when each device has, or was told to look for, all that it should have. */

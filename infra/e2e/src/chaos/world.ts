@@ -41,6 +41,8 @@ export interface WorldOptions {
    * `galera-of-one`: the second node has not joined yet, and both notify-apis are at the first one. By default a database of the server of the tests.
    */
   readonly database?: 'own' | 'galera' | 'galera-of-one'
+  /** Root of the built repository that the services are started from; by default this one. */
+  readonly build?: string
 }
 
 interface Servers {
@@ -96,25 +98,26 @@ export class World {
       gatewayRedis: await openLink(redis.port),
       databases: [await openLink(first), await openLink(options.database === 'galera-of-one' ? first : second)] as const,
     }
+    const service = { deadlineMs, ...(options.build !== undefined && { build: options.build }) }
     const apis = await Promise.all(
       serverLinks.databases.map(async ({ port }) => {
         const mysqlUrl = new URL(servers.databaseUrl)
         mysqlUrl.port = String(port)
         if (options.database === 'own') mysqlUrl.username = limitedUser
         const REDIS_URL = cluster?.url ?? `redis://127.0.0.1:${serverLinks.apiRedis.port}`
-        return startService('notify-api', { MYSQL_URL: mysqlUrl.href, REDIS_URL, ...(await ports()) }, { deadlineMs })
+        return startService('notify-api', { MYSQL_URL: mysqlUrl.href, REDIS_URL, ...(await ports()) }, service)
       }),
     )
+    const apiLinks = await Promise.all(apis.map(({ port }) => openLink(port)))
     const forGateway = {
       REDIS_URL:
         cluster?.url ?? `redis://${options.acl ? `${gatewayUser}:secret@` : ''}127.0.0.1:${serverLinks.gatewayRedis.port}`,
-      NOTIFY_API_URL: (apis[0] as ServiceProcess).url,
+      NOTIFY_API_URL: `http://127.0.0.1:${apiLinks[0]?.port}`,
       DRAIN_SECONDS: '2',
     }
     const gateways = await Promise.all(
-      [1, 2].map(async () => startService('realtime-gateway', { ...forGateway, ...(await ports()) }, { deadlineMs })),
+      [1, 2].map(async () => startService('realtime-gateway', { ...forGateway, ...(await ports()) }, service)),
     )
-    const apiLinks = await Promise.all(apis.map(({ port }) => openLink(port)))
     const links = { ...serverLinks, apis: apiLinks as [Link, Link] }
     return new World(options, { servers, links, apis, gateways })
   }
@@ -155,7 +158,7 @@ export class World {
     const load = new Load({
       members,
       postsPerSecond,
-      apiUrls: this.apis.map(({ url }) => url),
+      apiUrls: () => this.apis.map(({ url }) => url),
       ...(!quiet && { mixed: { onTask, producerUrls: this.links.apis.map(({ port }) => `http://127.0.0.1:${port}`) } }),
     })
     this.#load = load
@@ -189,6 +192,18 @@ export class World {
   /** Starts a service again on its ports. */
   async restart(services: ServiceProcess[], index: number): Promise<void> {
     services[index] = await (services[index] as ServiceProcess).again()
+  }
+
+  /** Replaces a service by one of another build: starts that, waits until it is ready, and only then stops the first. */
+  async replace(services: ServiceProcess[], index: number, build: string): Promise<void> {
+    const replaced = services[index] as ServiceProcess
+    const successor = await replaced.successor(build)
+    await this.readiness(successor, true)
+    services[index] = successor
+    for (const [at, link] of this.links.apis.entries()) {
+      if (services === this.apis && this.#balanced[at] === index) link.lead(successor.port)
+    }
+    await replaced.stop()
   }
 
   /** Adds a replica of Redis, and waits until it has everything. */
