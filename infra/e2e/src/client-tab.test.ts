@@ -229,7 +229,7 @@ test('after stop() shows nothing until the member is known: the same one has the
   await waitFor(async () => (await visible()).includes('private task'), { deadlineMs, what: 'the task' })
   await page.evaluate(() => window.tidings.stop())
   expect(await visible()).not.toContain('private')
-  expect(await readInbox(page)).toEqual({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
+  expect(await readInbox(page)).toMatchObject({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
 
   await page.evaluate(() => window.tidings.start())
   await waitForUnread(page, 1)

@@ -5,7 +5,7 @@ import { LiveTasks } from './live-tasks.ts'
 
 function open() {
   const watched: string[] = []
-  const api = { get: () => Promise.resolve({ ok: false, status: 401, detail: '' }) }
+  const api = { get: () => Promise.resolve({ ok: false, status: 401, error: { code: 'unauthorized', message: '' } }) }
   const feed = { watch: (taskId: string) => void watched.push(taskId), unwatch: () => {} }
   return { watched, tasks: new LiveTasks(feed, api as unknown as HttpApi, { reconnectBaseMs: 1, reconnectMaxMs: 1 }) }
 }
