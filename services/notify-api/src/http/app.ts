@@ -76,7 +76,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     await browsers.register(cors, {
       origin: (origin, decide) => decide(null, allowed(origin)),
       credentials: true,
-      methods: ['GET', 'POST'],
+      methods: ['GET', 'POST', 'DELETE'],
       strictPreflight: false,
     })
     inboxRoutes(browsers, guards, deps)
