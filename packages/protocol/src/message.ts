@@ -1,9 +1,16 @@
 import { z } from 'zod'
-import { messageDestination, messageDestinationPattern, messageDestinations } from './destination.ts'
+import {
+  messageDestination,
+  messageDestinationPattern,
+  messageDestinations,
+  messageQueuePattern,
+  messageTopicPattern,
+} from './destination.ts'
+import { documentedAs } from './documented-as.ts'
 import { MemberId } from './member-id.ts'
 
 // Schemas of the bodies of HTTP, Redis and STOMP (PROTOCOL.md §4, §6). A length is in UTF-16 code units, unless its name ends in
-// `Bytes`.
+// `Bytes`. The OpenAPI document of notify-api names each exported schema after its export.
 
 /** Id of a stored notification or broadcast. */
 export const NotificationId = z.int().positive().meta({ description: 'A notification: a positive integer up to 2^53 - 1.' })
@@ -45,6 +52,8 @@ export const RedirectPath = z
     'must be a path on your own origin: one leading slash, no backslash or control character',
   )
   .refine((path) => !path.includes('//') || !hidesLeadingSlashes(path), 'must not become a path with two leading slashes')
+  // The same without Unicode properties, which regular expressions of other languages lack: JSON in UTF-8 has no surrogates.
+  .meta({ pattern: String.raw`^/([^/\\\x00-\x1f\x7f-\x9f][^\\\x00-\x1f\x7f-\x9f]*)?$` })
 
 /** Returns whether a path begins with two slashes once its dot segments, also encoded ones, are removed (RFC 3986 §5.2.4). */
 function hidesLeadingSlashes(path: string): boolean {
@@ -124,22 +133,31 @@ export type NotificationMessage = z.infer<typeof NotificationMessage>
 export const BroadcastMessage = NotificationMessage.omit({ memberId: true, count: true, replacedId: true })
 export type BroadcastMessage = z.infer<typeof BroadcastMessage>
 
+const MemberIds = z.array(MemberId).min(1).max(maxMembersPerSend)
+
+/** Request of `POST /notification/broadcast`, for all members. */
+export const SendBroadcast = z.strictObject(content)
+export type SendBroadcast = z.infer<typeof SendBroadcast>
+
+const sendContent = { ...content, collapseKey: CollapseKey.optional() }
+
+/** A {@link SendNotification} for one member. */
+export const SendToMember = z.strictObject({ memberId: MemberId, ...sendContent })
+/** A {@link SendNotification} for several members. */
+export const SendToMembers = z.strictObject({ memberIds: MemberIds, ...sendContent })
+
 /**
- * Request of `POST /notification/send`, for one member (`memberId`) or several (`memberIds`). Exactly one of the two is present.
+ * Request of `POST /notification/send`, for one member (`memberId`) or several (`memberIds`). Exactly one of the two is present. One object
+ * rather than a union, so that a refusal names the field that is wrong.
  */
 export const SendNotification = z
-  .strictObject({
-    memberId: MemberId.optional(),
-    memberIds: z.array(MemberId).min(1).max(maxMembersPerSend).optional(),
-    ...content,
-    collapseKey: CollapseKey.optional(),
-  })
+  .strictObject({ memberId: MemberId.optional(), memberIds: MemberIds.optional(), ...sendContent })
   .refine((body) => (body.memberId === undefined) !== (body.memberIds === undefined), {
     path: ['memberId'],
     error: 'give either memberId or memberIds',
   })
-  .meta({ oneOf: [{ required: ['memberId'] }, { required: ['memberIds'] }] })
 export type SendNotification = z.infer<typeof SendNotification>
+documentedAs.set(SendNotification, z.xor([SendToMember, SendToMembers]))
 
 /**
  * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway has
@@ -152,13 +170,34 @@ export type SentNotification = z.infer<typeof SentNotification>
 export const SentNotifications = z.object({ notifications: z.array(SentNotification) })
 export type SentNotifications = z.infer<typeof SentNotifications>
 
-/** Request of `POST /notification/broadcast`, for all members. */
-export const SendBroadcast = z.strictObject(content)
-export type SendBroadcast = z.infer<typeof SendBroadcast>
+/** Response of `POST /notification/send`. */
+export const SendNotificationResult = z.union([SentNotification, SentNotifications])
+// One object: generated Java clients read every response as the first schema of a union.
+documentedAs.set(SendNotificationResult, SentNotification.extend(SentNotifications.shape).partial())
 
 /** Response of `POST /notification/broadcast`. */
 export const SentBroadcast = z.object({ notificationId: NotificationId })
 export type SentBroadcast = z.infer<typeof SentBroadcast>
+
+const MessageBody = z.unknown().superRefine(checkData).meta({ description: 'Any JSON value.' })
+
+/** A {@link SendMessage} to a topic. */
+export const SendToTopic = z.strictObject({
+  destination: z
+    .string()
+    .regex(messageTopicPattern)
+    .meta({ examples: ['/topic/order.17'] }),
+  body: MessageBody,
+})
+/** A {@link SendMessage} to a queue of each of `memberIds`. */
+export const SendToQueue = z.strictObject({
+  destination: z
+    .string()
+    .regex(messageQueuePattern)
+    .meta({ examples: ['/member/queue/cart'] }),
+  memberIds: MemberIds,
+  body: MessageBody,
+})
 
 /**
  * Request of `POST /message`: any JSON value, to a topic or to a queue of each of `memberIds`. It is published and not stored.
@@ -166,8 +205,8 @@ export type SentBroadcast = z.infer<typeof SentBroadcast>
 export const SendMessage = z
   .strictObject({
     destination: z.string().regex(messageDestinationPattern, messageDestinations),
-    memberIds: z.array(MemberId).min(1).max(maxMembersPerSend).optional(),
-    body: z.unknown().superRefine(checkData).meta({ description: 'Any JSON value.' }),
+    memberIds: MemberIds.optional(),
+    body: MessageBody,
   })
   .superRefine(({ destination, memberIds, ...rest }, context) => {
     const add = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
@@ -176,14 +215,8 @@ export const SendMessage = z
     if (target && 'queue' in target && !memberIds) add('memberIds', 'is required for a queue')
     if (target && 'topic' in target && memberIds) add('memberIds', 'must be absent for a topic')
   })
-  .meta({
-    required: ['destination', 'body'],
-    oneOf: [
-      { required: ['memberIds'], properties: { destination: { pattern: '^/member/', examples: ['/member/queue/cart'] } } },
-      { not: { required: ['memberIds'] }, properties: { destination: { pattern: '^/topic/', examples: ['/topic/order.17'] } } },
-    ],
-  })
 export type SendMessage = z.infer<typeof SendMessage>
+documentedAs.set(SendMessage, z.xor([SendToTopic, SendToQueue]))
 
 /** A message in the history of its channel: the response of `POST /message` to a topic. */
 export const SentMessage = z.object({ position: z.string() })
@@ -193,25 +226,34 @@ export type SentMessage = z.infer<typeof SentMessage>
  * A message to one of several members. With `error` it was not accepted: `refused` when Redis does not permit the channel, `unavailable`
  * when Redis did not respond.
  */
-export const SentMemberMessage = z.union([
-  z.object({ memberId: MemberId, position: z.string() }),
-  z.object({ memberId: MemberId, error: z.enum(['refused', 'unavailable']) }),
-])
+export const SentMemberMessage = z.object({
+  memberId: MemberId,
+  position: z.string().optional(),
+  error: z.enum(['refused', 'unavailable']).optional(),
+})
 export type SentMemberMessage = z.infer<typeof SentMemberMessage>
 
 /** Response of `POST /message` to a queue of members, in the order of `memberIds`. */
 export const SentMessages = z.object({ messages: z.array(SentMemberMessage) })
 export type SentMessages = z.infer<typeof SentMessages>
 
+/** Response of `POST /message`. */
+export const SendMessageResult = z.union([SentMessage, SentMessages])
+documentedAs.set(SendMessageResult, SentMessage.extend(SentMessages.shape).partial())
+
+/** Request of the calls without fields: `{}`, or no body. */
+export const NoBody = z.strictObject({}).nullish()
+documentedAs.set(NoBody, z.strictObject({}))
+
 /** Request of the calls with which a backend asks about members: `POST /presence`, `POST /notification/unread-count`. */
-export const MemberList = z.strictObject({ memberIds: z.array(MemberId).min(1).max(maxMembersPerSend) })
+export const MemberList = z.strictObject({ memberIds: MemberIds })
 export type MemberList = z.infer<typeof MemberList>
 
-/**
- * Response of `POST /presence`, in the order of `memberIds`. `online` is that of {@link SentNotification}; null when Redis does not
- * permit the query.
- */
-export const Presence = z.object({ members: z.array(z.object({ memberId: MemberId, online: z.boolean().nullable() })) })
+/** Whether a member is online: `online` is that of {@link SentNotification}; null when Redis does not permit the query. */
+export const MemberPresence = z.object({ memberId: MemberId, online: z.boolean().nullable() })
+
+/** Response of `POST /presence`, in the order of `memberIds`. */
+export const Presence = z.object({ members: z.array(MemberPresence) })
 export type Presence = z.infer<typeof Presence>
 
 /** One notification of the inbox. A broadcast has no `memberId`. `readAt` is null while it is unread. What was read was also seen. */
@@ -249,15 +291,20 @@ export type UnreadCount = z.infer<typeof UnreadCount>
 /** Most kinds that one call counts. */
 export const maxKindsPerCount = 20
 
-/** Response of `GET /notification/unread-count`. `kinds` is present if the call names kinds, in their order. */
-export const MemberUnreadCount = UnreadCount.extend({
-  memberId: MemberId,
-  kinds: z.array(z.object({ kind: NotificationKind, ...counts })).optional(),
-})
+/** The counts of one member. */
+export const MemberUnreadCount = UnreadCount.extend({ memberId: MemberId })
 export type MemberUnreadCount = z.infer<typeof MemberUnreadCount>
 
+/** The counts of the notifications of one kind. */
+export const KindCount = z.object({ kind: NotificationKind, ...counts })
+export type KindCount = z.infer<typeof KindCount>
+
+/** Response of `GET /notification/unread-count`. `kinds` is present if the call names kinds, in their order. */
+export const InboxCounts = MemberUnreadCount.extend({ kinds: z.array(KindCount).optional() })
+export type InboxCounts = z.infer<typeof InboxCounts>
+
 /** Response of `POST /notification/unread-count`, in the order of `memberIds`. */
-export const UnreadCounts = z.object({ members: z.array(MemberUnreadCount.omit({ kinds: true })) })
+export const UnreadCounts = z.object({ members: z.array(MemberUnreadCount) })
 export type UnreadCounts = z.infer<typeof UnreadCounts>
 
 /** Most notifications that one {@link ReadMessage} names. */
@@ -287,7 +334,11 @@ export type ReadAllResult = z.infer<typeof ReadAllResult>
 export const RecallResult = z.object({ recalled: z.boolean() })
 export type RecallResult = z.infer<typeof RecallResult>
 
-const SessionId = z.uuid()
+/** Response of `DELETE /notification/{id}`: the counts to a member, and a {@link RecallResult} to a backend. */
+export const DeleteNotificationResult = z.union([UnreadCount, RecallResult])
+documentedAs.set(DeleteNotificationResult, UnreadCount.extend(RecallResult.shape).partial())
+
+const SessionId = z.uuid('must be a UUID')
 
 /**
  * Request of `POST /session/revoke`: refuses the tokens that the member was issued until now, or the token of one session, and closes
@@ -309,11 +360,13 @@ export const SessionInfo = z.object({
 })
 export type SessionInfo = z.infer<typeof SessionInfo>
 
-/** Response of `GET /session`, oldest first. `complete` is false when a gateway did not reply in time. */
-export const SessionList = z.object({
-  sessions: z.array(SessionInfo.extend({ current: z.boolean().describe('whether the session uses the token of this request') })),
-  complete: z.boolean(),
+/** A session in the response of `GET /session`. */
+export const OwnSession = SessionInfo.extend({
+  current: z.boolean().describe('whether the session uses the token of this request'),
 })
+
+/** Response of `GET /session`, oldest first. `complete` is false when a gateway did not reply in time. */
+export const SessionList = z.object({ sessions: z.array(OwnSession), complete: z.boolean() })
 export type SessionList = z.infer<typeof SessionList>
 
 const ReadState = z.object({
@@ -364,6 +417,8 @@ export const ErrorMessage = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string().optional(),
+  /** Id of the HTTP call, in the log of notify-api. */
+  requestId: z.string().optional(),
 })
 export type ErrorMessage = z.infer<typeof ErrorMessage>
 

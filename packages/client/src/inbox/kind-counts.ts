@@ -1,4 +1,4 @@
-import type { MemberUnreadCount } from '@tidings/protocol'
+import type { InboxCounts } from '@tidings/protocol'
 import type { HttpApi } from '../http-api.ts'
 import { Cell, type Store } from '../store.ts'
 import type { KindCount } from './inbox.ts'
@@ -64,7 +64,7 @@ export class KindCounts implements Store<Counts> {
 
   async #count(): Promise<void> {
     const request = (this.#requests += 1)
-    const result = await this.#api.get<MemberUnreadCount>(`/notification/unread-count?kinds=${this.kinds.join(',')}`)
+    const result = await this.#api.get<InboxCounts>(`/notification/unread-count?kinds=${this.kinds.join(',')}`)
     if (!result.ok || request !== this.#requests) return
     const found = (result.body.kinds ?? []).map(({ kind, unreadCount, unseenCount }) => [
       kind,

@@ -1,4 +1,4 @@
-import type { InboxItem, InboxPage, MemberId, MemberUnreadCount, UnreadCount, UnreadCounts } from '@tidings/protocol'
+import type { InboxCounts, InboxItem, InboxPage, MemberId, UnreadCount, UnreadCounts } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import type { InboxMember, InboxMembers } from './inbox-member.ts'
 import { allMembers } from './published-body.ts'
@@ -85,7 +85,7 @@ export class InboxStore {
   }
 
   /** Returns the counts of a member, and those of `kinds`. */
-  unread(memberId: MemberId, kinds: readonly string[] | undefined): Promise<MemberUnreadCount> {
+  unread(memberId: MemberId, kinds: readonly string[] | undefined): Promise<InboxCounts> {
     return this.#database.run(async (connection) => {
       const member = await this.#see(connection, memberId)
       const counts = await countUnread(connection, member)

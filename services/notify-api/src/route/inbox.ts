@@ -1,14 +1,15 @@
 import {
+  DeleteNotificationResult,
   InboxPage,
   MarkSeen,
   maxKindsPerCount,
   type MemberId,
   MemberList,
-  MemberUnreadCount,
+  InboxCounts,
+  NoBody,
   NotificationKind,
   ReadAll,
   ReadAllResult,
-  RecallResult,
   UnreadCount,
   UnreadCounts,
 } from '@tidings/protocol'
@@ -52,15 +53,14 @@ const CountQuery = z.strictObject({
 })
 
 const NotificationParams = z.object({ id: z.coerce.number().int().positive() })
-const NoBody = z.strictObject({}).nullish()
 
 /** The calls that change one notification. */
-const changeSummaries = {
-  read: "Mark one notification as read and publish it to the member's devices",
-  unread: "Mark one notification as unread and publish it to the member's devices",
-  archive: "Archive one notification and publish it to the member's devices",
-  unarchive: "Return one notification from the archive and publish it to the member's devices",
-} as const satisfies Partial<Record<InboxChange, string>>
+const changeCalls = [
+  ['read', 'markNotificationRead', "Mark one notification as read and publish it to the member's devices"],
+  ['unread', 'markNotificationUnread', "Mark one notification as unread and publish it to the member's devices"],
+  ['archive', 'archiveNotification', "Archive one notification and publish it to the member's devices"],
+  ['unarchive', 'unarchiveNotification', "Return one notification from the archive and publish it to the member's devices"],
+] as const satisfies [change: InboxChange, operationId: string, summary: string][]
 
 /** Adds the calls with which members read and change their inbox. */
 export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: InboxDeps): void {
@@ -102,6 +102,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'listNotifications',
         summary: 'The inbox, newest first',
         security: memberSecurity,
         querystring: PageQuery,
@@ -116,21 +117,23 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'getUnreadCount',
         summary: 'The numbers of unread and of unseen notifications',
         security: memberSecurity,
         querystring: CountQuery,
-        response: { 200: MemberUnreadCount, ...problemResponses() },
+        response: { 200: InboxCounts, ...problemResponses() },
       },
     },
     (request) => inbox.unread(memberOf(request), request.query.kinds),
   )
 
-  for (const [change, summary] of Object.entries(changeSummaries) as [keyof typeof changeSummaries, string][]) {
+  for (const [change, operationId, summary] of changeCalls) {
     app.post(
       `/notification/:id/${change}`,
       {
         onRequest: guards.memberWrites,
         schema: {
+          operationId,
           summary,
           security: memberSecurity,
           params: NotificationParams,
@@ -150,12 +153,12 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.backendOrMemberWrites('notification:recall'),
       schema: {
+        operationId: 'deleteNotification',
         summary: 'Delete one notification: a member from its inbox, a backend from the inboxes of all members that have it',
         security: [...memberSecurity, ...serviceSecurity('notification:recall')],
         params: NotificationParams,
-        body: NoBody,
         response: {
-          200: z.union([UnreadCount, RecallResult]),
+          200: DeleteNotificationResult,
           ...problemResponses('forbidden-origin', 'missing-scope', 'too-large', 'unsupported-media-type'),
         },
       },
@@ -175,6 +178,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'markAllNotificationsSeen',
         summary: "Mark every notification up to one as seen and publish it to the member's devices",
         security: memberSecurity,
         body: MarkSeen,
@@ -189,6 +193,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'markAllNotificationsRead',
         summary: "Mark every notification up to one as read and publish it to the member's devices",
         security: memberSecurity,
         body: ReadAll,
@@ -206,6 +211,7 @@ export function unreadCountRoute(app: Api, guards: Guards, { inbox }: Pick<Inbox
     {
       onRequest: guards.backend('notification:read'),
       schema: {
+        operationId: 'listUnreadCounts',
         summary: 'The numbers of unread notifications of several members',
         security: serviceSecurity('notification:read'),
         body: MemberList,
