@@ -70,7 +70,7 @@ export interface Inbox extends Store<InboxState> {
   /** Reads the next page. */
   readonly loadMore: () => Promise<boolean>
   readonly markRead: (notificationId: number) => Promise<boolean>
-  /** It stays seen. */
+  /** It counts as seen. */
   readonly markUnread: (notificationId: number) => Promise<boolean>
   readonly archive: (notificationId: number) => Promise<boolean>
   readonly unarchive: (notificationId: number) => Promise<boolean>
