@@ -8,7 +8,7 @@ import { HttpApi } from './http-api.ts'
 import type { AnyData, InboxItem } from './inbox/inbox.ts'
 import { LiveInbox } from './inbox/live-inbox.ts'
 import { LiveMessages } from './message/live-messages.ts'
-import { handler, isNotification, isReadMessage, isTaskAnnouncement, isTaskMessage } from './message-check.ts'
+import { handler, isNotification, isReadMessage, isRemoval, isTaskAnnouncement, isTaskMessage } from './message-check.ts'
 import { settingsOf, type TidingsOptions } from './options.ts'
 import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
@@ -64,9 +64,11 @@ function createUntyped(options: TidingsOptions): Tidings {
     leading: () => connection.leading,
   })
 
+  const broadcast = handler(isNotification, (body) => inbox.arrived(body, true))
+  const removal = handler(isRemoval, (body) => inbox.removed(body))
   const handlers: Readonly<Record<string, (body: unknown) => boolean>> = {
     [notificationDestination]: handler(isNotification, (body) => inbox.arrived(body, false)),
-    [broadcastDestination]: handler(isNotification, (body) => inbox.arrived(body, true)),
+    [broadcastDestination]: (body) => broadcast(body) || removal(body),
     [readDestination]: handler(isReadMessage, (body) => inbox.wasRead(body)),
     [taskAnnouncementDestination]: handler(isTaskAnnouncement, (body) => tasks.announced(body)),
   }

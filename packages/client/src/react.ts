@@ -12,9 +12,9 @@ import {
   useSyncExternalStore,
 } from 'react'
 import type { ConnectionState } from './connection/connection-state.ts'
-import type { AnyData, Inbox, InboxState } from './inbox/inbox.ts'
+import type { AnyData, Inbox, InboxState, InboxViewState, KindCount } from './inbox/inbox.ts'
 import type { MessageStreamEvent } from './message/message-stream.ts'
-import type { Store } from './store.ts'
+import { Cell, type Store } from './store.ts'
 import type { TaskHandle, TaskState, TasksState } from './task/task.ts'
 import type { Tidings } from './tidings.ts'
 
@@ -106,15 +106,27 @@ export function useMessages<Body = unknown>(
 type InboxCalls = Omit<Inbox, keyof Store<unknown>>
 
 // What is shown while there is nothing: also on a server, and while the browser hydrates what the server has rendered.
-const idleInbox: InboxState = { items: [], unreadCount: 0, status: 'idle', hasMore: false }
+const idleInbox: InboxState = { items: [], unreadCount: 0, unseenCount: 0, status: 'idle', hasMore: false }
+const idleView = {
+  ...new Cell<InboxViewState>({ items: [], status: 'idle', hasMore: false }),
+  loadMore: () => Promise.resolve(false),
+}
 const idleConnection: ConnectionState = { status: 'stopped', leader: false }
 const idleTasks: TasksState = { items: [] }
 const refuse = () => Promise.resolve(false)
 const idleInboxCalls: InboxCalls & Partial<Store<unknown>> = {
   loadMore: refuse,
   markRead: refuse,
+  markUnread: refuse,
+  archive: refuse,
+  unarchive: refuse,
+  remove: refuse,
+  markSeen: refuse,
   markAllRead: refuse,
   reload: refuse,
+  view: () => idleView,
+  countsByKind: (kinds) =>
+    new Cell(Object.fromEntries(kinds.map((kind): [string, KindCount] => [kind, { unread: 0, unseen: 0 }]))),
 }
 
 function useProvided(): Tidings<object> | undefined {

@@ -26,7 +26,7 @@ export function InboxList({ arrivals, onOpenPath }: Props): ReactNode {
   }
   const open = ({ notificationId, readAt, redirectPath }: InboxItem) => {
     if (readAt === null) void markRead(notificationId)
-    onOpenPath(redirectPath)
+    if (redirectPath !== undefined) onOpenPath(redirectPath)
   }
 
   return (
