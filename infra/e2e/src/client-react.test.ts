@@ -168,8 +168,13 @@ test('useMessages: calls the listener of the latest render, until the component 
   const subscribed = async () =>
     (await stack.readSessions(9)).some(({ subscriptions }) => subscriptions.some((each) => each.destination === destination))
   await waitFor(subscribed, { deadlineMs, what: 'the subscription' })
-  for (const body of ['a', 'b']) await stack.post('/message', { destination, memberIds: [9], body })
-  await waitForTexts(page, 'code', ['a b'])
+  for (const [body, text] of [
+    ['a', 'a'],
+    ['b', 'a b'],
+  ] as const) {
+    await stack.post('/message', { destination, memberIds: [9], body })
+    await waitForTexts(page, 'code', [text])
+  }
   await mount(page, {})
   await waitFor(async () => !(await subscribed()), { deadlineMs, what: 'no subscription' })
 })

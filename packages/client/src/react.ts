@@ -1,6 +1,16 @@
 'use client'
 
-import { createContext, createElement, type ReactNode, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from 'react'
+import {
+  createContext,
+  createElement,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useInsertionEffect,
+  useMemo,
+  useRef,
+  useSyncExternalStore,
+} from 'react'
 import type { ConnectionState } from './connection/connection-state.ts'
 import type { AnyData, Inbox, InboxState } from './inbox/inbox.ts'
 import type { MessageStreamEvent } from './message/message-stream.ts'
@@ -83,7 +93,8 @@ export function useMessages<Body = unknown>(
 ): void {
   const tidings = useProvided()
   const latest = useRef(listener)
-  useEffect(() => {
+  // Before any other effect, and before an event can arrive.
+  useInsertionEffect(() => {
     latest.current = listener
   })
   useEffect(() => {
