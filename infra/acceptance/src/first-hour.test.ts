@@ -143,6 +143,10 @@ describe.skipIf(!installed('the first hour', 'git', 'npm'))('the first hour', ()
       for (const pair of pairs) {
         const count = pair.received.length
         await waitFor(() => pair.received.length > count, { what: `${pair.name} to receive again`, deadlineMs })
+      }
+      // Before senders are stopped in the middle of a post, which is a status of its own (499).
+      const { 101: upgraded = 0, 200: ok = 0, 201: created = 0, ...statuses } = started.statuses()
+      for (const pair of pairs) {
         await pair.stopSending()
         await waitFor(() => pair.lost.length === 0, { what: `${pair.name} to have received everything`, deadlineMs })
       }
@@ -158,7 +162,6 @@ describe.skipIf(!installed('the first hour', 'git', 'npm'))('the first hour', ()
         ).toEqual([])
         expect(others, name).toContain('receive: closed 1012')
       }
-      const { 101: upgraded = 0, 200: ok = 0, 201: created = 0, ...statuses } = started.statuses()
       expect(upgraded).toBeGreaterThan(pairs.length)
       expect(created + ok).toBeGreaterThan(0)
       expect(Object.keys(statuses).filter((status) => !['409', '429', '503'].includes(status))).toEqual([])
