@@ -1,6 +1,6 @@
 export type { ConnectionState, ConnectionStatus, StopReason } from './connection/connection-state.ts'
 export { createTidings } from './create-tidings.ts'
-export type { AnyData, Inbox, InboxItem, InboxState } from './inbox/inbox.ts'
+export type { AnyData, Inbox, InboxFilter, InboxItem, InboxState, InboxView, InboxViewState, KindCount } from './inbox/inbox.ts'
 export type { MessageStream, MessageStreamEvent } from './message/message-stream.ts'
 export type { TidingsOptions } from './options.ts'
 export type { Store } from './store.ts'

@@ -455,8 +455,9 @@ export class LiveInbox implements Inbox {
   #drop(notificationIds: readonly number[]): void {
     const change: Change = { notificationIds, revision: 0, removed: true }
     this.#log.add(change)
-    this.#setModel({ ...this.#model, list: applyChange(this.#model.list, change) })
+    // First: setting the model drops what has expired, and would find these in the views again.
     for (const each of this.#views) each.apply(change)
+    this.#setModel({ ...this.#model, list: applyChange(this.#model.list, change) })
   }
 
   /** Returns a notification that is in any list. */
