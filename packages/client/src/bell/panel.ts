@@ -62,7 +62,14 @@ export class Panel {
     this.element = h(
       'dialog',
       { part: 'panel', popover: 'manual', 'aria-labelledby': 'title', onclose: () => host.close() },
-      h('header', { part: 'header' }, this.#title, h('span', { role: 'status' }, this.#held), this.#readAll, this.#close),
+      h(
+        'div',
+        { part: 'header', class: 'header' },
+        this.#title,
+        h('span', { role: 'status' }, this.#held),
+        this.#readAll,
+        this.#close,
+      ),
       this.#noteRow,
       this.#refused,
       this.#body,

@@ -31,7 +31,7 @@ svg { display: block; fill: none; height: 1.125rem; stroke: currentColor; stroke
 .bell[aria-expanded=true] { background: var(--hover) }
 .badge { background: var(--accent); border: 1px solid var(--accent); border-radius: 999px; color: var(--on-accent); font-size: .6875rem;
   font-variant-numeric: tabular-nums; font-weight: 650; inset-block-start: 1px; inset-inline-start: 55%; line-height: 1rem; min-width: 1.125rem;
-  padding: 0 .25rem; position: absolute; text-align: center }
+  padding: 0 .25rem; position: absolute; text-align: center; white-space: nowrap }
 
 dialog { background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); box-shadow: 0 16px 40px -12px #0006; color: var(--ink);
   flex-direction: column; font-size: .9375rem; height: min(var(--tidings-height, 40rem), var(--height)); inset: var(--top) auto var(--bottom) auto;
@@ -39,7 +39,7 @@ dialog { background: var(--surface); border: 1px solid var(--line); border-radiu
   padding: 0; position: fixed; width: var(--width); --width: min(var(--tidings-width, 25rem), 100vw - 16px) }
 dialog:popover-open, dialog[open] { display: flex }
 dialog:dir(rtl) { inset-inline-end: clamp(8px, var(--start), calc(100% - var(--width) - 8px)) }
-header { align-items: center; border-bottom: 1px solid var(--line); display: flex; gap: .25rem; padding: .625rem .75rem }
+.header { align-items: center; border-bottom: 1px solid var(--line); display: flex; gap: .25rem; padding: .625rem .75rem }
 h2 { flex: 1; font-size: 1.0625rem; font-weight: 650; padding-inline-start: .5rem }
 h2:focus-visible { outline: none }
 .held { background: var(--accent); border-color: var(--accent); border-radius: 999px; color: var(--on-accent) }

@@ -30,10 +30,13 @@ const Base = globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement)
 export class TidingsBell extends Base {
   static readonly observedAttributes = ['lang']
 
+  /** The name of the bell, as text: one in `aria-label` would have to contain that of the badge. */
+  readonly #label = h('span', { class: 'hidden' })
   readonly #count = h('span', { part: 'badge', class: 'badge', 'aria-hidden': 'true' })
   readonly #button = h(
     'button',
     { type: 'button', part: 'bell', class: 'bell', 'aria-haspopup': 'dialog', onclick: () => (this.open = !this.open) },
+    this.#label,
     h('slot', { name: 'icon' }, icon('bell')),
     this.#count,
   )
@@ -229,7 +232,8 @@ export class TidingsBell extends Base {
   #render(): void {
     const inbox = this.#tidings?.inbox.getSnapshot() ?? idleInbox
     const { unreadCount } = inbox
-    set(this.#button, { 'aria-label': this.#locale.texts.label(unreadCount), 'aria-expanded': String(this.#open) })
+    setText(this.#label, this.#locale.texts.label(unreadCount))
+    set(this.#button, { 'aria-expanded': String(this.#open) })
     setText(this.#count, unreadCount > maxShownCount ? `${maxShownCount}+` : String(unreadCount))
     this.#count.hidden = unreadCount === 0
     if (!this.#open) return
