@@ -46,9 +46,27 @@ const scripts = {
       await run(process.execPath, [join(root, `infra/bench/dist/${file}.js`)], { show: true })
     }
   },
+  async migrate() {
+    await installDependencies()
+    await run(bin('tsc'), ['-b', 'services/notify-api'])
+    await run(process.execPath, [join(root, 'services/notify-api/dist/migrate.js')], { show: true })
+  },
   async build() {
     await step('dependencies', installDependencies)
     await step('build', build)
+  },
+  async pack([directory = '.local/package']) {
+    await step('dependencies', installDependencies)
+    await step('types', () => run(bin('tsc'), ['-b']))
+    const { packPackages } = await local('pack.js')
+    const files = await step('packages', () => packPackages(directory))
+    for (const file of files) console.log(file)
+  },
+  async release([directory = '.local/release']) {
+    await step('dependencies', installDependencies)
+    await step('types', () => run(bin('tsc'), ['-b', 'infra/local']))
+    const { release } = await local('release.js')
+    for (const file of await release(root, directory, step)) console.log(file)
   },
   async check() {
     await step('dependencies', installDependencies)

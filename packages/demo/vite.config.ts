@@ -1,8 +1,21 @@
-import { defineConfig } from 'vite'
+import { fileURLToPath } from 'node:url'
+import { build, defineConfig, type Plugin } from 'vite'
+
+const client = fileURLToPath(new URL('../client', import.meta.url))
+
+/** Puts `tidings.js` and `tidings.mjs` beside the page, for pages without a bundler. */
+const clientScript: Plugin = {
+  name: 'client-script',
+  apply: 'build',
+  async writeBundle({ dir }) {
+    await build({ root: client, mode: 'script', logLevel: 'warn', build: { outDir: dir ?? 'dist', emptyOutDir: false } })
+  },
+}
 
 const edge = process.env['EDGE_URL'] ?? 'http://localhost:8080'
 
 export default defineConfig({
+  plugins: [clientScript],
   // Resolves the packages of this repository to their sources, so that `vite` runs without building them.
   resolve: { conditions: ['tidings:source', 'module', 'browser', 'import', 'default'] },
   // Keeps `light-dark()` and CSS nesting as written: browsers from 2024 on support them.

@@ -110,6 +110,14 @@ test('each image holds what its service needs, starts as Compose starts it, and 
   expect(deployed.code, deployed.output).toBe(0)
   for (const image of images) expect(compose.services[image]?.build?.target).toBe(image)
 
+  // The one-off of installations with MIGRATE=off.
+  const migration = await shell(
+    'node dist/migrate.js',
+    { PATH: process.env['PATH'], MYSQL_URL: databaseUrl },
+    join(out, 'notify-api'),
+  )
+  expect(migration, migration.output).toMatchObject({ code: 0, output: expect.stringContaining('0001_notification.sql') })
+
   const api = await run('notify-api', { MYSQL_URL: databaseUrl, REDIS_URL: redis.url })
   const NOTIFY_API_URL = `http://127.0.0.1:${api.port}`
   const gateway = await run('realtime-gateway', { REDIS_URL: redis.url, NOTIFY_API_URL })

@@ -106,7 +106,7 @@ async function startApi(name: string, program: string): Promise<{ name: string; 
       SERVICE_JWT_SECRET: developmentSecrets.service,
     },
   })
-  const port = await api.firstLine((line) => Number(/"port":(\d+),"opsPort"/.exec(line)?.[1]) || undefined, 20_000)
+  const port = await api.firstLine((line) => Number(/"port":(\d+),.*"msg":"listening"/.exec(line)?.[1]) || undefined, 20_000)
   return { name, url: `http://127.0.0.1:${port}`, process: api }
 }
 

@@ -159,3 +159,20 @@ test('rolling restarts and kill -9 behind nginx: every client is back, nothing i
   // key was free. Both are documented, and clients repeat them.
   expect(Object.keys(others).filter((status) => !['409', '503'].includes(status))).toEqual([])
 })
+
+test.each(['/notification', '/task/x/stream', '/session/revoke', '/ws'])(
+  'nginx passes the id of a request to %s on, or adds one',
+  async (path) => {
+    for (const [given, expected] of [
+      ['lb-1:2/3', /^lb-1:2\/3$/],
+      ['not valid', /^[0-9a-f]{32}$/],
+    ] as const) {
+      for (const key of [{}, { 'idempotency-key': 'k' }]) {
+        const headers = { 'x-request-id': given, 'content-type': 'application/json', ...key }
+        const response = await fetch(`${url}${path}`, { method: path === '/ws' ? 'GET' : 'POST', headers })
+        expect(response.headers.get('x-request-id')).toMatch(expected)
+        expect(await response.json()).toMatchObject({ requestId: response.headers.get('x-request-id') })
+      }
+    }
+  },
+)

@@ -72,6 +72,13 @@ describe('npm start', { timeout: 120_000 }, () => {
     await expectNothingLeft(started)
   })
 
+  test.each(['SIGTERM', 'SIGKILL'] as const)('ends everything when npm, and npm alone, gets %s', async (signal) => {
+    const started = await startOnFreePort('npm')
+    process.kill(started.process.pid, signal)
+    await expectNothingLeft(started)
+    expect(started.process.logs).toContain('stopping')
+  })
+
   test('prints how to choose another port when its port is taken', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')

@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest'
 import { expectNoViolations } from './fixture/accessibility.ts'
-import { openBrowser, openDevice } from './fixture/page-browser.ts'
+import { nextMemberId, openBrowser, openDevice, waitUntilConnected } from './fixture/page-browser.ts'
 import { type PageStack, startPageStack } from './fixture/page-stack.ts'
 import { type PageState, pageStates } from './fixture/page-state.ts'
 
@@ -28,6 +28,20 @@ test.each(Object.keys(pageStates) as PageState[])(
     await Promise.all([checkOnDesktop(state), checkOnPhone(state)])
   },
 )
+
+test('logs nothing to the console from the first visit until the member is signed in', async () => {
+  const context = await openDevice(browser, { url: stack.url })
+  const page = await context.newPage()
+  const lines: string[] = []
+  page.on('console', (message) => lines.push(`${message.type()}: ${message.text()} ${message.location().url}`))
+  page.on('pageerror', (error) => lines.push(error.message))
+  await page.goto('/')
+  await page.getByLabel('Member ID').fill(String(nextMemberId()))
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await waitUntilConnected(page)
+  expect(lines).toEqual([])
+  await context.close()
+})
 
 async function checkOnDesktop(state: PageState): Promise<void> {
   const context = await openDevice(browser, { url: stack.url, reducedMotion: 'reduce' })

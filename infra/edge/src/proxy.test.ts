@@ -50,9 +50,45 @@ describe('the API', () => {
     expect(requests).toMatchObject([{ method: 'GET', url: '/notification?a=1' }])
   })
 
-  test('is 502 when notify-api is away', async () => {
-    const edge = await startEdge({})
-    const response = await fetch(`${edge.url}/notification`)
-    expect([response.status, response.headers.get('content-type')]).toEqual([502, 'application/problem+json; charset=utf-8'])
+  test.each([
+    ['its own', { 'x-request-id': 'lb-1:2/3' }, /^lb-1:2\/3$/],
+    ['a new', {}, /^[0-9a-f-]{36}$/],
+  ])('is forwarded with %s X-Request-Id', async (_, headers, expected) => {
+    const edge = await startEdge({ NOTIFY_API_URL: apiUrl, EDGE_LOGIN: 'local' })
+    const body = JSON.stringify({ memberId: 7 })
+    for (const path of ['/message', '/demo/send']) {
+      const sent = { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body }
+      const response = await fetch(`${edge.url}${path}`, sent)
+      expect(response.headers.get('x-request-id')).toMatch(expected)
+      expect(requests.pop()?.headers['x-request-id']).toBe(response.headers.get('x-request-id'))
+    }
+  })
+
+  test('is 502 when notify-api is away, which costs one short log line', async () => {
+    const edge = await startEdge({ EDGE_LOGIN: 'local' })
+    const before = edge.logs.length
+    const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"memberId":7}' }
+    for (const [path, init] of [
+      ['/notification', {}],
+      ['/demo/send', post],
+      ['/task', post],
+    ] as const) {
+      const response = await fetch(`${edge.url}${path}`, { ...init, headers: { ...post.headers, 'x-request-id': path } })
+      expect([response.status, response.headers.get('content-type')]).toEqual([502, 'application/problem+json; charset=utf-8'])
+      expect(await response.json()).toMatchObject({ status: 502, requestId: path })
+    }
+    expect(edge.logs.slice(before).map((line) => JSON.parse(line) as unknown)).toEqual([
+      {
+        level: 40,
+        time: expect.any(Number) as number,
+        service: 'edge',
+        pid: edge.pid,
+        server: 'notify-api',
+        reason: 'connect ECONNREFUSED 127.0.0.1:1',
+        failures: 1,
+        requestId: '/notification',
+        msg: 'a server does not respond',
+      },
+    ])
   })
 })

@@ -1,26 +1,33 @@
 import replyFrom from '@fastify/reply-from'
-import { problemMediaType, problemOf } from '@tidings/chassis'
+import { sendProblem } from '@tidings/chassis'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 /** Paths of notify-api that the edge serves, each with all paths below it. */
-export const apiPaths = ['/notification', '/task', '/session', '/openapi.json', '/docs'] as const
+export const apiPaths = ['/notification', '/message', '/presence', '/task', '/session', '/openapi.json', '/docs'] as const
+
+interface ProxyOptions {
+  readonly notifyApiUrl: string
+  /** Called for each request to which notify-api does not respond. */
+  readonly onFailure: (error: unknown, request: FastifyRequest) => void
+}
 
 /** Fastify plugin: forwards the HTTP API to notify-api. Bodies stream both ways; no request is retried. */
-export async function proxyApi(app: FastifyInstance, { notifyApiUrl }: { readonly notifyApiUrl: string }): Promise<void> {
+export async function proxyApi(app: FastifyInstance, { notifyApiUrl, onFailure }: ProxyOptions): Promise<void> {
   await app.register(replyFrom, { base: notifyApiUrl, retryMethods: [], disableRequestLogging: true, destroyAgent: true })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  const forward = (request: FastifyRequest, reply: FastifyReply) =>
+    reply.from(originForm(request.raw.url ?? '/'), {
+      rewriteRequestHeaders: (_, headers) => ({ ...headers, ...forwardedHeaders(request) }),
+      onError: (_, { error }) => {
+        onFailure(error, request)
+        void sendProblem(reply, 502, 'notify-api does not reply')
+      },
+    })
   for (const path of apiPaths) {
     app.all(path, forward)
     app.all(`${path}/*`, forward)
   }
-}
-
-function forward(request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  return reply.from(originForm(request.raw.url ?? '/'), {
-    rewriteRequestHeaders: (_, headers) => ({ ...headers, ...forwardedHeaders(request) }),
-    onError: (failed) => void failed.code(502).type(problemMediaType).send(problemOf(502, 'notify-api does not reply')),
-  })
 }
 
 /** Returns the request target without scheme and authority: a client may send the absolute form (RFC 9112 §3.2.2). */

@@ -72,6 +72,22 @@ describe('upgrades of /ws', () => {
     expect((await connect(url, { 'X-Forwarded-For': '203.0.113.9' })).headers['x-forwarded-for']).toBe('203.0.113.9, 127.0.0.1')
   })
 
+  test('are forwarded with their X-Request-Id, or with a new one', async () => {
+    const { url } = await startEdge({}, (await startEchoGateway('a')).url)
+    expect((await connect(url, { 'X-Request-Id': 'lb-1' })).headers['x-request-id']).toBe('lb-1')
+    expect((await connect(url, { 'X-Request-Id': 'not valid' })).headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  test('that fail cost one log line for each gateway', async () => {
+    const edge = await startEdge({}, 'http://127.0.0.1:1', (await startEchoGateway('b')).url)
+    const before = edge.logs.length
+    for (let at = 0; at < 4; at += 1) await connect(edge.url)
+    const reason = 'connect ECONNREFUSED 127.0.0.1:1'
+    expect(edge.logs.slice(before).map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { level: 40, server: 'gateway 127.0.0.1:1', reason, failures: 1, requestId: expect.any(String) },
+    ])
+  })
+
   test('are forwarded with cookie, Origin and subprotocol unchanged', async () => {
     const { url } = await startEdge({}, (await startEchoGateway('a')).url)
     const { socket, headers } = await connect(url, { Cookie: 'access_token=abc; theme=dark', Origin: 'https://app.example' })

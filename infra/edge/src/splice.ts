@@ -1,7 +1,8 @@
-import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { type Log, problemMediaType, problemOf } from '@tidings/chassis'
+import { problemOf, problemResponse, requestIdOf } from '@tidings/chassis'
 import type { Address, Gateways } from './gateways.ts'
+import type { UpstreamFailures } from './upstream-failures.ts'
 
 const connectTimeoutMs = 2_000
 const responseTimeoutMs = 10_000
@@ -15,7 +16,12 @@ const serviceUnavailable = /^HTTP\/1\.1 503 /
  * try in `?gateway=<number>`. Every other request with an Upgrade header is served as if it had none. Returns a function that ends all
  * connections.
  */
-export function spliceUpgrades(server: Server, gateways: Gateways, log: Log, { gatewayByQuery = false } = {}): () => void {
+export function spliceUpgrades(
+  server: Server,
+  gateways: Gateways,
+  failures: UpstreamFailures,
+  { gatewayByQuery = false } = {},
+): () => void {
   const clients = new Set<Socket>()
   server.on('upgrade', (request: IncomingMessage, client: Socket, head: Buffer) => {
     const target = targetOf(request)
@@ -26,7 +32,7 @@ export function spliceUpgrades(server: Server, gateways: Gateways, log: Log, { g
     client.setTimeout(0).setNoDelay(true).setKeepAlive(true, keepAliveMs)
     const first = gatewayByQuery ? gatewayNumber.exec(target.searchParams.get('gateway') ?? '')?.[0] : undefined
     const addresses = () => gateways.inTurn(first === undefined ? undefined : Number(first))
-    void splice(upgradeRequest(request, client), head, client, addresses, log)
+    void splice(request, head, client, addresses, failures)
   })
   return () => {
     for (const client of clients) client.destroy()
@@ -54,12 +60,14 @@ function serveWithoutUpgrade(server: Server, request: IncomingMessage, client: S
 }
 
 async function splice(
-  requestText: string,
+  request: IncomingMessage,
   head: Buffer,
   client: Socket,
   addresses: () => Promise<readonly Address[]>,
-  log: Log,
+  failures: UpstreamFailures,
 ): Promise<void> {
+  const requestId = requestIdOf(request)
+  const requestText = upgradeRequest(request, client, requestId)
   let refusal: UpgradeResponse | undefined
   for (const address of await addresses()) {
     if (client.destroyed) return
@@ -69,12 +77,12 @@ async function splice(
       if (!serviceUnavailable.test(response.firstBytes.toString('latin1'))) return join(client, head, response)
       refusal = response
     } catch (error) {
-      log.warn({ err: error, ...address }, 'gateway skipped')
+      if (!client.destroyed) failures.failed(`gateway ${address.host}:${address.port}`, error, requestId)
     }
   }
   if (client.destroyed) refusal?.gateway.destroy()
   else if (refusal) join(client, head, refusal)
-  else refuse(client, 502)
+  else client.end(problemResponse(problemOf(502), requestId))
 }
 
 interface UpgradeResponse {
@@ -118,10 +126,11 @@ function join(client: Socket, head: Buffer, { gateway, firstBytes }: UpgradeResp
   client.pipe(gateway).pipe(client)
 }
 
-/** Returns the client's request, its address added to X-Forwarded-For. */
-function upgradeRequest(request: IncomingMessage, client: Socket): string {
+/** Returns the client's request with its id, and its address added to X-Forwarded-For. */
+function upgradeRequest(request: IncomingMessage, client: Socket, requestId: string): string {
   const forwardedFor = [request.headers['x-forwarded-for'], client.remoteAddress].flat().filter(Boolean)
-  return requestHead(request, ['x-forwarded-for'], [`X-Forwarded-For: ${forwardedFor.join(', ')}`])
+  const added = [`X-Forwarded-For: ${forwardedFor.join(', ')}`, `X-Request-Id: ${requestId}`]
+  return requestHead(request, ['x-forwarded-for', 'x-request-id'], added)
 }
 
 /** Returns the request line and the headers as the client sent them, less those in `without` (lower case), plus `added`. */
@@ -136,10 +145,4 @@ function requestHead(
     if (!without.includes(name.toLowerCase())) lines.push(`${name}: ${rawHeaders[at + 1]}`)
   }
   return [...lines, ...added, '', ''].join('\r\n')
-}
-
-function refuse(client: Socket, status: number): void {
-  const body = JSON.stringify(problemOf(status))
-  const headers = `Content-Type: ${problemMediaType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close`
-  client.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}\r\n\r\n${body}`)
 }

@@ -2,10 +2,11 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findProgram } from '@tidings/local'
-import { configFrom as apiConfigFrom, Variables as ApiVariables } from '@tidings/notify-api/config'
+import { configFrom as apiConfigFrom, migrationConfigFrom, Variables as ApiVariables } from '@tidings/notify-api/config'
 import { configFrom as gatewayConfigFrom, Variables as GatewayVariables } from '@tidings/realtime-gateway/config'
 import type { IDeployment } from 'kubernetes-models/apps/v1'
 import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2'
+import type { IJob } from 'kubernetes-models/batch/v1'
 import type { IIngress, INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1'
 import type { IPodDisruptionBudget } from 'kubernetes-models/policy/v1'
 import type { IConfigMap, IService } from 'kubernetes-models/v1'
@@ -28,6 +29,7 @@ const variables = { 'notify-api': Object.keys(ApiVariables.shape), 'realtime-gat
 const secret: Record<string, string> = {
   'mysql-url': 'mysql://tidings:secret@mysql:3306/tidings',
   'redis-url': 'redis://redis:6379',
+  'mysql-migration-url': 'mysql://tidings_migration:secret@mysql:3306/tidings',
 }
 
 interface Kinds {
@@ -35,6 +37,7 @@ interface Kinds {
   Deployment: IDeployment
   HorizontalPodAutoscaler: IHorizontalPodAutoscaler
   Ingress: IIngress
+  Job: IJob
   NetworkPolicy: INetworkPolicy
   PodDisruptionBudget: IPodDisruptionBudget
   Service: IService
@@ -103,6 +106,20 @@ test.each(services)('%s reads every variable that its pod has, and starts with t
   const config = service === 'notify-api' ? apiConfigFrom(environment) : gatewayConfigFrom(environment)
   expect([portOf(service, 'http'), portOf(service, 'ops')]).toEqual([config.port, config.opsPort])
   expect(environment['NODE_ENV']).toBe('production')
+})
+
+test('a Job migrates the database as another user, with the image and the restrictions of notify-api, whose pods wait for it', () => {
+  const { pod, container } = podOf('notify-api')
+  const job = find('Job', 'notify-api-migration').spec?.template.spec
+  const [migration] = job?.containers ?? []
+  expect(environmentOf('notify-api')['MIGRATE']).toBe('off')
+  expect(migration?.image).toBe(container.image)
+  expect([job?.securityContext, migration?.securityContext]).toEqual([pod.securityContext, container.securityContext])
+  const command = /^CMD (.*)$/m.exec(dockerfile)?.[1]?.replace('main.js', 'migrate.js')
+  expect(migration?.command).toEqual(JSON.parse(command ?? ''))
+  const [{ name, valueFrom } = { name: '' }, ...others] = migration?.env ?? []
+  expect(() => migrationConfigFrom({ [name]: secret[valueFrom?.secretKeyRef?.key ?? ''] })).not.toThrow()
+  expect([valueFrom?.secretKeyRef?.key, others]).toEqual(['mysql-migration-url', []])
 })
 
 test.each(services)('%s has as long to end as it takes', (service) => {

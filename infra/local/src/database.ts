@@ -33,7 +33,7 @@ const isRoot = process.getuid?.() === 0
 const grants = [
   'CREATE DATABASE IF NOT EXISTS tidings CHARACTER SET utf8mb4;',
   "CREATE USER IF NOT EXISTS 'tidings'@'%' IDENTIFIED BY 'tidings';",
-  "GRANT ALL PRIVILEGES ON *.* TO 'tidings'@'%';",
+  "GRANT ALL PRIVILEGES ON *.* TO 'tidings'@'%' WITH GRANT OPTION;",
 ]
 
 export async function startDatabase(options: DatabaseOptions = {}): Promise<DatabaseServer> {

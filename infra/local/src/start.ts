@@ -31,6 +31,7 @@ export async function start(args: readonly string[], step: Step): Promise<void> 
       ),
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0, 'stopping'))
+  if (startedByNpm) onParentGone(() => end(0, 'stopping'))
 
   try {
     await stack.start()
@@ -39,6 +40,19 @@ export async function start(args: readonly string[], step: Step): Promise<void> 
   } catch (error) {
     end(1, `${error instanceof Error ? error.message : String(error)}\n\n${stack.lastLogLines}`.trimEnd())
   }
+}
+
+const startedByNpm = process.env['npm_lifecycle_event'] === 'start'
+const parentCheckMs = 500
+
+/** npm passes SIGINT and SIGTERM on. When anything else ends it, this process gets another parent. */
+function onParentGone(listener: () => void): void {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    listener()
+  }, parentCheckMs)
 }
 
 const elsewhere = 'Stop that program, or take another port: PORT=8090 npm start'

@@ -2,8 +2,13 @@ import { z } from 'zod'
 import { misspeltNames } from './misspelt.ts'
 import { isOriginPattern } from './origin.ts'
 
+/** A process cannot start until an operator changes something, which the message names. It is printed without its stack. */
+export class StartError extends Error {
+  override readonly name: string = 'StartError'
+}
+
 /** Error of {@link readConfig}. The message has one line for each invalid variable, without its value, which may be a secret. */
-export class ConfigError extends Error {
+export class ConfigError extends StartError {
   override readonly name = 'ConfigError'
 }
 

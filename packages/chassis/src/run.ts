@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
-import { ConfigError } from './config.ts'
+import { StartError } from './config.ts'
 import type { Log } from './log.ts'
 
 /** A started service. */
@@ -33,11 +33,23 @@ export async function run(start: () => Promise<RunningService>): Promise<void> {
       }
     })
   } catch (error) {
-    process.stderr.write(
-      `${error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-    )
+    printError(error)
     process.exit(1)
   }
+}
+
+/** Runs a piece of work, after which the process exits with code 0, or with 1 and its error on stderr. */
+export async function runOnce(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    printError(error)
+    process.exitCode = 1
+  }
+}
+
+function printError(error: unknown): void {
+  process.stderr.write(`${error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error)}\n`)
 }
 
 /** Longest queue of connections that the process has not accepted yet. After an outage thousands of clients connect at once. */

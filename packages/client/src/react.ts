@@ -1,3 +1,5 @@
+'use client'
+
 import { createContext, createElement, type ReactNode, useContext, useSyncExternalStore } from 'react'
 import type { ConnectionState } from './connection/connection-state.ts'
 import type { Inbox, InboxState } from './inbox/inbox.ts'

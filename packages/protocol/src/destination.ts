@@ -61,9 +61,13 @@ export function resolveDestination(destination: string, memberId: MemberId): Des
 /** Where a backend's own messages go: a topic, or a queue of the members that it names. */
 export type MessageDestination = { readonly topic: string } | { readonly queue: string }
 
-/** What {@link messageDestination} accepts: the topics and queues of {@link subscribable} to which the system itself does not publish. */
-export const messageDestinationPattern =
-  /^\/(?:topic\/(?!all$)|member\/queue\/(?!(?:notification|read|task(?:\..*)?|session|error)$))[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+/** Topics to which backends publish: those of {@link subscribable} to which the system itself does not. */
+export const messageTopicPattern = /^\/topic\/(?!all$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+/** Queues of members to which backends publish: those of {@link subscribable} to which the system itself does not. */
+export const messageQueuePattern =
+  /^\/member\/queue\/(?!(?:notification|read|task(?:\..*)?|session|error)$)[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+/** What {@link messageDestination} accepts. */
+export const messageDestinationPattern = new RegExp(`${messageTopicPattern.source}|${messageQueuePattern.source}`)
 
 /** The same as text, for a refusal. */
 export const messageDestinations = `must be ${subscribable}, and none of /topic/all and /member/queue/ with notification, read, task, task.*, session or error`

@@ -1,6 +1,7 @@
 export * from './channel.ts'
 export * from './close.ts'
 export * from './destination.ts'
+export { documentedAs } from './documented-as.ts'
 export * from './limit.ts'
 export * from './member-id.ts'
 export * from './message.ts'

@@ -67,7 +67,7 @@ test.each([
   expect(parseMemberId(value)).toBeUndefined()
   const { error } = MemberId.safeParse(value)
   expect(error?.issues.map(({ path, message }) => [path, message])).toEqual([
-    [[], expect.stringMatching(/^must be a positive integer/)],
+    [[], expect.stringMatching(value === undefined ? /^is required$/ : /^must be a positive integer/)],
   ])
 })
 

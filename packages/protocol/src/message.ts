@@ -1,9 +1,16 @@
 import { z } from 'zod'
-import { messageDestination, messageDestinationPattern, messageDestinations } from './destination.ts'
+import {
+  messageDestination,
+  messageDestinationPattern,
+  messageDestinations,
+  messageQueuePattern,
+  messageTopicPattern,
+} from './destination.ts'
+import { documentedAs } from './documented-as.ts'
 import { MemberId } from './member-id.ts'
 
 // Schemas of the bodies of HTTP, Redis and STOMP (PROTOCOL.md §4, §6). A length is in UTF-16 code units, unless its name ends in
-// `Bytes`.
+// `Bytes`. The OpenAPI document of notify-api names each exported schema after its export.
 
 /** Id of a stored notification or broadcast. */
 export const NotificationId = z.int().positive().meta({ description: 'A notification: a positive integer up to 2^53 - 1.' })
@@ -45,6 +52,8 @@ export const RedirectPath = z
     'must be a path on your own origin: one leading slash, no backslash or control character',
   )
   .refine((path) => !path.includes('//') || !hidesLeadingSlashes(path), 'must not become a path with two leading slashes')
+  // The same without Unicode properties, which regular expressions of other languages lack: JSON in UTF-8 has no surrogates.
+  .meta({ pattern: String.raw`^/([^/\\\x00-\x1f\x7f-\x9f][^\\\x00-\x1f\x7f-\x9f]*)?$` })
 
 /** Returns whether a path begins with two slashes once its dot segments, also encoded ones, are removed (RFC 3986 §5.2.4). */
 function hidesLeadingSlashes(path: string): boolean {
@@ -101,23 +110,29 @@ export type NotificationMessage = z.infer<typeof NotificationMessage>
 export const BroadcastMessage = NotificationMessage.omit({ memberId: true })
 export type BroadcastMessage = z.infer<typeof BroadcastMessage>
 
+const MemberIds = z.array(MemberId).min(1).max(maxMembersPerSend)
+
+/** Request of `POST /notification/broadcast`, for all members. */
+export const SendBroadcast = z.strictObject({ message: Message, redirectPath: RedirectPath, data: Data.optional() })
+export type SendBroadcast = z.infer<typeof SendBroadcast>
+
+/** A {@link SendNotification} for one member. */
+export const SendToMember = z.strictObject({ memberId: MemberId, ...SendBroadcast.shape })
+/** A {@link SendNotification} for several members. */
+export const SendToMembers = z.strictObject({ memberIds: MemberIds, ...SendBroadcast.shape })
+
 /**
- * Request of `POST /notification/send`, for one member (`memberId`) or several (`memberIds`). Exactly one of the two is present.
+ * Request of `POST /notification/send`, for one member (`memberId`) or several (`memberIds`). Exactly one of the two is present. One object
+ * rather than a union, so that a refusal names the field that is wrong.
  */
 export const SendNotification = z
-  .strictObject({
-    memberId: MemberId.optional(),
-    memberIds: z.array(MemberId).min(1).max(maxMembersPerSend).optional(),
-    message: Message,
-    redirectPath: RedirectPath,
-    data: Data.optional(),
-  })
+  .strictObject({ memberId: MemberId.optional(), memberIds: MemberIds.optional(), ...SendBroadcast.shape })
   .refine((body) => (body.memberId === undefined) !== (body.memberIds === undefined), {
     path: ['memberId'],
     error: 'give either memberId or memberIds',
   })
-  .meta({ oneOf: [{ required: ['memberId'] }, { required: ['memberIds'] }] })
 export type SendNotification = z.infer<typeof SendNotification>
+documentedAs.set(SendNotification, z.xor([SendToMember, SendToMembers]))
 
 /**
  * One stored notification: the response of `POST /notification/send` with `memberId`. `online` is true if a gateway has
@@ -130,13 +145,34 @@ export type SentNotification = z.infer<typeof SentNotification>
 export const SentNotifications = z.object({ notifications: z.array(SentNotification) })
 export type SentNotifications = z.infer<typeof SentNotifications>
 
-/** Request of `POST /notification/broadcast`, for all members. */
-export const SendBroadcast = z.strictObject({ message: Message, redirectPath: RedirectPath, data: Data.optional() })
-export type SendBroadcast = z.infer<typeof SendBroadcast>
+/** Response of `POST /notification/send`. */
+export const SendNotificationResult = z.union([SentNotification, SentNotifications])
+// One object: generated Java clients read every response as the first schema of a union.
+documentedAs.set(SendNotificationResult, SentNotification.extend(SentNotifications.shape).partial())
 
 /** Response of `POST /notification/broadcast`. */
 export const SentBroadcast = z.object({ notificationId: NotificationId })
 export type SentBroadcast = z.infer<typeof SentBroadcast>
+
+const MessageBody = z.unknown().superRefine(checkData).meta({ description: 'Any JSON value.' })
+
+/** A {@link SendMessage} to a topic. */
+export const SendToTopic = z.strictObject({
+  destination: z
+    .string()
+    .regex(messageTopicPattern)
+    .meta({ examples: ['/topic/order.17'] }),
+  body: MessageBody,
+})
+/** A {@link SendMessage} to a queue of each of `memberIds`. */
+export const SendToQueue = z.strictObject({
+  destination: z
+    .string()
+    .regex(messageQueuePattern)
+    .meta({ examples: ['/member/queue/cart'] }),
+  memberIds: MemberIds,
+  body: MessageBody,
+})
 
 /**
  * Request of `POST /message`: any JSON value, to a topic or to a queue of each of `memberIds`. It is published and not stored.
@@ -144,8 +180,8 @@ export type SentBroadcast = z.infer<typeof SentBroadcast>
 export const SendMessage = z
   .strictObject({
     destination: z.string().regex(messageDestinationPattern, messageDestinations),
-    memberIds: z.array(MemberId).min(1).max(maxMembersPerSend).optional(),
-    body: z.unknown().superRefine(checkData).meta({ description: 'Any JSON value.' }),
+    memberIds: MemberIds.optional(),
+    body: MessageBody,
   })
   .superRefine(({ destination, memberIds, ...rest }, context) => {
     const add = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
@@ -154,14 +190,8 @@ export const SendMessage = z
     if (target && 'queue' in target && !memberIds) add('memberIds', 'is required for a queue')
     if (target && 'topic' in target && memberIds) add('memberIds', 'must be absent for a topic')
   })
-  .meta({
-    required: ['destination', 'body'],
-    oneOf: [
-      { required: ['memberIds'], properties: { destination: { pattern: '^/member/', examples: ['/member/queue/cart'] } } },
-      { not: { required: ['memberIds'] }, properties: { destination: { pattern: '^/topic/', examples: ['/topic/order.17'] } } },
-    ],
-  })
 export type SendMessage = z.infer<typeof SendMessage>
+documentedAs.set(SendMessage, z.xor([SendToTopic, SendToQueue]))
 
 /** A message in the history of its channel: the response of `POST /message` to a topic. */
 export const SentMessage = z.object({ position: z.string() })
@@ -171,25 +201,34 @@ export type SentMessage = z.infer<typeof SentMessage>
  * A message to one of several members. With `error` it was not accepted: `refused` when Redis does not permit the channel, `unavailable`
  * when Redis did not respond.
  */
-export const SentMemberMessage = z.union([
-  z.object({ memberId: MemberId, position: z.string() }),
-  z.object({ memberId: MemberId, error: z.enum(['refused', 'unavailable']) }),
-])
+export const SentMemberMessage = z.object({
+  memberId: MemberId,
+  position: z.string().optional(),
+  error: z.enum(['refused', 'unavailable']).optional(),
+})
 export type SentMemberMessage = z.infer<typeof SentMemberMessage>
 
 /** Response of `POST /message` to a queue of members, in the order of `memberIds`. */
 export const SentMessages = z.object({ messages: z.array(SentMemberMessage) })
 export type SentMessages = z.infer<typeof SentMessages>
 
+/** Response of `POST /message`. */
+export const SendMessageResult = z.union([SentMessage, SentMessages])
+documentedAs.set(SendMessageResult, SentMessage.extend(SentMessages.shape).partial())
+
+/** Request of the calls without fields: `{}`, or no body. */
+export const NoBody = z.strictObject({}).nullish()
+documentedAs.set(NoBody, z.strictObject({}))
+
 /** Request of the calls with which a backend asks about members: `POST /presence`, `POST /notification/unread-count`. */
-export const MemberList = z.strictObject({ memberIds: z.array(MemberId).min(1).max(maxMembersPerSend) })
+export const MemberList = z.strictObject({ memberIds: MemberIds })
 export type MemberList = z.infer<typeof MemberList>
 
-/**
- * Response of `POST /presence`, in the order of `memberIds`. `online` is that of {@link SentNotification}; null when Redis does not
- * permit the query.
- */
-export const Presence = z.object({ members: z.array(z.object({ memberId: MemberId, online: z.boolean().nullable() })) })
+/** Whether a member is online: `online` is that of {@link SentNotification}; null when Redis does not permit the query. */
+export const MemberPresence = z.object({ memberId: MemberId, online: z.boolean().nullable() })
+
+/** Response of `POST /presence`, in the order of `memberIds`. */
+export const Presence = z.object({ members: z.array(MemberPresence) })
 export type Presence = z.infer<typeof Presence>
 
 /** One notification of the inbox. A broadcast has no `memberId`. `readAt` is null while it is unread. */
@@ -235,7 +274,7 @@ export const ReadAllResult = UnreadCount.extend({
 })
 export type ReadAllResult = z.infer<typeof ReadAllResult>
 
-const SessionId = z.uuid()
+const SessionId = z.uuid('must be a UUID')
 
 /**
  * Request of `POST /session/revoke`: refuses the tokens that the member was issued until now, or the token of one session, and closes
@@ -257,11 +296,13 @@ export const SessionInfo = z.object({
 })
 export type SessionInfo = z.infer<typeof SessionInfo>
 
-/** Response of `GET /session`, oldest first. `complete` is false when a gateway did not reply in time. */
-export const SessionList = z.object({
-  sessions: z.array(SessionInfo.extend({ current: z.boolean().describe('whether the session uses the token of this request') })),
-  complete: z.boolean(),
+/** A session in the response of `GET /session`. */
+export const OwnSession = SessionInfo.extend({
+  current: z.boolean().describe('whether the session uses the token of this request'),
 })
+
+/** Response of `GET /session`, oldest first. `complete` is false when a gateway did not reply in time. */
+export const SessionList = z.object({ sessions: z.array(OwnSession), complete: z.boolean() })
 export type SessionList = z.infer<typeof SessionList>
 
 const ReadState = z.object({
@@ -300,6 +341,8 @@ export const ErrorMessage = z.object({
   title: z.string(),
   status: z.int(),
   detail: z.string().optional(),
+  /** Id of the HTTP call, in the log of notify-api. */
+  requestId: z.string().optional(),
 })
 export type ErrorMessage = z.infer<typeof ErrorMessage>
 

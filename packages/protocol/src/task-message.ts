@@ -5,7 +5,13 @@ import { checkData, maxMessageLength, RedirectPath, wholeText } from './message.
 // Schemas of tasks (TASK.md). Text is counted in bytes of UTF-8, because producers in all languages can count those.
 
 /** Id of a task, chosen by its producer or by notify-api: a UUID in lower case. */
-export const TaskId = z.uuid().lowercase()
+export const TaskId = z
+  .uuid({ error: ({ input }) => (input === undefined ? 'is required' : 'must be a UUID in lower case') })
+  .refine((id) => id === id.toLowerCase(), 'must be a UUID in lower case')
+  .meta({
+    pattern:
+      '^([0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|00000000-0000-0000-0000-000000000000|ffffffff-ffff-ffff-ffff-ffffffffffff)$',
+  })
 
 /** Every status of a task, in the order of its life. */
 export const taskStates = ['queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted'] as const
@@ -63,15 +69,22 @@ export const CreatedTask = z.object({
 })
 export type CreatedTask = z.infer<typeof CreatedTask>
 
-const Progress = z.strictObject({ type: z.literal('progress'), percent: Percent.optional(), stage: Stage.optional() })
-const Append = z.strictObject({ type: z.literal('append'), text: Text })
-const TaskData = z.strictObject({ type: z.literal('data'), data: Data })
+/** A {@link TaskProducerEvent} that sets `percent`, `stage`, or both. */
+export const TaskProgress = z.strictObject({
+  type: z.literal('progress'),
+  percent: Percent.optional(),
+  stage: Stage.optional(),
+})
+/** A {@link TaskProducerEvent} that adds text. */
+export const TaskAppend = z.strictObject({ type: z.literal('append'), text: Text })
+/** A {@link TaskProducerEvent} that adds a JSON value. */
+export const TaskData = z.strictObject({ type: z.literal('data'), data: Data })
 
 /**
  * Request of `POST /task/{id}/event`, and each line of an NDJSON stream. A `progress` without `percent` and `stage` only renews
  * the lease.
  */
-export const TaskProducerEvent = z.discriminatedUnion('type', [Progress, Append, TaskData])
+export const TaskProducerEvent = z.discriminatedUnion('type', [TaskProgress, TaskAppend, TaskData])
 export type TaskProducerEvent = z.infer<typeof TaskProducerEvent>
 
 /**
@@ -81,12 +94,15 @@ export type TaskProducerEvent = z.infer<typeof TaskProducerEvent>
 export const AcceptedTaskEvent = z.object({ position: z.string(), textBytes: z.int().nonnegative() })
 export type AcceptedTaskEvent = z.infer<typeof AcceptedTaskEvent>
 
+/** The notification of a {@link FinishTask}. */
+export const TaskNotification = z.strictObject({ message: wholeText(maxMessageLength), redirectPath: RedirectPath })
+
 /** Request of `POST /task/{id}/finish`. `notify` also stores a notification for the member, in the same transaction. */
 export const FinishTask = z.strictObject({
   status: z.enum(['succeeded', 'failed']),
   result: Data.optional(),
   error: TaskError.optional(),
-  notify: z.strictObject({ message: wholeText(maxMessageLength), redirectPath: RedirectPath }).optional(),
+  notify: TaskNotification.optional(),
 })
 export type FinishTask = z.infer<typeof FinishTask>
 
@@ -95,8 +111,8 @@ const TaskName = z.object({ taskId: TaskId, kind: Kind, title: Title.optional() 
 /** A publication on `member:{memberId}:task.{taskId}`. The first is `created`, the last is `finished`. */
 export const TaskEvent = z.discriminatedUnion('type', [
   TaskName.extend({ type: z.literal('created') }),
-  Progress,
-  Append,
+  TaskProgress,
+  TaskAppend,
   TaskData,
   z.object({ type: z.literal('finished'), status: TerminalStatus, result: Data.optional(), error: TaskError.optional() }),
 ])

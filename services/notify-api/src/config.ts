@@ -28,6 +28,7 @@ export const Variables = z.object({
   ...tokenVariables('SERVICE'),
   SERVICE_SCOPE_CLAIM: claimName.default('scope'),
   MYSQL_URL: mysqlUrl,
+  MIGRATE: z.enum(['on', 'off'], 'must be on or off').default('on'),
   DATABASE_CONNECTIONS: positive(10).check(...within(2, 1_000)),
   DATABASE_TIMEOUT_MS: positive(5_000).check(...within(500, maxWaitMs)),
   SHUTDOWN_DELAY_SECONDS: z.coerce
@@ -66,6 +67,7 @@ const Config = Variables.transform((variables, context) => ({
   allowedOrigins: variables.ALLOWED_ORIGINS,
   member: { tokens: tokenSettings('MEMBER', variables, context), cookie: variables.MEMBER_COOKIE },
   service: { tokens: tokenSettings('SERVICE', variables, context), scopeClaim: variables.SERVICE_SCOPE_CLAIM },
+  migrate: variables.MIGRATE === 'on',
   database: {
     url: variables.MYSQL_URL,
     connections: variables.DATABASE_CONNECTIONS,
@@ -103,4 +105,15 @@ export type Config = z.infer<typeof Config>
 /** @throws ConfigError that lists every invalid variable, without values. */
 export function configFrom(environment: NodeJS.ProcessEnv): Config {
   return readConfig(Config, environment)
+}
+
+const MigrationVariables = Variables.pick({ LOG_LEVEL: true, MYSQL_URL: true })
+
+/**
+ * Returns the settings of `migrate.ts`, which needs no others.
+ *
+ * @throws ConfigError that lists every invalid variable, without values.
+ */
+export function migrationConfigFrom(environment: NodeJS.ProcessEnv): z.infer<typeof MigrationVariables> {
+  return readConfig(MigrationVariables, environment)
 }

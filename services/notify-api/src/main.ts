@@ -2,7 +2,7 @@ import { buildOps, listen, openLog, type Readiness, type RunningService, run } f
 import { configFrom } from './config.ts'
 import { Database } from './database/database.ts'
 import { Lease } from './database/lease.ts'
-import { migrateWhenReachable } from './database/migration.ts'
+import { migrateWhenReachable, untilMigrated } from './database/migration.ts'
 import { buildApp } from './http/app.ts'
 import { openConnections } from './http/connection.ts'
 import { Metrics } from './metrics.ts'
@@ -36,7 +36,8 @@ await run(async (): Promise<RunningService> => {
   let ready: () => Readiness | Promise<Readiness> = unready('mysql')
   const ops = buildOps(metrics.registry, () => ready())
   await ops.listen({ host: config.opsHost, port: config.opsPort })
-  await migrateWhenReachable(config.database.url, log)
+  if (config.migrate) await migrateWhenReachable(config.database.url, log)
+  else await untilMigrated(config.database.url, log, () => (ready = unready('migration')))
   ready = unready('starting')
   const database = new Database(config.database.url, config.database)
   const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })

@@ -7,6 +7,8 @@ import { type ApiResponse, call, type NotifyApi, openStack, type Stack } from '.
 import { broken, type Schema, valid } from './fixture/schema-arbitrary.ts'
 
 interface Operation {
+  readonly operationId?: string
+  readonly tags?: readonly string[]
   readonly security?: readonly Readonly<Record<string, unknown>>[]
   readonly parameters?: readonly {
     readonly in: 'path' | 'query' | 'header'
@@ -16,6 +18,12 @@ interface Operation {
   }[]
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> }
   readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>>
+}
+interface OpenApi {
+  readonly info: { readonly license?: unknown }
+  readonly servers?: unknown
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: { readonly schemas: Readonly<Record<string, Schema>> }
 }
 interface Sent {
   readonly path: Readonly<Record<string, unknown>>
@@ -37,6 +45,7 @@ const runs = Number(process.env['TIDINGS_FUZZ_RUNS'] ?? 15)
 
 let stack: Stack
 let api: NotifyApi
+let document: OpenApi
 let calls: readonly Call[]
 const ajv = new Ajv2020({ strict: false, logger: false })
 formats.default(ajv)
@@ -45,9 +54,7 @@ const validators = new Map<object, ValidateFunction>()
 beforeAll(async () => {
   stack = await openStack('fuzz')
   api = await stack.start({ MEMBER_REQUESTS_PER_MINUTE: '1000000' })
-  const document = JSON.parse((await call(`${api.url}/openapi.json`, {})).text) as {
-    paths: Record<string, Record<string, Operation>>
-  }
+  document = JSON.parse((await call(`${api.url}/openapi.json`, {})).text) as OpenApi
   calls = Object.entries(document.paths).flatMap(([url, operations]) =>
     Object.entries(operations).map(([method, operation]) => ({
       name: `${method.toUpperCase()} ${url}`,
@@ -59,19 +66,35 @@ beforeAll(async () => {
 })
 afterAll(() => stack.close())
 
+/** Returns a schema of the document with the schemas to which it refers. */
+function resolved<Type extends object>(schema: Type): Type {
+  const replace = (_key: string, value: unknown): unknown => {
+    const name = typeof value === 'object' && value !== null && '$ref' in value && String(value.$ref).split('/').at(-1)
+    return name ? resolved(document.components.schemas[name] ?? {}) : value
+  }
+  return JSON.parse(JSON.stringify(schema), replace) as Type
+}
+
+/** Returns the schema of the JSON body of a call. */
+function bodyOf({ operation }: Call): Schema | undefined {
+  const schema = operation.requestBody?.content[json]?.schema
+  return schema && resolved(schema)
+}
+
 /** Returns the calls with a JSON body or none. Uploads have tests of their own. */
 function jsonCalls(): readonly Call[] {
   return calls.filter(({ operation }) => !operation.requestBody || json in operation.requestBody.content)
 }
 
-function requestTo({ operation }: Call): fc.Arbitrary<Sent> {
+function requestTo(one: Call): fc.Arbitrary<Sent> {
+  const { operation } = one
   const part = (place: string) => {
     const parameters = (operation.parameters ?? []).filter((parameter) => parameter.in === place)
     return fc.record(Object.fromEntries(parameters.map(({ name, schema }) => [name, valid(schema)])), {
       requiredKeys: parameters.filter(({ required }) => required).map(({ name }) => name),
     })
   }
-  const schema = operation.requestBody?.content[json]?.schema
+  const schema = bodyOf(one)
   return fc.record({
     path: part('path'),
     query: part('query'),
@@ -106,13 +129,34 @@ function expectDocumented({ name, operation }: Call, response: ApiResponse, sent
   const type = response.headers.get('content-type')?.split(';')[0] ?? ''
   const schema = operation.responses[response.status]?.content?.[type]?.schema
   expect(schema, `${about}: not in the document`).toBeDefined()
-  const validate = validators.get(schema ?? {}) ?? ajv.compile(schema ?? {})
+  const validate = validators.get(schema ?? {}) ?? ajv.compile(resolved(schema ?? {}))
   validators.set(schema ?? {}, validate)
   expect(validate(response.body), `${about}: ${JSON.stringify(validate.errors)}`).toBe(true)
   if (response.status < 400) return
   expect(type, about).toBe('application/problem+json')
   expect((response.body['errors'] as unknown[] | undefined)?.length ?? 0, about).toBeGreaterThan(0)
 }
+
+test('the document names every call and every object, and its patterns suit other languages than JavaScript', async () => {
+  const ids = calls.map(({ name, operation }) => [name, operation.operationId, operation.tags?.[0]])
+  for (const [name, operationId, tag] of ids)
+    expect([name, operationId, tag]).toEqual([name, expect.any(String), expect.any(String)])
+  expect(new Set(ids.map(([, operationId]) => operationId)).size).toBe(ids.length)
+  expect(document.info.license).toEqual({ name: 'MIT', identifier: 'MIT' })
+  expect(document.servers).toEqual([expect.objectContaining({ url: '/' })])
+  // A body is a reference. An object without a name is generated as `InlineObject1`, or not at all: export its schema from the protocol.
+  for (const { name, operation } of calls) {
+    for (const { content = {} } of [operation.requestBody ?? {}, ...Object.values(operation.responses)])
+      for (const { schema } of Object.values(content))
+        if (!('type' in schema)) expect([name, schema]).toEqual([name, { $ref: expect.any(String) }])
+  }
+  for (const [name, schema] of Object.entries(document.components.schemas)) {
+    const { properties, ...rest } = schema
+    const inner = JSON.stringify([rest, ...Object.values(properties ?? {})])
+    expect(inner, `${name} has an object without a name: export its schema from the protocol`).not.toContain('"properties"')
+  }
+  expect(JSON.stringify(document)).not.toMatch(/\\\\[pP]\{|"format":"(?!uuid|int32|int64|date-time)/)
+})
 
 test('the document describes every call', () => {
   expect(calls.map(({ name }) => name)).toEqual(
@@ -195,10 +239,11 @@ function read({ type }: Schema, value: unknown): unknown {
 }
 
 /** Returns the named places of a request that have a schema. */
-function breakable({ operation }: Call) {
-  const body = operation.requestBody?.content[json]?.schema.properties ?? {}
+function breakable(one: Call) {
+  const { properties, oneOf = [] } = bodyOf(one) ?? {}
+  const body: Record<string, Schema> = Object.assign({}, properties, ...oneOf.map((branch) => branch.properties))
   return [
-    ...(operation.parameters ?? []).map(({ in: part, name, schema }) => ({ part, name, schema })),
+    ...(one.operation.parameters ?? []).map(({ in: part, name, schema }) => ({ part, name, schema })),
     ...Object.entries(body).map(([name, schema]) => ({ part: 'body' as const, name, schema })),
   ].filter(({ part, name }) => !(part === 'header' && name !== 'idempotency-key'))
 }

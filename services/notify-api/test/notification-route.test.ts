@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { call, hello, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 
 const invalid = (pointer: string) => ({ status: 400, type: 'invalid', pointer })
+const uuid = '0f8c2a1e-5b7d-4e2f-9a3c-6d1b8e4f7a20'
 const authorization = (token: string) => ({ authorization: `Bearer ${token}` })
 
 let stack: Stack
@@ -168,10 +169,16 @@ describe('a refusal names the error and its place', () => {
     ['a list', [], invalid('#')],
     ['no body', '', invalid('#')],
     ['no JSON', '{"memberId":1', { status: 400, type: 'malformed', pointer: '#' }],
+    ['__proto__', '{"__proto__":{},"memberId":1,"message":"a","redirectPath":"/"}', invalid('#/__proto__')],
     [
-      '__proto__',
-      '{"__proto__":{},"memberId":1,"message":"a","redirectPath":"/"}',
-      { status: 400, type: 'malformed', pointer: '#' },
+      '__proto__ in data, escaped',
+      String.raw`{"memberId":1,"message":"a","redirectPath":"/","data":{"list":[{"\u005f_proto__":1}]}}`,
+      invalid('#/data/list/0/__proto__'),
+    ],
+    [
+      'constructor.prototype below 5,000 lists',
+      `{"memberId":1,"message":"a","redirectPath":"/","data":${'['.repeat(5_000)}{"constructor":{"prototype":1}}${']'.repeat(5_000)}}`,
+      invalid('#'),
     ],
     ['65 KiB', { ...hello, message: 'a'.repeat(66_000) }, { status: 413, type: 'too-large', pointer: '#' }],
   ])('%s', async (_case, sent, { status, type, pointer }) => {
@@ -185,8 +192,34 @@ describe('a refusal names the error and its place', () => {
         status,
         detail: expect.any(String),
         errors: [{ in: 'body', pointer, detail: expect.any(String) }],
+        requestId: response.headers.get('x-request-id'),
       },
     ])
+  })
+
+  test.each([
+    ['/notification/send', {}, 'message', 'is required'],
+    ['/notification/send', { ...hello, message: 5 }, 'message', 'must be a text'],
+    ['/notification/send', { ...hello, message: '' }, 'message', 'must not be empty'],
+    ['/notification/send', { ...hello, message: 'a'.repeat(4_001) }, 'message', 'must have at most 4000 characters'],
+    ['/notification/send', { ...hello, data: 'a' }, 'data', 'must be an object'],
+    ['/notification/send', { message: 'a', redirectPath: '/' }, 'memberId', 'give either memberId or memberIds'],
+    ['/notification/send', { message: 'a', redirectPath: '/', memberIds: 7 }, 'memberIds', 'must be a list'],
+    ['/notification/send', { message: 'a', redirectPath: '/', memberIds: [] }, 'memberIds', 'must not be empty'],
+    ['/task', { kind: 'chat' }, 'memberId', 'is required'],
+    ['/task', { memberId: 1 }, 'kind', 'is required'],
+    ['/task', { memberId: 1, kind: ' ' }, 'kind', 'must match /^[A-Za-z0-9][A-Za-z0-9._-]*$/'],
+    ['/task', { memberId: 1, kind: 'chat', taskId: uuid.toUpperCase() }, 'taskId', 'must be a UUID in lower case'],
+    ['/task', { memberId: 1, kind: 'chat', taskId: 'a' }, 'taskId', 'must be a UUID in lower case'],
+    [`/task/${uuid}/event`, {}, 'type', 'must be "progress" or "append" or "data"'],
+    [`/task/${uuid}/event`, { type: 'progress', percent: 101 }, 'percent', 'must be at most 100'],
+    [`/task/${uuid}/event?offset=a`, { type: 'progress' }, 'offset', 'must be a number'],
+    [`/task/${uuid}/finish`, {}, 'status', 'is required'],
+    [`/task/${uuid}/finish`, { status: 'done' }, 'status', 'must be "succeeded" or "failed"'],
+  ])('%s of %j: %s %s', async (path, sent, field, detail) => {
+    const { status, body } = await api.post(path, sent)
+    expect(status).toBe(400)
+    expect(body['errors']).toContainEqual(expect.objectContaining({ pointer: `#/${field}`, detail }))
   })
 
   test.each([

@@ -1,8 +1,9 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import fastifyWebsocket from '@fastify/websocket'
+import { addRequestId, refuseBrokenRequest, requestIdOf, sendProblem } from '@tidings/chassis'
 import { stompVersions, subprotocols } from '@tidings/protocol'
-import { type FastifyInstance, fastify } from 'fastify'
+import { type FastifyError, type FastifyInstance, fastify } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Sessions } from './session/sessions.ts'
 import { type HandshakeDeps, handshake, type Peer, peerDecorator, peerOf } from './socket/handshake.ts'
@@ -32,6 +33,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     requestTimeout: requestTimeoutMs,
+    genReqId: requestIdOf,
+    frameworkErrors: (error, _request, reply) => void sendProblem(reply, error.statusCode ?? 500, error.message),
+    clientErrorHandler: refuseBrokenRequest,
     routerOptions: { ignoreTrailingSlash: false },
   })
   app.addHook('preClose', (done) => {
@@ -39,6 +43,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     app.server.once('close', () => clearTimeout(timer))
     done()
   })
+  app.setErrorHandler<FastifyError>((error, _request, reply) => sendProblem(reply, error.statusCode ?? 500))
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, 404))
+  addRequestId(app)
   app.decorateRequest<Peer | null>(peerDecorator, null)
   await app.register(fastifyWebsocket, {
     options: {
@@ -51,6 +58,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     },
     // Sessions are drained before the app closes: no connection is left to close here.
     preClose: (done) => done(),
+  })
+  app.websocketServer.on('headers', (headers: string[], request: IncomingMessage) => {
+    headers.push(`X-Request-Id: ${requestIdOf(request)}`)
   })
   const preValidation = handshake({ ...deps, capacity: deps.sessions })
   app.get('/ws', { websocket: true, preValidation }, (ws, request) => {

@@ -1,7 +1,8 @@
 import { createSign, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer, type IncomingMessage, request } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import {
   connectStomp,
   memberToken,
@@ -12,6 +13,7 @@ import {
   waitFor,
 } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { type GatewayStack, openSession, readMetric, startGatewayStack } from './fixture/gateway.ts'
 
 let stack: GatewayStack
@@ -322,4 +324,51 @@ test('refuses the upgrade with 503 while draining', async () => {
   expect(refusal).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: expect.stringContaining('stopping') })
   for (const each of [session, other]) each.socket.terminate()
   expect(await draining.exited).toEqual({ code: 0, signal: null })
+})
+
+describe('the id of a request', () => {
+  const id = { 'x-request-id': 'lb-1:2/3' }
+  const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/) as unknown
+
+  test('is in every refusal', async () => {
+    const refused = await expectRefusedUpgrade({ headers: id })
+    expect(refused).toMatchObject({ status: 401, headers: id })
+    expect(JSON.parse(refused.body)).toMatchObject({ requestId: id['x-request-id'] })
+    for (const path of ['/ws', '/other', '/%']) {
+      const response = await fetch(`${gateway.url}${path}`, { headers: id })
+      expect(response.headers.get('x-request-id'), path).toBe(id['x-request-id'])
+      expect(await response.json(), path).toMatchObject({ status: response.status, requestId: id['x-request-id'] })
+    }
+  })
+
+  test('is new when the request has none, or one that is not valid', async () => {
+    const first = await expectRefusedUpgrade({})
+    const second = await expectRefusedUpgrade({ headers: { 'x-request-id': 'a,b' } })
+    for (const { headers, body } of [first, second]) {
+      expect(headers['x-request-id']).toEqual(uuid)
+      expect(JSON.parse(body)).toMatchObject({ requestId: headers['x-request-id'] })
+    }
+    expect(first.headers['x-request-id']).not.toBe(second.headers['x-request-id'])
+  })
+
+  test('is in the response to a request that is not HTTP', async () => {
+    const socket = connect(gateway.port, '127.0.0.1')
+    socket.write('GET /ws HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n')
+    expect(await text(socket)).toMatch(
+      /^HTTP\/1\.1 400 Bad Request\r\n.*\r\nX-Request-Id: ([0-9a-f-]{36})\r\n.*"requestId":"\1"\}$/s,
+    )
+  })
+
+  test('is in the response to an upgrade, and in the log line at the end of its session', async () => {
+    const lines: string[] = []
+    const own = await stack.startGateway({}, { onLine: (line) => lines.push(line) })
+    const socket = new WebSocket(`${own.url.replace('http', 'ws')}/ws`, ['v12.stomp'], {
+      headers: { ...id, ...bearer(memberToken(1)) },
+    })
+    const [response] = (await once(socket, 'upgrade')) as [IncomingMessage]
+    expect(response.headers).toMatchObject(id)
+    socket.close()
+    const line = await waitFor(() => lines.find((each) => each.includes('session closed')), { what: 'the session to end' })
+    expect(JSON.parse(line)).toMatchObject({ requestId: id['x-request-id'], sessionId: uuid, memberId: 1 })
+  })
 })

@@ -187,6 +187,7 @@ test.each([2, 'auth0|2+2'])(
       {
         sessions: [
           {
+            requestId: expect.any(String) as string,
             sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/),
             memberId,
             version: '1.1',

@@ -1,4 +1,5 @@
 import { authenticateMember, openTokenVerifier, presentedTokens } from '@tidings/chassis'
+import { Refused } from '@tidings/producer'
 import { createSigner } from 'fast-jwt'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
@@ -11,7 +12,8 @@ const tokenSeconds = 600
 const Ask = z.strictObject({ question: z.string().trim().min(1).max(200) })
 
 /** Serves `POST /demo/ask`: starts a task that answers the question of the signed-in member. */
-export function serveAsk(app: FastifyInstance, { memberCookie, memberTokens, notifyApiUrl }: DemoOptions, secret: string): void {
+export function serveAsk(app: FastifyInstance, options: DemoOptions, secret: string): void {
+  const { memberCookie, memberTokens, notifyApiUrl: url, onFailure } = options
   const signToken = createSigner({ algorithm: 'HS256', key: secret, expiresIn: tokenSeconds * 1_000 })
   const token = () => signToken({ sub: 'edge', scope: 'task:write' })
   const tokens = openTokenVerifier(memberTokens)
@@ -20,8 +22,13 @@ export function serveAsk(app: FastifyInstance, { memberCookie, memberTokens, not
     const member = await authenticateMember(tokens, presentedTokens(request.headers, memberCookie).tokens)
     if (member.refused !== undefined) throw new Refusal(401, member.refused)
     const { question } = parseBody(Ask, request.body)
-    const onError = (error: unknown) => request.log.warn({ err: error }, 'the answer was not finished')
-    const taskId = await answerQuestion(question, { memberId: member.principal.memberId, url: notifyApiUrl, token }, onError)
+    const onError = (error: unknown) => request.log.warn({ reason: String(error) }, 'the answer was not finished')
+    const { memberId } = member.principal
+    const taskId = await answerQuestion(question, { memberId, url, token }, onError).catch((error: unknown) => {
+      if (error instanceof Refused) throw error
+      onFailure(error, request)
+      throw new Refusal(502, 'notify-api does not reply')
+    })
     return reply.code(202).send({ taskId })
   })
 }

@@ -22,6 +22,7 @@ export async function startDemo(options: Partial<DemoOptions> = {}): Promise<Run
     },
     signingSecrets: developmentSecrets,
     pageDirectory: '/nowhere',
+    onFailure: () => {},
     ...options,
   })
   return { url: await app.listen({ host: '127.0.0.1', port: 0 }), close: () => app.close() }

@@ -49,15 +49,15 @@ describe('login', () => {
   })
 })
 
-test('whoami returns the member of the cookie, and 401 without a valid one', async () => {
+test('whoami returns the member of the cookie, and 204 without a valid one', async () => {
   const cookie = `access_token=${memberToken(7)}`
   const known = await fetch(`${demo.url}/whoami`, { headers: { cookie } })
   expect(await known.json()).toEqual({ memberId: 7, expiresAt: expect.any(Number) })
   expect(known.headers.get('cache-control')).toBe('no-store')
   const unknown = await fetch(`${demo.url}/whoami`)
-  expect([unknown.status, unknown.headers.get('cache-control')]).toEqual([401, 'no-store'])
+  expect([unknown.status, unknown.headers.get('cache-control')]).toEqual([204, 'no-store'])
   const expired = `access_token=${memberToken(7, { expiresInSeconds: -60 })}`
-  expect((await fetch(`${demo.url}/whoami`, { headers: { cookie: expired } })).status).toBe(401)
+  expect((await fetch(`${demo.url}/whoami`, { headers: { cookie: expired } })).status).toBe(204)
 })
 
 describe('without signing secrets', () => {

@@ -5,20 +5,21 @@ import { createSigner } from 'fast-jwt'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { DemoOptions } from './options.ts'
-import { parseBody, Refusal } from './refusal.ts'
+import { parseBody } from './refusal.ts'
 
 const sessionSeconds = 8 * 3_600
 const Login = z.strictObject({ memberId: MemberId })
 
 type LoginOptions = Pick<DemoOptions, 'memberCookie' | 'memberTokens'>
 
-/** Serves `GET /whoami`: the member of the cookie, which is HttpOnly and so hidden from the page. */
+/** Serves `GET /whoami`: the member of the cookie, which is HttpOnly and so hidden from the page, or 204 without a valid one. */
 export function serveWhoami(app: FastifyInstance, { memberTokens, memberCookie }: LoginOptions): void {
   const tokens = openTokenVerifier(memberTokens)
   app.get('/whoami', async (request, reply) => {
     void reply.header('cache-control', 'no-store')
     const verdict = await authenticateMember(tokens, presentedTokens(request.headers, memberCookie).tokens)
-    if (verdict.refused !== undefined) throw new Refusal(401, verdict.refused)
+    // Not 401: browsers log it as an error, which a first visit is not.
+    if (verdict.refused !== undefined) return reply.code(204).send()
     const { memberId, expiresAt } = verdict.principal
     return { memberId, expiresAt }
   })

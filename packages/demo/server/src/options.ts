@@ -1,4 +1,5 @@
 import type { TokenSettings } from '@tidings/chassis'
+import type { FastifyRequest } from 'fastify'
 
 /** Options of the demo server. */
 export interface DemoOptions {
@@ -14,4 +15,6 @@ export interface DemoOptions {
   readonly signingSecrets?: { readonly member: string; readonly service: string } | undefined
   /** Directory of the built page. */
   readonly pageDirectory: string
+  /** Called for each request to which notify-api does not respond. */
+  readonly onFailure: (error: unknown, request: FastifyRequest) => void
 }

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import fastifyStatic from '@fastify/static'
-import { problemMediaType, problemOf } from '@tidings/chassis'
+import { sendProblem } from '@tidings/chassis'
 import type { FastifyInstance } from 'fastify'
 
 /** Where `vite build` puts the demo page. */
@@ -24,6 +24,6 @@ export async function servePage(app: FastifyInstance, directory: string): Promis
   app.setNotFoundHandler((request, reply) => {
     const opensPage = request.method === 'GET' && request.headers.accept?.includes('text/html')
     if (opensPage) return reply.sendFile('index.html')
-    return reply.code(404).type(problemMediaType).send(problemOf(404))
+    return sendProblem(reply, 404)
   })
 }

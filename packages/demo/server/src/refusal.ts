@@ -1,4 +1,4 @@
-import { problemMediaType, problemOf } from '@tidings/chassis'
+import { sendProblem } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 
@@ -23,9 +23,7 @@ export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
 /** Sends every error as a problem (RFC 9457). The message of an unexpected error is logged, not sent. */
 export function errorHandler(error: FastifyError | Refusal, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const status = error.statusCode ?? 500
-  if (status >= 500) request.log.error({ err: error }, 'request failed')
-  return reply
-    .code(status)
-    .type(problemMediaType)
-    .send(problemOf(status, status < 500 ? error.message : undefined))
+  const expected = error instanceof Refusal
+  if (status >= 500 && !expected) request.log.error({ err: error }, 'request failed')
+  return sendProblem(reply, status, status < 500 || expected ? error.message : undefined)
 }

@@ -23,7 +23,7 @@ export async function openSession(): Promise<void> {
   if (session.get().status === 'unreachable') session.set({ status: 'opening' })
   try {
     const response = await fetch('/whoami')
-    if (response.status === 401) return session.set({ status: 'signed-out', ended: false })
+    if (response.status === 204) return session.set({ status: 'signed-out', ended: false })
     if (!response.ok) throw new Error(`HTTP ${response.status}`)
     const { memberId } = (await response.json()) as { memberId: MemberId }
     session.set({ status: 'signed-in', memberId })

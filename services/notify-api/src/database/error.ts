@@ -53,6 +53,21 @@ export function isAlreadyDone(error: unknown): boolean {
   return isDuplicate(error) || [1050, 1060, 1061, 1091].includes(errno ?? 0)
 }
 
+/** True when the database replied, with an error. */
+export function isErrorReply(error: unknown): boolean {
+  return (error as ServerError).sqlState !== undefined
+}
+
+/** True when a table does not exist. */
+export function isMissingTable(error: unknown): boolean {
+  return (error as ServerError).errno === 1146
+}
+
+/** True when the user lacks a privilege: on the database, a table, a column, or the server. */
+export function isDenied(error: unknown): boolean {
+  return [1044, 1142, 1143, 1227].includes((error as ServerError).errno ?? 0)
+}
+
 /** True when the database refuses the values: bad data (class 22), a constraint (23), or a SIGNAL of a trigger (45). */
 export function isRefusal(error: unknown): boolean {
   const { errno, sqlState = '' } = error as ServerError

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import cors from '@fastify/cors'
-import { type Log, originMatcher } from '@tidings/chassis'
+import { addRequestId, type Log, originMatcher, requestIdOf } from '@tidings/chassis'
 import { type FastifyInstance, fastify, LogController } from 'fastify'
 import type { Config } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
@@ -38,6 +38,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     // Log lines and a child logger for each request would cost more than the request. The problem handler logs refusals.
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (logger) => logger,
+    genReqId: requestIdOf,
     bodyLimit: config.maxBodyBytes,
     requestTimeout: requestTimeoutMs,
     // A request that comes while the server closes is served: after it the connection ends.
@@ -55,6 +56,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     metrics.onRequest(request.routeOptions.url ?? 'unknown', reply.statusCode, reply.elapsedTime / 1_000)
     done()
   })
+  addRequestId(app)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
   await openDocument(app, config.member.cookie)
@@ -77,6 +79,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
       origin: (origin, decide) => decide(null, allowed(origin)),
       credentials: true,
       methods: ['GET', 'POST'],
+      exposedHeaders: ['X-Request-Id'],
       strictPreflight: false,
     })
     inboxRoutes(browsers, guards, deps)

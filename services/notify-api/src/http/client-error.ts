@@ -1,6 +1,6 @@
-import { STATUS_CODES } from 'node:http'
+import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { type Log, problemMediaType } from '@tidings/chassis'
+import { type Log, problemResponse } from '@tidings/chassis'
 import type { FastifyServerOptions } from 'fastify'
 import { Problem } from './problem.ts'
 
@@ -21,20 +21,9 @@ export function clientErrorHandler(log: Log, untimed: WeakSet<Socket>): NonNulla
     if (error.code === 'ECONNRESET' || socket.destroyed) return
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && untimed.has(socket)) return
     const problem = problemOf(error.code)
-    log.debug({ problem: problem.problem, reason: error.code }, 'request refused')
-    const body = JSON.stringify(problem)
-    if (socket.writable) {
-      socket.write(
-        [
-          `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
-          'Connection: close',
-          `Content-Length: ${Buffer.byteLength(body)}`,
-          `Content-Type: ${problemMediaType}`,
-          '',
-          body,
-        ].join('\r\n'),
-      )
-    }
+    const requestId = randomUUID()
+    log.debug({ requestId, problem: problem.problem, reason: error.code }, 'request refused')
+    if (socket.writable) socket.write(problemResponse(problem.toJSON(), requestId))
     socket.destroy(error)
   }
 }

@@ -1,4 +1,4 @@
-import { FailureLog, type Log, problemMediaType } from '@tidings/chassis'
+import { FailureLog, type Log, problemMediaType, requestIdHeader } from '@tidings/chassis'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { databaseCodes, isAway, isRefusal, isTransient } from '../database/error.ts'
@@ -18,7 +18,9 @@ export function problemHandler(log: Log) {
       status,
       problem: problem.problem,
     }
-    if (status >= 500) {
+    // A refusal by intent, such as that of a stopping instance, is no failure.
+    const intended = error instanceof Problem && error.cause === undefined
+    if (status >= 500 && !intended) {
       // Counted by tidings_http_request_seconds. A defect is found by its request, an outage concerns all of them.
       const known = !failures.failed('request failed', error, line)
       if (known && status === 500) log.error(line, 'request failed')
@@ -37,9 +39,10 @@ export function sendProblem(reply: FastifyReply, problem: Problem): void {
   void reply
     .code(problem.status)
     .headers(problem.headers)
+    .header(requestIdHeader, reply.request.id)
     .type(problemMediaType)
     .serializer((text: string) => text)
-    .send(JSON.stringify(problem))
+    .send(JSON.stringify({ ...problem.toJSON(), requestId: reply.request.id }))
 }
 
 /** Returns the problem that describes an error to the caller. */

@@ -11,7 +11,7 @@ export const problems = {
   'not-utf-8': { status: 400, title: 'The text is not UTF-8', when: 'an upload has bytes that are not UTF-8' },
   malformed: {
     status: 400,
-    title: 'The body is not JSON',
+    title: 'The request cannot be parsed',
     when: 'the body cannot be parsed as JSON, or the HTTP request is broken',
   },
   unauthorized: {
@@ -69,7 +69,7 @@ export const problems = {
   'too-large': { status: 413, title: 'Too large', when: 'the body is over 64 KiB, or one send would store too many bytes' },
   'unsupported-media-type': {
     status: 415,
-    title: 'Only application/json is accepted',
+    title: 'The Content-Type is not accepted',
     when: 'Content-Type is not accepted, or is missing on a member call that changes state',
   },
   'channel-refused': {

@@ -3,6 +3,7 @@ import {
   type MemberId,
   MemberList,
   MemberUnreadCount,
+  NoBody,
   ReadAll,
   ReadAllResult,
   UnreadCount,
@@ -34,7 +35,6 @@ const PageQuery = z.strictObject({
 })
 
 const NotificationParams = z.object({ id: z.coerce.number().int().positive() })
-const NoBody = z.strictObject({}).nullish()
 
 /** Adds the calls with which members read their inbox and mark notifications as read. */
 export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: InboxDeps): void {
@@ -60,6 +60,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'listNotifications',
         summary: 'The inbox, newest first',
         security: memberSecurity,
         querystring: PageQuery,
@@ -74,6 +75,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'getUnreadCount',
         summary: 'The number of unread notifications',
         security: memberSecurity,
         response: { 200: MemberUnreadCount, ...problemResponses() },
@@ -87,6 +89,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'markNotificationRead',
         summary: "Mark one notification as read and publish it to the member's devices",
         security: memberSecurity,
         params: NotificationParams,
@@ -112,6 +115,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'markAllNotificationsRead',
         summary: "Mark every notification up to one as read and publish it to the member's devices",
         security: memberSecurity,
         body: ReadAll,
@@ -136,6 +140,7 @@ export function unreadCountRoute(app: Api, guards: Guards, { inbox }: Pick<Inbox
     {
       onRequest: guards.backend('notification:read'),
       schema: {
+        operationId: 'listUnreadCounts',
         summary: 'The numbers of unread notifications of several members',
         security: serviceSecurity('notification:read'),
         body: MemberList,

@@ -5,10 +5,9 @@ import {
   memberChannel,
   messageDestination,
   SendMessage,
-  SentMessage,
-  SentMessages,
+  SendMessageResult,
+  type SentMessages,
 } from '@tidings/protocol'
-import { z } from 'zod'
 import { problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem, unavailable } from '../http/problem.ts'
 import type { PublishFailure } from '../outbox/publish-failure.ts'
@@ -29,11 +28,12 @@ export function messageRoute(app: Api, guards: Guards, { publisher }: MessageDep
     {
       onRequest: guards.backend('message:send'),
       schema: {
+        operationId: 'sendMessage',
         summary: 'Publish any JSON value to a topic, or to a queue of several members',
         security: serviceSecurity('message:send'),
         body: SendMessage,
         response: {
-          202: z.union([SentMessage, SentMessages]),
+          202: SendMessageResult,
           ...problemResponses('missing-scope', 'too-large', 'unsupported-media-type', 'channel-refused'),
         },
       },

@@ -1,4 +1,4 @@
-import { SendBroadcast, SendNotification, SentBroadcast, SentNotification, SentNotifications } from '@tidings/protocol'
+import { SendBroadcast, SendNotification, SentBroadcast, SendNotificationResult } from '@tidings/protocol'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { callerOf } from '../http/caller.ts'
@@ -29,12 +29,13 @@ export function notificationRoutes(app: Api, guards: Guards, { sender }: Notific
     {
       onRequest: guards.backend('notification:send'),
       schema: {
+        operationId: 'sendNotification',
         summary: 'Store a notification for one member, or the same for several, and deliver it',
         security: serviceSecurity('notification:send'),
         headers: IdempotencyHeaders,
         body: SendNotification,
         response: {
-          201: z.union([SentNotification, SentNotifications]),
+          201: SendNotificationResult,
           ...problemResponses('missing-scope', 'still-running', 'too-large', 'unsupported-media-type', 'key-reused'),
         },
       },
@@ -53,6 +54,7 @@ export function notificationRoutes(app: Api, guards: Guards, { sender }: Notific
     {
       onRequest: guards.backend('notification:broadcast'),
       schema: {
+        operationId: 'broadcastNotification',
         summary: 'Store one notification for all members and deliver it',
         security: serviceSecurity('notification:broadcast'),
         headers: IdempotencyHeaders,

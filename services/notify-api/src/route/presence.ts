@@ -16,6 +16,7 @@ export function presenceRoute(app: Api, guards: Guards, { publisher }: PresenceD
     {
       onRequest: guards.backend('presence:read'),
       schema: {
+        operationId: 'listPresence',
         summary: 'Whether several members are online',
         security: serviceSecurity('presence:read'),
         body: MemberList,

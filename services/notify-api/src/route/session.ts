@@ -1,5 +1,5 @@
 import { tokenHashOf } from '@tidings/chassis'
-import { RevokeSession, SessionList, SessionPath } from '@tidings/protocol'
+import { NoBody, RevokeSession, SessionList, SessionPath } from '@tidings/protocol'
 import { z } from 'zod'
 import { memberOf, tokenOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
@@ -11,8 +11,6 @@ export interface SessionDeps {
   readonly sessions: Pick<SessionControl, 'revocations' | 'revokeMember' | 'revokeSession' | 'of'>
 }
 
-const NoBody = z.strictObject({}).nullish()
-
 /** Adds the call with which backends revoke tokens. */
 export function sessionRoutes(app: Api, guards: Guards, { sessions }: SessionDeps): void {
   app.post(
@@ -20,6 +18,7 @@ export function sessionRoutes(app: Api, guards: Guards, { sessions }: SessionDep
     {
       onRequest: guards.backend('session:revoke'),
       schema: {
+        operationId: 'revokeSessions',
         summary:
           'Refuse the tokens of a member issued until now, or that of one session, and close the sessions on every gateway',
         security: serviceSecurity('session:revoke'),
@@ -46,6 +45,7 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'listSessions',
         summary: "The member's sessions, oldest first",
         security: memberSecurity,
         response: { 200: SessionList, ...problemResponses() },
@@ -68,6 +68,7 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'revokeOwnSession',
         summary: 'Refuse the token of one of the own sessions, and close the sessions that use it',
         security: memberSecurity,
         params: SessionPath,

@@ -20,7 +20,7 @@ export interface TaskStreamOptions {
 const lingerMs = 5_000
 
 /** The body is not parsed: the handler reads it while it arrives. */
-const Upload = z.any().meta({ description: 'Text, or one event per line, in UTF-8' })
+const Upload = z.any().meta({ type: 'string', description: 'Text, or one event per line, in UTF-8' })
 const StreamQuery = z.strictObject({ offset: offsetQuery })
 
 /**
@@ -46,6 +46,7 @@ export function taskStreamRoute(
     {
       onRequest: guards.backend('task:write'),
       schema: {
+        operationId: 'streamTask',
         summary:
           'Append text to a running task while it is produced, chunked: text/plain, or application/x-ndjson with one event per line',
         security: serviceSecurity('task:write'),

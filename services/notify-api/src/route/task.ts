@@ -5,6 +5,7 @@ import {
   CreateTask,
   EndedTask,
   FinishTask,
+  NoBody,
   StoredTask,
   TaskId,
   TaskPage,
@@ -32,7 +33,6 @@ const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   before: z.coerce.number().int().positive().optional().meta({ description: 'nextCursor of the page before' }),
 })
-const NoBody = z.strictObject({}).nullish()
 const security = serviceSecurity('task:write')
 
 /** Calls of backends about their long-running work. */
@@ -42,11 +42,12 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     {
       onRequest: guards.backend('task:write'),
       schema: {
+        operationId: 'createTask',
         summary: 'Create a task for a member; repeating the call with the same taskId is safe',
         security,
         body: CreateTask,
         response: {
-          200: CreatedTask.meta({ description: 'The task existed already' }),
+          200: { description: 'The task existed already', content: { 'application/json': { schema: CreatedTask } } },
           201: CreatedTask,
           ...problemResponses('missing-scope', 'task-exists', 'too-large', 'unsupported-media-type'),
         },
@@ -64,6 +65,7 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     {
       onRequest: guards.backend('task:write'),
       schema: {
+        operationId: 'appendTaskEvent',
         summary: 'Append progress, text or data to a running task; an empty progress only renews the lease',
         security,
         params: TaskParams,
@@ -88,6 +90,7 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     {
       onRequest: guards.backend('task:write'),
       schema: {
+        operationId: 'finishTask',
         summary: 'End a task, store its result and publish the end; repeating the same call is safe',
         security,
         params: TaskParams,
@@ -113,6 +116,7 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     {
       onRequest: guards.memberReads,
       schema: {
+        operationId: 'listTasks',
         summary: "The member's tasks, newest first",
         security: memberSecurity,
         querystring: PageQuery,
@@ -127,6 +131,7 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     {
       onRequest: guards.backendOrMemberReads('task:write'),
       schema: {
+        operationId: 'getTask',
         summary: 'A task with its text so far, for its member and for backends',
         security: [...memberSecurity, ...security],
         params: TaskParams,
@@ -141,6 +146,7 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     {
       onRequest: guards.memberWrites,
       schema: {
+        operationId: 'cancelTask',
         summary: 'Cancel a task, also before it is created',
         security: memberSecurity,
         params: TaskParams,

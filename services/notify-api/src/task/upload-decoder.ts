@@ -2,6 +2,7 @@ import { TaskProducerEvent } from '@tidings/protocol'
 import { refuseInexactNumber } from '../http/inexact-number.ts'
 import { Problem } from '../http/problem.ts'
 import { InvalidPart } from '../http/problem-handler.ts'
+import { detailed } from '../http/validation.ts'
 
 /**
  * Decodes the body of an upload into events. Chunks may be cut anywhere, also within a character: the events before an error are the
@@ -92,7 +93,7 @@ export class NdjsonDecoder implements UploadDecoder {
   }
 
   #parseLine(text: string): TaskProducerEvent {
-    const event = TaskProducerEvent.safeParse(this.#parseJson(text))
+    const event = TaskProducerEvent.safeParse(this.#parseJson(text), detailed)
     const refusal = event.success ? refuseInexactNumber(text) : new InvalidPart('body', event.error.issues)
     if (event.success && !refusal) return event.data
     const { message, errors } = refusal as InvalidPart

@@ -1,4 +1,4 @@
-import { problemMediaType, problemOf } from '@tidings/chassis'
+import { sendProblem } from '@tidings/chassis'
 import { MemberId } from '@tidings/protocol'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
@@ -11,14 +11,15 @@ const Query = z.object({ memberId: MemberId })
 export function addSessionRoute(ops: FastifyInstance, sessions: Sessions): void {
   ops.get('/session', async (request, reply) => {
     const query = Query.safeParse(request.query)
-    if (!query.success) return reply.code(400).type(problemMediaType).send(problemOf(400, 'memberId must be a member id'))
+    if (!query.success) return sendProblem(reply, 400, 'memberId must be a member id')
     return { sessions: sessions.of(query.data.memberId).map(describe) }
   })
 }
 
-function describe({ id, principal, version, connectedAt, clock, transport, subscriptions }: Session) {
+function describe({ id, requestId, principal, version, connectedAt, clock, transport, subscriptions }: Session) {
   return {
     sessionId: id,
+    requestId,
     memberId: principal.memberId,
     version,
     connectedAt: new Date(connectedAt).toISOString(),

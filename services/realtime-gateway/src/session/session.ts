@@ -50,6 +50,8 @@ const beat = textMessage(lineFeed)
 /** One STOMP session over one transport. Its frames are handled strictly in order. */
 export class Session implements TransportListener, FrameSink, SubscriptionListener {
   readonly id = randomUUID()
+  /** Id of the request that opened the connection. */
+  readonly requestId: string
   readonly connectedAt = Date.now()
   readonly principal: Principal
   readonly credentials: Credentials
@@ -74,6 +76,7 @@ export class Session implements TransportListener, FrameSink, SubscriptionListen
   #closed = false
 
   constructor(transport: Transport, peer: Peer, deps: SessionDeps, onEnded: (session: Session) => void) {
+    this.requestId = peer.requestId
     this.principal = peer.principal
     this.credentials = peer.credentials
     this.userAgent = peer.userAgent
@@ -162,7 +165,8 @@ export class Session implements TransportListener, FrameSink, SubscriptionListen
 
   /** An unexpected error ends this session, and no other. */
   #fail(error: unknown, frame?: Frame): void {
-    this.#deps.log.error({ err: loggable(error), sessionId: this.id, command: frame?.command }, 'frame handler failed')
+    const { id: sessionId, requestId } = this
+    this.#deps.log.error({ err: loggable(error), sessionId, requestId, command: frame?.command }, 'frame handler failed')
     this.refuse({ ...refuse(Close.restarting, 'the gateway failed: try again'), ...(frame && { offender: offenderOf(frame) }) })
   }
 
@@ -217,7 +221,8 @@ export class Session implements TransportListener, FrameSink, SubscriptionListen
     if (this.#closed) return
     this.#closed = true
     this.#deps.metrics.closed(code)
-    this.#deps.log.info({ sessionId: this.id, memberId: this.principal.memberId, code, reason }, 'session closed')
+    const { id: sessionId, requestId, principal } = this
+    this.#deps.log.info({ sessionId, requestId, memberId: principal.memberId, code, reason }, 'session closed')
     for (const subscription of this.subscriptions.values()) this.unsubscribe(subscription)
     this.transactions = undefined
     this.#onEnded(this)

@@ -4,9 +4,8 @@ import {
   type MemberVerdict,
   presentedTokens,
   type Principal,
-  problemMediaType,
-  problemOf,
   type Revocations,
+  sendProblem,
   type TokenVerifier,
 } from '@tidings/chassis'
 import type { MemberId } from '@tidings/protocol'
@@ -34,6 +33,8 @@ export interface HandshakeDeps {
 
 /** The member at the other end of a connection, as the handshake established it. */
 export interface Peer {
+  /** Id of the request that opened the connection. */
+  readonly requestId: string
   readonly principal: Principal
   readonly credentials: Credentials
   /** The `User-Agent` header, at most {@link maxUserAgentLength} characters. */
@@ -69,7 +70,7 @@ export function handshake({
 }: HandshakeDeps): preValidationHookHandler {
   const refuse = (reply: FastifyReply, status: number, detail: string): void => {
     metrics.refused(status)
-    reply.code(status).type(problemMediaType).send(problemOf(status, detail))
+    sendProblem(reply, status, detail)
   }
   const refuseDraining = (reply: FastifyReply): void =>
     refuse(reply.header('retry-after', drainingRetrySeconds).header('connection', 'close'), 503, 'this gateway is stopping')
@@ -96,6 +97,7 @@ export function handshake({
       const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
       if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
       request.setDecorator<Peer>(peerDecorator, {
+        requestId: request.id,
         principal: member.principal,
         credentials: { token: copyOf(member.token), origin: withCookie ? origin : undefined },
         topics: topicPatternsOf(member.claims['topics']),
