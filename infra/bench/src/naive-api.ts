@@ -4,6 +4,7 @@ import { configFrom } from '@tidings/notify-api/config'
 import { Metrics } from '@tidings/notify-api/metrics'
 import type { Outbox } from '@tidings/notify-api/outbox/outbox'
 import { Database } from '@tidings/notify-api/database/database'
+import { InboxMembers } from '@tidings/notify-api/notification/inbox-member'
 import { InboxStore } from '@tidings/notify-api/notification/inbox-store'
 import { migrateWhenReachable } from '@tidings/notify-api/database/migration'
 import { ReadStore } from '@tidings/notify-api/notification/read-store'
@@ -30,6 +31,7 @@ await run(async () => {
     },
   }
   const { publishTimeoutMs, task, taskStream } = config
+  const members = new InboxMembers(config.broadcastLookbackDays)
   const { rollUpMs } = taskStream
   const tasks = openTasks({ database, outbox, redis: config.redis, publishTimeoutMs, ...task, rollUpMs, log, onEnd: () => {} })
   const app = await buildApp({
@@ -38,7 +40,7 @@ await run(async () => {
     metrics,
     deps: {
       sender: {
-        async send({ memberId = 0, message, redirectPath, data }) {
+        async send({ memberId = 0, message, redirectPath = '', data }) {
           const [{ insertId }] = await pool.execute<ResultSetHeader>(
             'INSERT INTO notification (member_id, message, redirect_path, data) VALUES (?, ?, ?, ?)',
             [memberId, message, redirectPath, data ? JSON.stringify(data) : null],
@@ -55,8 +57,8 @@ await run(async () => {
         listening: async (channels) => channels.map(() => null),
       },
       tasks,
-      inbox: new InboxStore(database),
-      reads: new ReadStore(database),
+      inbox: new InboxStore(database, members),
+      reads: new ReadStore(database, members),
       sessions: { revocations: new Revocations(), revokeMember: unused, revokeSession: unused, of: unused },
     },
   })

@@ -11,6 +11,7 @@ export const serviceScopes = [
   'notification:send',
   'notification:broadcast',
   'notification:read',
+  'notification:recall',
   'message:send',
   'presence:read',
   'session:revoke',

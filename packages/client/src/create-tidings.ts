@@ -8,7 +8,7 @@ import { HttpApi } from './http-api.ts'
 import type { InboxItem } from './inbox/inbox.ts'
 import { LiveInbox } from './inbox/live-inbox.ts'
 import { LiveMessages } from './message/live-messages.ts'
-import { isNotification, isReadMessage, isTaskAnnouncement } from './message-check.ts'
+import { isNotification, isReadMessage, isRemoval, isTaskAnnouncement } from './message-check.ts'
 import { settingsOf, type TidingsOptions } from './options.ts'
 import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
@@ -59,7 +59,10 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
 
   const handlers: Readonly<Record<string, (body: object) => unknown>> = {
     [notificationDestination]: (body) => isNotification(body) && inbox.arrived(body, false),
-    [broadcastDestination]: (body) => isNotification(body) && inbox.arrived(body, true),
+    [broadcastDestination](body) {
+      if (isNotification(body)) inbox.arrived(body, true)
+      else if (isRemoval(body)) inbox.removed(body)
+    },
     [readDestination]: (body) => isReadMessage(body) && inbox.wasRead(body),
     [taskAnnouncementDestination]: (body) => isTaskAnnouncement(body) && tasks.announced(body),
   }

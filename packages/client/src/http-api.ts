@@ -31,6 +31,10 @@ export class HttpApi {
     })
   }
 
+  delete<T>(path: string): Promise<ApiResult<T>> {
+    return this.#call<T>(path, { method: 'DELETE', headers: { 'content-type': 'application/json' } })
+  }
+
   /** Has the server end the session of the connection, and refuse its token. Resolves to whether it has. */
   async endSession(): Promise<boolean> {
     const list = await this.get<SessionList>('/session')

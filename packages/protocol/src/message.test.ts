@@ -158,9 +158,13 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
     [
       'ReadMessage of what was read',
       ReadMessage,
-      { memberId: 1, notificationIds: [5, 3], readAt: '2026-11-22T00:00:00.000Z', unreadCount: 0, revision: 1 },
+      { memberId: 1, notificationIds: [5, 3], readAt: '2026-11-22T00:00:00.000Z', unreadCount: 0, unseenCount: 0, revision: 1 },
     ],
-    ['ReadMessage of what was removed', ReadMessage, { memberId: 1, removedIds: [5], unreadCount: 0, revision: 2 }],
+    [
+      'ReadMessage of what was removed',
+      ReadMessage,
+      { memberId: 1, removedIds: [5], unreadCount: 0, unseenCount: 0, revision: 2 },
+    ],
     ['gap', SessionMessage, { type: 'gap', destination: '/topic/all' }],
     ['expiring', SessionMessage, { type: 'expiring', expiresAt: 1_800_000_000 }],
     ['draining', SessionMessage, { type: 'draining', reconnectAfterMs: 0 }],
@@ -181,8 +185,16 @@ describe('the bodies of PROTOCOL.md §4 and §6', () => {
   test.each<[string, z.ZodType, unknown]>([
     ['a session message of an unknown type', SessionMessage, { type: 'hello' }],
     ['a negative delay', SessionMessage, { type: 'draining', reconnectAfterMs: -1 }],
-    ['a local time', ReadMessage, { memberId: 1, notificationIds: [5], readAt: '2026-11-22 09:00', unreadCount: 0, revision: 1 }],
-    ['a ReadMessage that names nothing', ReadMessage, { memberId: 1, removedIds: [], unreadCount: 0, revision: 1 }],
+    [
+      'a local time',
+      ReadMessage,
+      { memberId: 1, notificationIds: [5], readAt: '2026-11-22 09:00', unreadCount: 0, unseenCount: 0, revision: 1 },
+    ],
+    [
+      'a ReadMessage that names nothing',
+      ReadMessage,
+      { memberId: 1, removedIds: [], unreadCount: 0, unseenCount: 0, revision: 1 },
+    ],
     ['an unknown command', ControlMessage, { type: 'stop' }],
   ])('%s is not valid', (_, schema, message) => {
     expect(schema.safeParse(message).success).toBe(false)

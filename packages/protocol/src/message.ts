@@ -96,37 +96,62 @@ function pathOfUnpairedSurrogate(value: unknown): PropertyKey[] | undefined {
   return undefined
 }
 
+/** Kind of a notification, chosen by the application: inboxes are filtered and counted by it. */
+export const NotificationKind = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    'must be a name of 1 to 64 characters A-Z a-z 0-9 . _ -, beginning with a letter or digit',
+  )
+
+/** Notifications of one member with the same key replace each other while they are open. */
+const CollapseKey = z.string().regex(/^[\x21-\x7e]{1,128}$/, 'must be 1 to 128 printable ASCII characters without spaces')
+
+/** What a backend gives of each notification. */
+const content = {
+  message: Message,
+  redirectPath: RedirectPath.optional(),
+  data: Data.optional(),
+  kind: NotificationKind.optional(),
+  /** From then on it is neither listed nor counted. */
+  expiresAt: z.iso.datetime().optional(),
+}
+
 /** A notification for one member, on `/member/queue/notification`. */
 export const NotificationMessage = z.object({
   memberId: MemberId,
   notificationId: NotificationId,
-  message: Message,
-  redirectPath: RedirectPath,
-  data: Data.optional(),
+  ...content,
+  /** Number of notifications that this one stands for. Absent for a single one. */
+  count: z.int().min(2).optional(),
+  /** The notification that this one replaces: it was unread, and is no longer stored. */
+  replacedId: NotificationId.optional(),
 })
 export type NotificationMessage = z.infer<typeof NotificationMessage>
 
 /** A notification for all members, on `/topic/all`. */
-export const BroadcastMessage = NotificationMessage.omit({ memberId: true })
+export const BroadcastMessage = NotificationMessage.omit({ memberId: true, count: true, replacedId: true })
 export type BroadcastMessage = z.infer<typeof BroadcastMessage>
 
 const MemberIds = z.array(MemberId).min(1).max(maxMembersPerSend)
 
 /** Request of `POST /notification/broadcast`, for all members. */
-export const SendBroadcast = z.strictObject({ message: Message, redirectPath: RedirectPath, data: Data.optional() })
+export const SendBroadcast = z.strictObject(content)
 export type SendBroadcast = z.infer<typeof SendBroadcast>
 
+const sendContent = { ...content, collapseKey: CollapseKey.optional() }
+
 /** A {@link SendNotification} for one member. */
-export const SendToMember = z.strictObject({ memberId: MemberId, ...SendBroadcast.shape })
+export const SendToMember = z.strictObject({ memberId: MemberId, ...sendContent })
 /** A {@link SendNotification} for several members. */
-export const SendToMembers = z.strictObject({ memberIds: MemberIds, ...SendBroadcast.shape })
+export const SendToMembers = z.strictObject({ memberIds: MemberIds, ...sendContent })
 
 /**
  * Request of `POST /notification/send`, for one member (`memberId`) or several (`memberIds`). Exactly one of the two is present. One object
  * rather than a union, so that a refusal names the field that is wrong.
  */
 export const SendNotification = z
-  .strictObject({ memberId: MemberId.optional(), memberIds: MemberIds.optional(), ...SendBroadcast.shape })
+  .strictObject({ memberId: MemberId.optional(), memberIds: MemberIds.optional(), ...sendContent })
   .refine((body) => (body.memberId === undefined) !== (body.memberIds === undefined), {
     path: ['memberId'],
     error: 'give either memberId or memberIds',
@@ -231,25 +256,52 @@ export const MemberPresence = z.object({ memberId: MemberId, online: z.boolean()
 export const Presence = z.object({ members: z.array(MemberPresence) })
 export type Presence = z.infer<typeof Presence>
 
-/** One notification of the inbox. A broadcast has no `memberId`. `readAt` is null while it is unread. */
-export const InboxItem = NotificationMessage.extend({
+/** One notification of the inbox. A broadcast has no `memberId`. `readAt` is null while it is unread. What was read was also seen. */
+export const InboxItem = NotificationMessage.omit({ replacedId: true }).extend({
   memberId: MemberId.optional(),
+  count: z.int().positive(),
   createdAt: z.iso.datetime(),
   readAt: z.iso.datetime().nullable(),
+  seen: z.boolean(),
+  archived: z.boolean(),
 })
 export type InboxItem = z.infer<typeof InboxItem>
 
-/** Response of `GET /notification`, newest first. `nextCursor` is the `before` of the next page; null on the last page. */
-export const InboxPage = z.object({ memberId: MemberId, items: z.array(InboxItem), nextCursor: NotificationId.nullable() })
+/** Revision of a member's inbox state, which grows with every change of it; 0 before the first one. */
+const Revision = z.int().nonnegative()
+
+/**
+ * Response of `GET /notification`, newest first. `nextCursor` is the `before` of the next page; null on the last page. The items include every
+ * change up to `revision`.
+ */
+export const InboxPage = z.object({
+  memberId: MemberId,
+  items: z.array(InboxItem),
+  nextCursor: NotificationId.nullable(),
+  revision: Revision,
+})
 export type InboxPage = z.infer<typeof InboxPage>
 
-/** `revision` is that of {@link ReadMessage}; 0 until the member has read anything. */
-export const UnreadCount = z.object({ unreadCount: z.int().nonnegative(), revision: z.int().nonnegative() })
+const counts = { unreadCount: z.int().nonnegative(), unseenCount: z.int().nonnegative() }
+
+/** Numbers of notifications that are neither archived nor expired. `unseenCount` counts those of the unread ones that were not seen. */
+export const UnreadCount = z.object({ ...counts, revision: Revision })
 export type UnreadCount = z.infer<typeof UnreadCount>
 
-/** Response of `GET /notification/unread-count`. */
+/** Most kinds that one call counts. */
+export const maxKindsPerCount = 20
+
+/** The counts of one member. */
 export const MemberUnreadCount = UnreadCount.extend({ memberId: MemberId })
 export type MemberUnreadCount = z.infer<typeof MemberUnreadCount>
+
+/** The counts of the notifications of one kind. */
+export const KindCount = z.object({ kind: NotificationKind, ...counts })
+export type KindCount = z.infer<typeof KindCount>
+
+/** Response of `GET /notification/unread-count`. `kinds` is present if the call names kinds, in their order. */
+export const InboxCounts = MemberUnreadCount.extend({ kinds: z.array(KindCount).optional() })
+export type InboxCounts = z.infer<typeof InboxCounts>
 
 /** Response of `POST /notification/unread-count`, in the order of `memberIds`. */
 export const UnreadCounts = z.object({ members: z.array(MemberUnreadCount) })
@@ -260,19 +312,31 @@ export const maxIdsPerReadMessage = 1_000
 const NotificationIds = z.array(NotificationId).max(maxIdsPerReadMessage)
 
 /**
- * Request of `POST /notification/read-all`: marks as read what is stored at that moment, up to and including `upTo`. An id is given before
- * its notification is stored, so a smaller one may be stored later: it stays unread.
+ * Request of `POST /notification/seen`: marks as seen what is stored at that moment, up to and including `upTo`. An id is given before its
+ * notification is stored, so a smaller one may be stored later: it stays unseen.
  */
-export const ReadAll = z.strictObject({ upTo: NotificationId })
+export const MarkSeen = z.strictObject({ upTo: NotificationId })
+export type MarkSeen = z.infer<typeof MarkSeen>
+
+/** Request of `POST /notification/read-all`: marks as read like {@link MarkSeen}; with `kind` only notifications of this kind. */
+export const ReadAll = MarkSeen.extend({ kind: NotificationKind.optional() })
 export type ReadAll = z.infer<typeof ReadAll>
 
-/** Response of `POST /notification/read-all`. */
+/** Response of `POST /notification/read-all` and `POST /notification/seen`. */
 export const ReadAllResult = UnreadCount.extend({
   notificationIds: NotificationIds.meta({
-    description: 'What was unread and was marked; the newest of them when there are more.',
+    description: 'What was marked; the newest of them when there are more.',
   }),
 })
 export type ReadAllResult = z.infer<typeof ReadAllResult>
+
+/** Response of `DELETE /notification/{id}` to a backend. `recalled` is false when no such notification is stored. */
+export const RecallResult = z.object({ recalled: z.boolean() })
+export type RecallResult = z.infer<typeof RecallResult>
+
+/** Response of `DELETE /notification/{id}`: the counts to a member, and a {@link RecallResult} to a backend. */
+export const DeleteNotificationResult = z.union([UnreadCount, RecallResult])
+documentedAs.set(DeleteNotificationResult, UnreadCount.extend(RecallResult.shape).partial())
 
 const SessionId = z.uuid('must be a UUID')
 
@@ -308,19 +372,31 @@ export type SessionList = z.infer<typeof SessionList>
 const ReadState = z.object({
   memberId: MemberId,
   /** Authoritative: the response of `GET /notification/unread-count` at this revision. */
-  unreadCount: z.int().nonnegative(),
-  /** Grows with every change of the member's read state. A count with a smaller revision than the last one is out of date. */
+  ...counts,
+  /** Grows with every change of the member's inbox state. A count with a smaller revision than the last one is out of date. */
   revision: z.int().positive(),
 })
+const Named = NotificationIds.min(1)
 
-/** A change of a member's read state, on `/member/queue/read`. It names each notification that changed, and no other has. */
+/** A change of a member's inbox state, on `/member/queue/read`. It names each notification that changed, and no other has. */
 export const ReadMessage = z.union([
   /** These notifications were read. */
-  ReadState.extend({ notificationIds: NotificationIds.min(1), readAt: z.iso.datetime() }),
-  /** These notifications were unread, and were removed because of their age. */
-  ReadState.extend({ removedIds: NotificationIds.min(1) }),
+  ReadState.extend({ notificationIds: Named, readAt: z.iso.datetime() }),
+  /** These were marked as unread again. They stay seen. */
+  ReadState.extend({ unreadIds: Named }),
+  /** These were seen. */
+  ReadState.extend({ seenIds: Named }),
+  ReadState.extend({ archivedIds: Named }),
+  /** These are no longer archived. */
+  ReadState.extend({ unarchivedIds: Named }),
+  /** These are no longer in the inbox: deleted by the member, recalled, expired, or removed because of their age. */
+  ReadState.extend({ removedIds: Named }),
 ])
 export type ReadMessage = z.infer<typeof ReadMessage>
+
+/** These broadcasts are no longer in any inbox: recalled, or expired. On `/topic/all`. */
+export const BroadcastRemoval = z.object({ removedIds: Named })
+export type BroadcastRemoval = z.infer<typeof BroadcastRemoval>
 
 /** A message from the gateway to one session, on `/member/queue/session`. */
 export const SessionMessage = z.discriminatedUnion('type', [

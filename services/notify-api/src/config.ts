@@ -53,6 +53,7 @@ export const Variables = z.object({
   TASK_ROLLUP_MS: positive(40).check(...within(1, 1_000)),
   TASK_STREAM_IDLE_SECONDS: positive(300).check(...within(1, maxSeconds)),
   MAX_REVOCATIONS: positive(1_000_000).check(...within(1, 100_000_000)),
+  BROADCAST_LOOKBACK_DAYS: positive(7).check(...within(1, 36_500)),
   RETENTION_DAYS: positive(90).check(...within(1, 36_500)),
   RETENTION_INTERVAL_SECONDS: positive(60).check(...within(1, maxSeconds)),
 })
@@ -97,6 +98,7 @@ const Config = Variables.transform((variables, context) => ({
   taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
   maxRevocations: variables.MAX_REVOCATIONS,
   tokenLife: { maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400, leewaySeconds: variables.CLOCK_LEEWAY_SECONDS },
+  broadcastLookbackDays: variables.BROADCAST_LOOKBACK_DAYS,
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 

@@ -8,6 +8,7 @@ import { openConnections } from './http/connection.ts'
 import { Metrics } from './metrics.ts'
 import { Idempotency } from './notification/idempotency.ts'
 import { IdempotencyStore } from './notification/idempotency-store.ts'
+import { InboxMembers } from './notification/inbox-member.ts'
 import { InboxStore } from './notification/inbox-store.ts'
 import { ReadStore } from './notification/read-store.ts'
 import { Sender } from './notification/sender.ts'
@@ -15,6 +16,7 @@ import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
 import { readiness } from './readiness.ts'
+import { Expiry } from './retention/expiry.ts'
 import { Retention } from './retention/retention.ts'
 import { RetentionStore } from './retention/store.ts'
 import { RedisSessions } from './session/redis-sessions.ts'
@@ -52,10 +54,19 @@ await run(async (): Promise<RunningService> => {
   })
   const idempotencyStore = new IdempotencyStore(database, config.group)
   const idempotency = new Idempotency(idempotencyStore, log)
-  const sender = new Sender(writer, { outbox, idempotency, limits: config.group, onCommit: metrics.onCommit })
+  const collapsing = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
+  const sender = new Sender({
+    database: writer,
+    collapsingDatabase: collapsing,
+    outbox,
+    idempotency,
+    limits: config.group,
+    onCommit: metrics.onCommit,
+  })
   metrics.countQueuedWrites(() => sender.queued)
-  const inbox = new InboxStore(database)
-  const reads = new ReadStore(database)
+  const members = new InboxMembers(config.broadcastLookbackDays)
+  const inbox = new InboxStore(database, members)
+  const reads = new ReadStore(database, members)
   const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.tokenLife),
@@ -76,7 +87,7 @@ await run(async (): Promise<RunningService> => {
     onEnd: metrics.onTaskEnd,
   })
   const retention = new Retention({
-    store: new RetentionStore(database),
+    store: new RetentionStore(database, members),
     lease: new Lease(database, 'retention'),
     outbox,
     days: config.retention.days,
@@ -84,6 +95,7 @@ await run(async (): Promise<RunningService> => {
     log,
     onPass: metrics.onRetention,
   })
+  const expiry = new Expiry({ database, members, lease: new Lease(database, 'expiry'), outbox, log })
   const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, publisher, tasks } })
   const connections = openConnections(app)
   await sessions.load()
@@ -99,6 +111,7 @@ await run(async (): Promise<RunningService> => {
       ready = unready('draining')
       await connections.drain(config.shutdownDelayMs)
       await app.close()
+      await expiry.close()
       await retention.close()
       await sessions.close()
       await tasks.close()
@@ -107,6 +120,7 @@ await run(async (): Promise<RunningService> => {
       await outbox.close()
       publisher.close()
       await writer.close()
+      await collapsing.close()
       await database.close()
       await ops.close()
     },

@@ -98,7 +98,7 @@ describe('read and read-all', () => {
     const before = (await api.member(111).get('/notification/unread-count')).body['unreadCount'] as number
     const { events } = await devices(111)
     const { status, body } = await api.member(111).post(`/notification/${first}/read`)
-    expect([status, body]).toEqual([200, { unreadCount: before - 1, revision: 1 }])
+    expect([status, body]).toEqual([200, { unreadCount: before - 1, unseenCount: before - 1, revision: 1 }])
     expect(await other.member(111).post(`/notification/${first}/read`, {})).toMatchObject({ status: 200, body })
     await api.member(111).post('/notification/read-all', { upTo: first })
     await waitFor(() => events().length > 0, { what: 'the event' })
@@ -107,6 +107,7 @@ describe('read and read-all', () => {
       notificationIds: [first],
       readAt: expect.any(String),
       unreadCount: before - 1,
+      unseenCount: before - 1,
       revision: 1,
     })
     const item = (await page(111, '?limit=100')).items.find(({ notificationId }) => notificationId === first)

@@ -1,6 +1,7 @@
 import type { InboxPage } from '@tidings/protocol'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
+import type { InboxFilter } from './inbox.ts'
 
 /** How many pages are read to close a gap. Beyond that, the older items are dropped and can be loaded again. */
 const maxCatchUpPages = 10
@@ -16,8 +17,16 @@ export class InboxPages {
   }
 
   /** Reads the newest page, or the one that starts at a cursor. */
-  read(before?: number | null): Promise<ApiResult<InboxPage>> {
-    return this.#api.get<InboxPage>(`/notification?limit=${this.#settings.pageSize}${before ? `&before=${before}` : ''}`)
+  read(before?: number | null, filter: InboxFilter = {}): Promise<ApiResult<InboxPage>> {
+    const query = Object.entries(filter).map(([name, value]) => `&${name}=${value}`)
+    return this.#api.get<InboxPage>(
+      `/notification?limit=${this.#settings.pageSize}${before ? `&before=${before}` : ''}${query.join('')}`,
+    )
+  }
+
+  /** Reads the page that consists of this notification; of an older one, or none, when it is not stored. */
+  readOne(notificationId: number, archived: boolean): Promise<ApiResult<InboxPage>> {
+    return this.#api.get<InboxPage>(`/notification?limit=1&before=${notificationId + 1}${archived ? '&archived=true' : ''}`)
   }
 
   /**
@@ -28,7 +37,10 @@ export class InboxPages {
     let page = await this.read()
     for (let pages = 1; page.ok && pages < maxCatchUpPages && leavesGap(page.body, completeUpTo); pages += 1) {
       const more = await this.read(page.body.nextCursor)
-      page = more.ok ? { ok: true, body: { ...more.body, items: [...page.body.items, ...more.body.items] } } : more
+      // The revision of the first page: what has changed since then may be missing from it.
+      page = more.ok
+        ? { ok: true, body: { ...page.body, nextCursor: more.body.nextCursor, items: [...page.body.items, ...more.body.items] } }
+        : more
     }
     return page
   }

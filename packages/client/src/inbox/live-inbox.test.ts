@@ -9,8 +9,8 @@ afterEach(() => void vi.useRealTimers())
 async function openFollowingInbox() {
   const requests: string[] = []
   const answers = {
-    '/notification?limit=20': { memberId: 1, items: [], nextCursor: null },
-    '/notification/unread-count': { memberId: 1, unreadCount: 1, revision: 1 },
+    '/notification?limit=20': { memberId: 1, items: [], nextCursor: null, revision: 0 },
+    '/notification/unread-count': { memberId: 1, unreadCount: 1, unseenCount: 1, revision: 1 },
   }
   const api = {
     async get(path: keyof typeof answers) {
@@ -49,10 +49,10 @@ describe('a notification that the first page contains', () => {
 
   async function openWithPage() {
     const announced: number[] = []
-    const items = [{ ...hello, createdAt: '2026-01-02T03:04:05.678Z', readAt: null }]
+    const items = [{ ...hello, createdAt: '2026-01-02T03:04:05.678Z', readAt: null, count: 1, seen: false, archived: false }]
     const answers = {
-      '/notification?limit=20': { memberId: 1, items, nextCursor: null },
-      '/notification/unread-count': { memberId: 1, unreadCount: 1, revision: 1 },
+      '/notification?limit=20': { memberId: 1, items, nextCursor: null, revision: 0 },
+      '/notification/unread-count': { memberId: 1, unreadCount: 1, unseenCount: 1, revision: 1 },
     }
     const api = { get: async (path: keyof typeof answers) => ({ ok: true, body: answers[path] }) }
     const inbox = new LiveInbox({ pageSize: 20, reconnectBaseMs: 1, reconnectMaxMs: 1 }, api as unknown as HttpApi, {
@@ -95,14 +95,14 @@ describe('a notification that the first page contains', () => {
 
 test('drops what retention has removed, with the count of the server', async () => {
   const { inbox } = await openFollowingInbox()
-  inbox.wasRead({ memberId: 1, removedIds: [3, 7], unreadCount: 0, revision: 2 })
+  inbox.wasRead({ memberId: 1, removedIds: [3, 7], unreadCount: 0, unseenCount: 0, revision: 2 })
   expect(inbox.getSnapshot()).toMatchObject({ items: [], unreadCount: 0 })
 })
 
 test('does not read the count when the leading tab has', async () => {
   const { inbox, requests } = await openFollowingInbox()
   await vi.advanceTimersByTimeAsync(1_000)
-  inbox.counted({ unreadCount: 1, revision: 1 })
+  inbox.counted({ unreadCount: 1, unseenCount: 1, revision: 1 })
   await vi.advanceTimersByTimeAsync(60_000)
   expect(requests).toEqual([])
   expect(inbox.getSnapshot().unreadCount).toBe(1)

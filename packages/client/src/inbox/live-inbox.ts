@@ -1,5 +1,6 @@
 import type {
   BroadcastMessage,
+  BroadcastRemoval,
   InboxPage,
   MemberId,
   MemberUnreadCount,
@@ -11,27 +12,26 @@ import type {
 import { backoffMs } from '../connection/backoff.ts'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
-import { Cell } from '../store.ts'
+import { Cell, type Store } from '../store.ts'
 import { Announcements } from './announcements.ts'
-import type { Inbox, InboxItem, InboxState } from './inbox.ts'
+import { type Change, ChangeLog, changeOf, type Effect, type Entry } from './change.ts'
+import type { Inbox, InboxFilter, InboxItem, InboxState, InboxView, KindCount } from './inbox.ts'
+import { addArrival, addPending, addToCounts, applyCount, dropPending, emptyInbox, type InboxModel, view } from './inbox-model.ts'
+import { InboxPages } from './inbox-pages.ts'
 import {
-  addArrival,
-  addMark,
-  applyCount,
-  dropMark,
-  emptyInbox,
+  addEntry,
+  applyChange,
+  entriesOf,
   find,
-  type InboxModel,
-  type Mark,
-  markAsRead,
+  type ItemList,
   mergeNewest,
   mergeOlder,
   newestId,
-  newSince,
-  removeItems,
-  view,
-} from './inbox-model.ts'
-import { InboxPages } from './inbox-pages.ts'
+  type Pending,
+  reaches,
+} from './item-list.ts'
+import { KindCounts } from './kind-counts.ts'
+import { LiveView } from './live-view.ts'
 import { Recount } from './recount.ts'
 
 /** What the inbox needs from the page around it. */
@@ -52,6 +52,13 @@ const firstReadDelayMs = 1_000
 const gatherMs = 20
 /** Longest time by which the arrival of a notification may follow the HTTP response that contains it, while connected. */
 const maxDeliveryLagMs = 5_000
+
+/**
+ * Longest random wait before the count is read because a broadcast went that this tab does not know: it concerns all members at once.
+ */
+const removalSpreadMs = 30_000
+/** Longest delay of a timer. */
+const maxTimerMs = 2_147_483_647
 
 /** A member signed in between two requests of one reading, which is repeated. */
 const memberChanged: ApiResult<never> = { ok: false, status: 0, detail: 'another member has signed in' }
@@ -77,12 +84,17 @@ export class LiveInbox implements Inbox {
   readonly #api: HttpApi
   readonly #pages: InboxPages
   readonly #host: InboxHost
-  readonly #state = new Cell<InboxState>({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
+  readonly #state = new Cell<InboxState>({ items: [], unreadCount: 0, unseenCount: 0, status: 'idle', hasMore: false })
   readonly #announcements: Announcements
   readonly #recount = new Recount(() => void this.#countAgain())
   /** A recount is due, and the leading tab has until the next one to do it for all tabs. */
   #leftToLeader = false
   #model: InboxModel = emptyInbox
+  readonly #log = new ChangeLog()
+  readonly #views = new Set<LiveView>()
+  readonly #kindCounts = new Set<KindCounts>()
+  #expiryTimer: ReturnType<typeof setTimeout> | undefined
+  #removalTimer: ReturnType<typeof setTimeout> | undefined
   #started = false
   #memberId: MemberId | undefined
   #readTimer: ReturnType<typeof setTimeout> | undefined
@@ -92,6 +104,8 @@ export class LiveInbox implements Inbox {
   #completeUpTo: number | undefined
   #failures = 0
   #connected = false
+  /** Views and counts of kinds are to be read again with the inbox. */
+  #partsAreLost = false
   /** From then on, the arrival of a notification that the inbox contains is a repeat. */
   #deliveryLagEndsAt = Number.POSITIVE_INFINITY
   #loadingMore: Promise<boolean> | undefined
@@ -106,7 +120,7 @@ export class LiveInbox implements Inbox {
     this.#pages = new InboxPages(settings, api)
     this.#host = host
     this.#announcements = new Announcements(
-      (notificationId) => find(this.#model, notificationId),
+      (notificationId) => find(this.#model.list, notificationId)?.item,
       (item) => host.announce(item),
     )
   }
@@ -124,6 +138,7 @@ export class LiveInbox implements Inbox {
     this.#started = true
     this.#updateState()
     if (this.#memberId === undefined || this.#announcements.holding) this.#readIn(firstReadDelayMs)
+    this.#reloadParts()
   }
 
   stop(): void {
@@ -131,6 +146,9 @@ export class LiveInbox implements Inbox {
     this.#memberId = undefined
     this.#discardRequests()
     clearTimeout(this.#readTimer)
+    clearTimeout(this.#expiryTimer)
+    clearTimeout(this.#removalTimer)
+    for (const counts of this.#kindCounts) counts.reset()
     this.#recount.stop()
   }
 
@@ -140,14 +158,17 @@ export class LiveInbox implements Inbox {
     this.#forget()
     this.#error = undefined
     this.#readFailed = false
+    for (const each of [...this.#views, ...this.#kindCounts]) each.reset()
     this.#updateState()
-    if (this.#started) this.#readIn(gatherMs)
+    if (!this.#started) return
+    this.#readIn(gatherMs)
+    this.#reloadParts()
   }
 
   /** The connection is established, for this member. */
   connected(memberId: MemberId | undefined): void {
     this.#connected = true
-    if (this.#model.loaded && this.#deliveryLagEndsAt === Number.POSITIVE_INFINITY) this.#limitDeliveryLag()
+    if (this.#model.list.loaded && this.#deliveryLagEndsAt === Number.POSITIVE_INFINITY) this.#limitDeliveryLag()
     if (!this.#started) return
     // The inbox may have been read with the cookie of another member, before the connection was established.
     if (this.#memberId !== undefined && memberId !== undefined && this.#memberId !== memberId) this.reset()
@@ -163,21 +184,32 @@ export class LiveInbox implements Inbox {
   /** Messages may have been lost: reads what they would have brought. */
   missed(spreadMs = 0): void {
     if (!this.#started) return
-    if (this.#model.loaded) {
+    if (this.#model.list.loaded) {
       this.#announcements.hold()
-      this.#completeUpTo ??= newestId(this.#model)
+      this.#completeUpTo ??= newestId(this.#model.list)
     }
     const delayMs = gatherMs + Math.random() * spreadMs
+    this.#partsAreLost = true
     if (this.#reading) this.#readAgainAfterMs ??= delayMs
     else this.#readIn(delayMs)
   }
 
   arrived(message: NotificationMessage | BroadcastMessage, broadcast: boolean): void {
     const { notificationId } = message
-    const known = find(this.#model, notificationId) !== undefined
-    this.#setModel(
-      addArrival(this.#model, { ...message, createdAt: new Date().toISOString(), readAt: null, broadcast } as InboxItem),
-    )
+    const known = find(this.#model.list, notificationId) !== undefined
+    const { replacedId, count = 1 } = message as Partial<NotificationMessage>
+    if (replacedId !== undefined) this.#replaced(replacedId, known)
+    const unread = { createdAt: new Date().toISOString(), readAt: null, seen: false, archived: false }
+    const entry = this.#log.applyTo({
+      item: { ...message, ...unread, count, broadcast } as InboxItem,
+      readRevision: 0,
+      archivedRevision: 0,
+    })
+    if (entry) {
+      this.#setModel(addArrival(this.#model, entry))
+      for (const each of this.#views) each.offer(entry)
+    }
+    this.#kindsChanged()
     // Also when a page contained it: the count may have been read before or after it.
     this.#recount.arrived()
     // The first page announces nothing. A notification that it contained is new if it arrives soon after it, and a repeat if later.
@@ -186,12 +218,18 @@ export class LiveInbox implements Inbox {
   }
 
   wasRead(message: ReadMessage): void {
-    const model =
-      'removedIds' in message
-        ? removeItems(this.#model, message.removedIds)
-        : markAsRead(this.#model, message.notificationIds, message.readAt)
-    this.#setModel(applyCount(model, message))
+    this.#change(changeOf(message), message)
     this.#recount.counted()
+  }
+
+  /** Broadcasts are gone for all members: recalled, or expired. */
+  removed({ removedIds }: BroadcastRemoval): void {
+    const unknown = removedIds.filter((id) => !this.#find(id) && !this.#log.removed(id))
+    this.#removeHere(removedIds)
+    this.#recount.arrived()
+    if (unknown.length === 0 || !this.#started) return
+    clearTimeout(this.#removalTimer)
+    this.#removalTimer = setTimeout(() => void this.#countAgain(), Math.random() * removalSpreadMs)
   }
 
   /** The leading tab has read the count. */
@@ -213,9 +251,9 @@ export class LiveInbox implements Inbox {
   }
 
   readonly loadMore = (): Promise<boolean> => {
-    if (this.#model.cursor === null) return Promise.resolve(true)
+    if (this.#model.list.cursor === null) return Promise.resolve(true)
     const generation = this.#generation
-    this.#loadingMore ??= this.#readOlder(this.#model.cursor).finally(() => {
+    this.#loadingMore ??= this.#readOlder(this.#model.list.cursor).finally(() => {
       if (generation !== this.#generation) return
       this.#loadingMore = undefined
       this.#updateState()
@@ -225,42 +263,238 @@ export class LiveInbox implements Inbox {
   }
 
   readonly markRead = async (notificationId: number): Promise<boolean> => {
-    const item = find(this.getSnapshot(), notificationId)
+    const item = this.#find(notificationId)?.item
     if (item && item.readAt !== null) return true
-    const mark = { notificationIds: new Set([notificationId]), older: false, readAt: new Date().toISOString() }
-    return this.#mark(mark, `/notification/${notificationId}/read`, {})
+    return this.#changeOne(notificationId, 'read', { readAt: new Date().toISOString(), seen: true })
   }
 
-  readonly markAllRead = async (upTo = newestId(this.#model)): Promise<boolean> => {
+  readonly markUnread = (notificationId: number): Promise<boolean> =>
+    this.#changeOne(notificationId, 'unread', { readAt: null, seen: true })
+
+  readonly archive = (notificationId: number): Promise<boolean> => this.#changeOne(notificationId, 'archive', { archived: true })
+
+  readonly unarchive = (notificationId: number): Promise<boolean> =>
+    this.#changeOne(notificationId, 'unarchive', { archived: false })
+
+  readonly remove = (notificationId: number): Promise<boolean> =>
+    this.#send({ notificationIds: new Set([notificationId]), effect: { removed: true } }, () =>
+      this.#api.delete(`/notification/${notificationId}`),
+    )
+
+  readonly markSeen = async (upTo = this.#newestShown()): Promise<boolean> => {
+    const { items, unseenCount } = this.getSnapshot()
+    if (upTo === 0 || unseenCount === 0) return true
+    const notificationIds = idsOf(items.filter((item) => item.notificationId <= upTo && !item.seen))
+    return this.#send({ notificationIds, effect: { seen: true }, older: 'seen' }, () =>
+      this.#api.post('/notification/seen', { upTo }),
+    )
+  }
+
+  readonly markAllRead = async (upTo = this.#newestShown(), kind?: string): Promise<boolean> => {
     const { items, unreadCount } = this.getSnapshot()
     if (upTo === 0 || unreadCount === 0) return true
-    const shown = items.map((item) => item.notificationId).filter((id) => id <= upTo)
-    const mark = { notificationIds: new Set(shown), older: true, readAt: new Date().toISOString() }
-    return this.#mark(mark, '/notification/read-all', { upTo })
+    const marked = (item: InboxItem) =>
+      item.notificationId <= upTo && item.readAt === null && (kind === undefined || item.kind === kind)
+    const inViews = [...this.#views].flatMap(({ getSnapshot }) => getSnapshot().items.filter(({ archived }) => !archived))
+    const pending: Pending = {
+      notificationIds: idsOf([...items, ...inViews].filter(marked)),
+      effect: { readAt: new Date().toISOString(), seen: true },
+      ...(kind === undefined && { older: 'read' }),
+    }
+    return this.#send(pending, () => this.#api.post('/notification/read-all', { upTo, ...(kind !== undefined && { kind }) }))
   }
 
-  async #mark(mark: Mark, path: string, body: object): Promise<boolean> {
+  readonly view = (filter: InboxFilter): InboxView => {
+    const { kind, unread, archived } = filter
+    // In this order, and without what is absent: equal filters are equal texts.
+    const own = { ...(kind !== undefined && { kind }), ...(unread && { unread }), ...(archived && { archived }) }
+    const open = [...this.#views].find((each) => JSON.stringify(each.filter) === JSON.stringify(own))
+    if (open) return open
+    const pending = () => this.#model.pending
+    return new LiveView(own, {
+      read: (before, filterOfView) => this.#pages.read(before, filterOfView),
+      entriesOf: (page) => this.#entriesOf(page),
+      get pending() {
+        return pending()
+      },
+      opened: (opened) => {
+        this.#views.add(opened)
+        if (this.#started) void opened.reload()
+      },
+      closed: (closed) => void this.#views.delete(closed),
+    })
+  }
+
+  readonly countsByKind = (kinds: readonly string[]): Store<Readonly<Record<string, KindCount>>> => {
+    const open = [...this.#kindCounts].find((each) => each.kinds.join() === kinds.join())
+    if (open) return open
+    return new KindCounts([...kinds], this.#api, {
+      onOpen: (opened) => {
+        this.#kindCounts.add(opened)
+        if (this.#started) opened.changed()
+      },
+      onClose: (closed) => void this.#kindCounts.delete(closed),
+    })
+  }
+
+  #changeOne(notificationId: number, name: string, effect: Effect): Promise<boolean> {
+    return this.#send({ notificationIds: new Set([notificationId]), effect }, () =>
+      this.#api.post(`/notification/${notificationId}/${name}`),
+    )
+  }
+
+  /** Shows a change at once, sends it, and keeps it if the server accepts it. */
+  async #send(pending: Pending, request: () => Promise<ApiResult<UnreadCount & Partial<ReadAllResult>>>): Promise<boolean> {
     const generation = this.#generation
-    this.#setModel(addMark(this.#model, mark))
-    const result = await this.#api.post<UnreadCount & Partial<ReadAllResult>>(path, body)
+    this.#setModel(addPending(this.#model, pending))
+    const result = await request()
     if (generation !== this.#generation) return result.ok
-    const model = dropMark(this.#model, mark)
+    this.#model = dropPending(this.#model, pending)
     this.#error = result.ok ? undefined : result.detail
     if (!result.ok) {
-      // Not stored any more: a broadcast that was removed because of its age, for instance.
-      const gone = result.status === 404 && !mark.older
-      this.#setModel(gone ? removeItems(model, [...mark.notificationIds]) : model)
+      // Not stored any more: it was recalled, for instance.
+      if (result.status === 404 && !pending.older) this.#removeHere([...pending.notificationIds])
+      this.#updateState()
       return false
     }
-    // The response of read-all names what it has marked, which may be less than what is shown.
-    const { notificationIds = [...mark.notificationIds] } = result.body
-    this.#setModel(applyCount(markAsRead(model, notificationIds, mark.readAt), result.body, { sameRevision: true }))
+    // The response of a mark of many names what it has marked, which may be less than what is shown.
+    const { notificationIds = [...pending.notificationIds], revision } = result.body
+    this.#change({ ...pending.effect, notificationIds, revision }, result.body, { sameRevision: true })
     this.#recount.counted()
     return true
   }
 
+  /** Applies a change that the server has accepted, and the counts that came with it. */
+  #change(change: Change, counts: UnreadCount, options?: { sameRevision: boolean }): void {
+    this.#log.add(change)
+    const model = { ...this.#model, list: applyChange(this.#model.list, change) }
+    this.#model = applyCount(model, counts, options)
+    for (const each of this.#views) each.apply(change)
+    this.#updateState()
+    for (const notificationId of change.notificationIds) this.#findForLists(notificationId, change)
+    this.#kindsChanged()
+  }
+
+  /** Has lists that lack a notification show it after it came out of the archive, or became unread. */
+  #findForLists(notificationId: number, { archived, readAt }: Change): void {
+    if (archived === undefined && readAt !== null) return
+    const list = [this.#main, ...this.#views].find((each) => {
+      const { filter } = each
+      const concerns = archived === undefined ? filter.unread === true : archived === (filter.archived === true)
+      return concerns && each.lacks(notificationId)
+    })
+    if (!list) return
+    const known = this.#find(notificationId)
+    if (known) this.#offer(known)
+    else void this.#readOne(notificationId, archived ?? list.filter.archived === true)
+  }
+
+  async #readOne(notificationId: number, archived: boolean): Promise<void> {
+    const generation = this.#generation
+    const result = await this.#pages.readOne(notificationId, archived)
+    if (generation !== this.#generation || !result.ok) return
+    for (const entry of this.#entriesOf(result.body)) if (entry.item.notificationId === notificationId) this.#offer(entry)
+  }
+
+  #offer(entry: Entry): void {
+    this.#main.offer(entry)
+    for (const each of this.#views) each.offer(entry)
+  }
+
+  /** The list of the inbox itself, as one of the views. */
+  get #main(): Pick<LiveView, 'filter' | 'lacks' | 'offer'> {
+    const { list } = this.#model
+    const lacks = (notificationId: number) => reaches(list, notificationId) && !find(list, notificationId)
+    return {
+      filter: list.filter,
+      lacks,
+      offer: (entry) => {
+        const { notificationId, archived } = entry.item
+        if (!archived && lacks(notificationId)) this.#setList(addEntry(this.#model.list, entry))
+      },
+    }
+  }
+
+  /** A notification was replaced by one that has arrived. It was unread until then. */
+  #replaced(replacedId: number, counted: boolean): void {
+    const replaced = this.#find(replacedId)
+    const removed = this.#log.removed(replacedId)
+    this.#drop([replacedId])
+    if (counted || removed) return
+    if (replaced) return this.#setModel(addToCounts(this.#model, replaced.item, -1))
+    // Whether it was seen is not known.
+    this.#setModel({ ...this.#model, unreadCount: Math.max(0, this.#model.unreadCount - 1) })
+    this.#recount.counted()
+  }
+
+  /** Removes notifications that are no longer stored, and no longer counts them. */
+  #removeHere(notificationIds: readonly number[]): void {
+    const entries = notificationIds.flatMap((notificationId) => this.#find(notificationId) ?? [])
+    this.#drop(notificationIds)
+    this.#setModel(entries.reduce((model, { item }) => addToCounts(model, item, -1), this.#model))
+    this.#kindsChanged()
+  }
+
+  #drop(notificationIds: readonly number[]): void {
+    const change: Change = { notificationIds, revision: 0, removed: true }
+    this.#log.add(change)
+    this.#setModel({ ...this.#model, list: applyChange(this.#model.list, change) })
+    for (const each of this.#views) each.apply(change)
+  }
+
+  /** Returns a notification that is in any list. */
+  #find(notificationId: number): Entry | undefined {
+    const lists = [this.#model.list, ...this.#views]
+    for (const list of lists) {
+      const entry = find(list, notificationId)
+      if (entry) return entry
+    }
+    return undefined
+  }
+
+  #newestShown(): number {
+    return this.getSnapshot().items[0]?.notificationId ?? 0
+  }
+
+  #entriesOf(page: InboxPage): Entry[] {
+    return entriesOf(page).flatMap((entry) => this.#log.applyTo(entry) ?? [])
+  }
+
+  #setList(list: ItemList): void {
+    this.#setModel({ ...this.#model, list })
+  }
+
+  #kindsChanged(): void {
+    if (this.#started) for (const counts of this.#kindCounts) counts.changed()
+  }
+
+  #reloadParts(): void {
+    for (const each of this.#views) void each.reload()
+    this.#kindsChanged()
+  }
+
+  /** Removes what expires, at the time. The server reports its own removal of personal notifications soon after. */
+  #expire(): void {
+    clearTimeout(this.#expiryTimer)
+    const now = Date.now()
+    const all = [...this.#model.list.entries, ...[...this.#views].flatMap(({ entries }) => entries)]
+    const times = new Map(
+      all.flatMap(({ item: { notificationId, expiresAt } }) =>
+        expiresAt === undefined ? [] : [[notificationId, Date.parse(expiresAt)] as const],
+      ),
+    )
+    // A program other than notify-api may publish any text.
+    for (const [notificationId, time] of times) if (Number.isNaN(time)) times.delete(notificationId)
+    const expired = [...times].filter(([, time]) => time <= now).map(([notificationId]) => notificationId)
+    if (expired.length > 0) return this.removed({ removedIds: expired })
+    const next = Math.min(...times.values())
+    if (!this.#started || !Number.isFinite(next)) return
+    this.#expiryTimer = setTimeout(() => this.#expire(), Math.min(next - now, maxTimerMs))
+  }
+
   #forget(): void {
     this.#model = emptyInbox
+    this.#log.clear()
     this.#memberId = undefined
     this.#announcements.clear()
     this.#completeUpTo = undefined
@@ -287,9 +521,10 @@ export class LiveInbox implements Inbox {
   async #readNewest(): Promise<boolean> {
     const generation = this.#generation
     const startedAt = performance.now()
-    const completeUpTo = this.#completeUpTo ?? newestId(this.#model)
+    const completeUpTo = this.#completeUpTo ?? newestId(this.#model.list)
+    const knownBefore = new Set(this.#model.list.entries.map(({ item }) => item.notificationId))
     const [page, unread] = await Promise.all([
-      this.#pages.readDownTo(this.#model.loaded ? completeUpTo : undefined),
+      this.#pages.readDownTo(this.#model.list.loaded ? completeUpTo : undefined),
       this.#api.get<MemberUnreadCount>('/notification/unread-count'),
     ])
     if (generation !== this.#generation) return false
@@ -303,13 +538,21 @@ export class LiveInbox implements Inbox {
     this.#error = undefined
     this.#readFailed = false
     const before = this.#model
-    this.#model = applyCount(mergeNewest(before, page.body, completeUpTo), unread.body, { sameRevision: true })
-    if (!before.loaded && this.#connected) this.#limitDeliveryLag()
+    const list = mergeNewest(before.list, this.#entriesOf(page.body), page.body.nextCursor, { completeUpTo, knownBefore })
+    this.#model = applyCount({ ...before, list }, unread.body, { sameRevision: true })
+    if (!before.list.loaded && this.#connected) this.#limitDeliveryLag()
     this.#recount.recounted(startedAt)
     this.#reading = undefined
     this.#updateState()
     this.#host.memberKnown(memberId)
-    this.#announcements.release([...(before.loaded ? newSince(before, page.body) : []), ...this.#newerThanFirst(page.body)])
+    if (this.#partsAreLost) {
+      this.#partsAreLost = false
+      this.#reloadParts()
+    }
+    this.#announcements.release([
+      ...(before.list.loaded ? newSince(before.list, page.body) : []),
+      ...this.#newerThanFirst(page.body),
+    ])
     if (this.#readAgainAfterMs !== undefined) {
       // More was lost while this was being read: continue to hold arrivals, and keep `#completeUpTo`.
       this.#announcements.hold()
@@ -341,7 +584,9 @@ export class LiveInbox implements Inbox {
     this.#error = undefined
     this.#readFailed = false
     // If a newest page has replaced the items in the meantime, this page no longer follows them and would leave a gap.
-    if (this.#model.cursor === cursor) this.#model = mergeOlder(this.#model, result.body)
+    if (this.#model.list.cursor === cursor) {
+      this.#setList(mergeOlder(this.#model.list, this.#entriesOf(result.body), result.body.nextCursor))
+    }
     return true
   }
 
@@ -381,8 +626,26 @@ export class LiveInbox implements Inbox {
   }
 
   #updateState(): void {
-    const busy = this.#loadingMore !== undefined || (!this.#model.loaded && (this.#started || this.#reading !== undefined))
-    const status = this.#readFailed ? 'error' : busy ? 'loading' : this.#model.loaded ? 'ready' : 'idle'
-    this.#state.set({ ...view(this.#model), status, ...(this.#error !== undefined && { error: this.#error }) })
+    const { list } = this.#model
+    const busy = this.#loadingMore !== undefined || (!list.loaded && (this.#started || this.#reading !== undefined))
+    const status = this.#readFailed ? 'error' : busy ? 'loading' : list.loaded ? 'ready' : 'idle'
+    const shown = view(this.#model, (notificationId) => this.#find(notificationId))
+    this.#state.set({ ...shown, status, ...(this.#error !== undefined && { error: this.#error }) })
+    for (const each of this.#views) each.refresh()
+    this.#expire()
   }
+}
+
+function idsOf(items: readonly InboxItem[]): Set<number> {
+  return new Set(items.map(({ notificationId }) => notificationId))
+}
+
+/** Returns the ids, oldest first, that are on the page and not in the list, down to where the entries of the list end. */
+function newSince({ entries, cursor }: ItemList, page: InboxPage): number[] {
+  const known = new Set(entries.map(({ item }) => item.notificationId))
+  const floor = cursor ?? 0
+  return page.items
+    .map(({ notificationId }) => notificationId)
+    .filter((id) => !known.has(id) && id > floor)
+    .toReversed()
 }

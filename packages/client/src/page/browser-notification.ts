@@ -35,7 +35,7 @@ export class BrowserNotifications {
       notification.addEventListener('click', () => {
         notification.close()
         window.focus()
-        this.#settings.open(item.redirectPath)
+        if (item.redirectPath !== undefined) this.#settings.open(item.redirectPath)
       })
     } catch {
       // Chrome on Android shows notifications only through a service worker, which belongs to the application.

@@ -37,7 +37,7 @@ export function ToastStack({ hidden, onOpenPath }: Props): ReactNode {
   const open = ({ notificationId, redirectPath }: InboxItem) => {
     list.dismiss(notificationId)
     void inbox.markRead(notificationId)
-    onOpenPath(redirectPath)
+    if (redirectPath !== undefined) onOpenPath(redirectPath)
   }
   const resumeOnLeave = ({ currentTarget, relatedTarget }: FocusEvent) => {
     if (!currentTarget.contains(relatedTarget)) list.resume()

@@ -9,11 +9,11 @@ const renewBeforeMs = 3_000
 /** The right to a job, which one instance has at a time. No lock is held: it expires when its holder vanishes. */
 export class Lease {
   readonly #database: Database
-  readonly #job: 'sweep' | 'retention'
+  readonly #job: 'sweep' | 'retention' | 'expiry'
   readonly #holder = randomUUID()
   #heldUntil = -Infinity
 
-  constructor(database: Database, job: 'sweep' | 'retention') {
+  constructor(database: Database, job: 'sweep' | 'retention' | 'expiry') {
     this.#database = database
     this.#job = job
   }

@@ -21,6 +21,11 @@ export interface StoredMember {
   readonly textId: string | null
 }
 
+/** Returns a key as the text of a `member_id`. */
+export function keyText(key: MemberKey): string {
+  return typeof key === 'number' ? String(key) : key.toSqlString()
+}
+
 export function memberIdOf({ memberId, textId }: StoredMember): MemberId {
   return textId ?? Number(memberId)
 }

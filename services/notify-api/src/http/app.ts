@@ -78,7 +78,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     await browsers.register(cors, {
       origin: (origin, decide) => decide(null, allowed(origin)),
       credentials: true,
-      methods: ['GET', 'POST'],
+      methods: ['GET', 'POST', 'DELETE'],
       exposedHeaders: ['X-Request-Id'],
       strictPreflight: false,
     })

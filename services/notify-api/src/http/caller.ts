@@ -50,6 +50,7 @@ export type Scope =
   | 'notification:send'
   | 'notification:broadcast'
   | 'notification:read'
+  | 'notification:recall'
   | 'message:send'
   | 'presence:read'
   | 'session:revoke'
@@ -108,18 +109,22 @@ export interface MemberOptions {
  */
 export function member(options: MemberOptions, { writes }: { writes: boolean }): onRequestAsyncHookHandler {
   return async (request) => {
-    const { headers } = request
-    const needsOrigin = headers.origin !== undefined || bearerToken(headers.authorization) === undefined
-    if (writes && needsOrigin && !options.allowed(headers.origin)) {
-      throw refusal('forbidden-origin', 'origin', 'is missing or not allowed')
-    }
-    if (writes && !/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
-      throw refusal('unsupported-media-type', 'content-type', 'must be application/json, also with an empty body')
-    }
+    const refused = writes && refusedWrite(options, request)
+    if (refused) throw refused
     const result = await authenticateAsMember(options, request)
     if (result instanceof Problem) throw result
     request.setDecorator<Caller>(callerDecorator, result)
   }
+}
+
+/** Returns why a call that changes state may not come from a member's page. */
+function refusedWrite({ allowed }: MemberOptions, { headers }: FastifyRequest): Problem | undefined {
+  const needsOrigin = headers.origin !== undefined || bearerToken(headers.authorization) === undefined
+  if (needsOrigin && !allowed(headers.origin)) return refusal('forbidden-origin', 'origin', 'is missing or not allowed')
+  if (!/^application\/json *(?:;|$)/i.test(headers['content-type'] ?? '')) {
+    return refusal('unsupported-media-type', 'content-type', 'must be application/json, also with an empty body')
+  }
+  return undefined
 }
 
 /** The refusal of a token that was valid until it was revoked. */
@@ -155,8 +160,13 @@ function authenticateAsMember(
  * Returns a hook for calls that are open to both. A caller with a cookie is a member. One with `Authorization` is a backend if its token
  * has the scope, otherwise a member.
  */
-export function eitherCaller(services: BackendOptions, scope: Scope, members: MemberOptions): onRequestAsyncHookHandler {
-  const asMember = member(members, { writes: false })
+export function eitherCaller(
+  services: BackendOptions,
+  scope: Scope,
+  members: MemberOptions,
+  { writes }: { writes: boolean },
+): onRequestAsyncHookHandler {
+  const asMember = member(members, { writes })
   return async function either(request, reply) {
     if (bearerToken(request.headers.authorization) === undefined) {
       await asMember.call(this, request, reply)
@@ -170,6 +180,8 @@ export function eitherCaller(services: BackendOptions, scope: Scope, members: Me
     const caller = isCaller(asBackend) ? asBackend : await memberResult
     // With one key for both, a backend without the scope and a member whose token was revoked differ only in this.
     if (!isCaller(caller)) throw caller instanceof Revoked ? caller : asBackend
+    const refused = writes && caller.memberId !== undefined && refusedWrite(members, request)
+    if (refused) throw refused
     request.setDecorator<Caller>(callerDecorator, caller)
   }
 }

@@ -26,6 +26,7 @@ export async function openGuards(
     backend: (scope) => [backend(services, scope), limit],
     memberReads: [member(members, { writes: false }), limit],
     memberWrites: [member(members, { writes: true }), limit],
-    backendOrMemberReads: (scope) => [eitherCaller(services, scope, members), limit],
+    backendOrMemberReads: (scope) => [eitherCaller(services, scope, members, { writes: false }), limit],
+    backendOrMemberWrites: (scope) => [eitherCaller(services, scope, members, { writes: true }), limit],
   }
 }

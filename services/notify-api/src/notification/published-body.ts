@@ -3,6 +3,17 @@ import { broadcastChannel, type MemberId, memberChannel } from '@tidings/protoco
 /** `member_id` of a broadcast, which is one row for all members. */
 export const allMembers = 0
 
+/** What a notification tells its recipients, the same for each of them. */
+export interface PublishedContent {
+  readonly message: string
+  readonly redirectPath?: string | undefined
+  /** JSON text. */
+  readonly data?: string | null | undefined
+  readonly kind?: string | null | undefined
+  /** ISO 8601. */
+  readonly expiresAt?: string | undefined
+}
+
 /** Returns the channel to which a notification is published. */
 export function channelOf(memberId: MemberId): string {
   return memberId === allMembers ? broadcastChannel('all') : memberChannel(memberId, 'notification')
@@ -16,7 +27,11 @@ export function bodyOf(memberId: MemberId, notificationId: number, bodyEnd: stri
   return `{"memberId":${id},"notificationId":${notificationId}${bodyEnd}`
 }
 
-/** Returns the part of the published JSON that follows the id, the same for every recipient. `data` is JSON text. */
-export function bodyEndOf(message: string, redirectPath: string, data: string | null | undefined): string {
-  return `,"message":${JSON.stringify(message)},"redirectPath":${JSON.stringify(redirectPath)}${data ? `,"data":${data}` : ''}}`
+/** Returns the part of the published JSON that follows the id. */
+export function bodyEndOf({ message, redirectPath, data, kind, expiresAt }: PublishedContent): string {
+  // The empty text in the database stands for no path.
+  const path = redirectPath ? `,"redirectPath":${JSON.stringify(redirectPath)}` : ''
+  // Neither a kind nor a time contains a character that JSON escapes.
+  const rest = `${data ? `,"data":${data}` : ''}${kind ? `,"kind":"${kind}"` : ''}${expiresAt ? `,"expiresAt":"${expiresAt}"` : ''}`
+  return `,"message":${JSON.stringify(message)}${path}${rest}}`
 }

@@ -13,6 +13,7 @@ import type { Outbox } from '../outbox/outbox.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { IdempotencyKey } from './idempotency-key.ts'
 import { allMembers, channelOf } from './published-body.ts'
+import { type CollapsingEntry, writeCollapsing } from './write-collapsing.ts'
 import {
   type GroupEntry,
   groupEntry,
@@ -23,6 +24,9 @@ import {
 } from './write-group.ts'
 
 export interface SenderDeps {
+  /** Both must be opened with `scripts: true`. */
+  readonly database: Database
+  readonly collapsingDatabase: Database
   readonly outbox: Pick<Outbox, 'publishEach' | 'deferNotifications'>
   readonly idempotency: Idempotency
   readonly limits: GroupLimits
@@ -33,6 +37,10 @@ export interface Sent<Body> {
   readonly response: Body
   /** True when this is the response to an earlier request with the same idempotency key. */
   readonly replayed: boolean
+}
+
+interface NewPost extends NewNotification {
+  readonly collapseKey?: string | undefined
 }
 
 /** Returns the response to a request. `online` is empty when it is not known. */
@@ -48,18 +56,21 @@ export class Sender {
   readonly #outbox: SenderDeps['outbox']
   readonly #idempotency: Idempotency
   readonly #group: GroupCommit<GroupEntry, StoredEntry>
+  /** Those with a collapse key wait for locks, so others do not share their transactions. */
+  readonly #collapsing: GroupCommit<CollapsingEntry, StoredEntry>
 
-  /** `database` must be opened with `scripts: true`. */
-  constructor(database: Database, { outbox, idempotency, limits, onCommit }: SenderDeps) {
+  constructor({ database, collapsingDatabase, outbox, idempotency, limits, onCommit }: SenderDeps) {
     this.#outbox = outbox
     this.#idempotency = idempotency
     const deps: WriteGroupDeps = { database, outbox, onCommit }
     this.#group = new GroupCommit({ commit: (group) => writeGroup(group, deps), failure: failureOf }, limits)
+    const collapsingDeps: WriteGroupDeps = { ...deps, database: collapsingDatabase }
+    this.#collapsing = new GroupCommit({ commit: (group) => writeCollapsing(group, collapsingDeps), failure: failureOf }, limits)
   }
 
   /** Requests that wait for their transaction to begin. */
   get queued(): number {
-    return this.#group.queued
+    return this.#group.queued + this.#collapsing.queued
   }
 
   /** Sends one notification, or the same for each of several members. */
@@ -86,11 +97,11 @@ export class Sender {
   }
 
   /** Resolves when every request has its outcome. */
-  close(): Promise<void> {
-    return this.#group.close()
+  async close(): Promise<void> {
+    await Promise.all([this.#group.close(), this.#collapsing.close()])
   }
 
-  async #sendOnce<Body>(notification: NewNotification, responseOf: ResponseBuilder<Body>): Promise<Sent<Body>> {
+  async #sendOnce<Body>(notification: NewPost, responseOf: ResponseBuilder<Body>): Promise<Sent<Body>> {
     const { key, memberIds } = notification
     if (!key) return { response: await this.#store(notification, responseOf), replayed: false }
     this.#idempotency.begin(key)
@@ -114,8 +125,11 @@ export class Sender {
     }
   }
 
-  async #store<Body>(notification: NewNotification, responseOf: ResponseBuilder<Body>): Promise<Body> {
-    const { notificationIds, online } = await this.#group.submit(groupEntry(notification))
+  async #store<Body>({ collapseKey, ...notification }: NewPost, responseOf: ResponseBuilder<Body>): Promise<Body> {
+    const entry = groupEntry(notification)
+    const { notificationIds, online } = await (collapseKey === undefined
+      ? this.#group.submit(entry)
+      : this.#collapsing.submit({ ...entry, collapseKey }))
     return responseOf(notificationIds, await Promise.all(online))
   }
 }

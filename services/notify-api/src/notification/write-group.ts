@@ -14,8 +14,11 @@ export interface NewNotification {
   /** One row is stored for each, in this order; `[allMembers]` for a broadcast. */
   readonly memberIds: readonly MemberId[]
   readonly message: string
-  readonly redirectPath: string
+  readonly redirectPath?: string | undefined
   readonly data?: Readonly<Record<string, unknown>> | undefined
+  readonly kind?: string | undefined
+  /** ISO 8601. */
+  readonly expiresAt?: string | undefined
   readonly key: IdempotencyKey | undefined
 }
 
@@ -23,18 +26,23 @@ export interface NewNotification {
 export interface GroupEntry extends Weight {
   readonly memberIds: readonly MemberId[]
   readonly message: string
+  /** Empty when there is none. */
   readonly redirectPath: string
   /** JSON text. */
   readonly data: string | undefined
+  readonly kind: string | undefined
+  readonly expiresAt: Date | undefined
   /** The part of the published body that follows the id. */
   readonly bodyEnd: string
   readonly key: IdempotencyKey | undefined
 }
 
-export function groupEntry({ memberIds, message, redirectPath, data, key }: NewNotification): GroupEntry {
+export function groupEntry({ memberIds, message, redirectPath = '', data, kind, expiresAt, key }: NewNotification): GroupEntry {
   const json = data && JSON.stringify(data)
-  const bodyEnd = bodyEndOf(message, redirectPath, json)
-  return { memberIds, message, redirectPath, data: json, bodyEnd, key, rows: memberIds.length, bytes: bodyEnd.length }
+  const expiry = expiresAt === undefined ? undefined : new Date(expiresAt)
+  const bodyEnd = bodyEndOf({ message, redirectPath, data: json, kind, expiresAt: expiry?.toISOString() })
+  const content = { message, redirectPath, data: json, kind, expiresAt: expiry }
+  return { memberIds, ...content, bodyEnd, key, rows: memberIds.length, bytes: bodyEnd.length }
 }
 
 export interface WriteGroupDeps {
@@ -91,23 +99,23 @@ export async function writeGroup(
   }))
 }
 
-function textIdsOf(group: readonly GroupEntry[]): string[] {
+export function textIdsOf(group: readonly GroupEntry[]): string[] {
   return group.flatMap(({ memberIds }) => memberIds.filter((id) => typeof id === 'string'))
 }
 
 /** Distance between consecutive ids of one INSERT, by table. */
-interface Steps {
+export interface Steps {
   readonly notification: number
   readonly outbox: number
 }
 
 /** A group of one row has no steps. */
-function stepsOf(result: ScriptResult<Steps> | undefined): Steps {
+export function stepsOf(result: ScriptResult<Steps> | undefined): Steps {
   const [steps] = Array.isArray(result) ? result : []
   return steps ?? { notification: 1, outbox: 1 }
 }
 
-function insertIdOf(result: ScriptResult<Steps> | undefined): number {
+export function insertIdOf(result: ScriptResult<Steps> | undefined): number {
   return result && 'insertId' in result ? result.insertId : Number.NaN
 }
 
@@ -136,31 +144,36 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
   const notifications: string[] = []
   const keys: string[] = []
   const outbox: string[] = []
+  const expiries: string[] = []
+  const extended = group.some(({ kind, expiresAt }) => kind !== undefined || expiresAt !== undefined)
   const rows = group.reduce((total, { memberIds }) => total + memberIds.length, 0)
   // Part of the first row only. A single row needs no step.
   const noted = (variable: string, index: number) =>
     index === 0 && rows > 1 ? `+0*(${variable}:=@@auto_increment_increment)` : ''
-  for (const { memberIds, message, redirectPath, data, key } of group) {
+  for (const { memberIds, message, redirectPath, data, kind, expiresAt, key } of group) {
     const several = memberIds.length > 1
     // Content for several members is sent to the server once, as a variable.
     const text = (value: string | undefined) => {
       if (value === undefined) return 'NULL'
       return several ? `@v${variables.push(escape(value)) - 1}` : escape(value)
     }
-    const values = `${text(message)},${text(redirectPath)},${text(data)}`
+    const expiry = expiresAt && escape(expiresAt, false, 'Z')
+    const values = `${text(message)},${text(redirectPath)},${text(data)}${extended ? `,${escape(kind ?? null)},${expiry ?? 'NULL'}` : ''}`
     if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',${idOf(notifications.length)},${rows > 1 ? '@step' : 1})`)
     for (const memberId of memberIds) {
       const index = notifications.length
       notifications.push(`(${escape(textMembers.get(memberId) ?? memberId)}${noted('@step', index)},${values})`)
       outbox.push(`(${idOf(index)}${noted('@outbox_step', index)})`)
+      if (expiry) expiries.push(`(${idOf(index)},${expiry})`)
     }
   }
   const statements = [
     ...(variables.length > 0 ? [`SET ${variables.map((value, index) => `@v${index}=${value}`).join(',')}`] : []),
-    `INSERT INTO notification (member_id,message,redirect_path,data) VALUES ${notifications.join(',')}`,
+    `INSERT INTO notification (member_id,message,redirect_path,data${extended ? ',kind,expires_at' : ''}) VALUES ${notifications.join(',')}`,
     ...(keys.length > 0
       ? [`INSERT INTO idempotency_key (key_hash,request_hash,first_notification_id,id_step) VALUES ${keys.join(',')}`]
       : []),
+    ...(expiries.length > 0 ? [`INSERT INTO notification_expiry (notification_id,expires_at) VALUES ${expiries.join(',')}`] : []),
     `INSERT INTO outbox (notification_id) VALUES ${outbox.join(',')}`,
     ...(rows > 1 ? ['SELECT @step AS notification,@outbox_step AS outbox'] : []),
     'COMMIT',
@@ -169,7 +182,7 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
     'COMMIT',
   ]
   const notificationStatement = variables.length > 0 ? 1 : 0
-  const outboxStatement = notificationStatement + (keys.length > 0 ? 2 : 1)
+  const outboxStatement = notificationStatement + 1 + (keys.length > 0 ? 1 : 0) + (expiries.length > 0 ? 1 : 0)
   return {
     sql: statements.join(';'),
     notificationStatement,

@@ -1,6 +1,6 @@
 import type { Connection, Database } from '../database/database.ts'
 import { memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
-import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
+import { bodyEndOf, bodyOf, channelOf, type PublishedContent } from '../notification/published-body.ts'
 import type { OutboxRow } from './row.ts'
 
 export interface OutboxBacklog {
@@ -196,7 +196,7 @@ export class OutboxStore {
 /** Returns a row if any channel has deferred rows. */
 export const anyDeferred = 'SELECT 1 FROM outbox_deferred LIMIT 1'
 
-/** In the row of a notification, `channel` and `body` are null. */
+/** In the row of a notification, `channel` and `body` are null, unless it replaces another one. */
 interface StoredRow {
   readonly outboxId: number
   readonly notificationId: number | null
@@ -204,12 +204,9 @@ interface StoredRow {
   readonly body: string | null
 }
 
-interface StoredNotification extends StoredMember {
+interface StoredNotification extends StoredMember, Omit<PublishedContent, 'expiresAt'> {
   readonly notificationId: number
-  readonly message: string
-  readonly redirectPath: string
-  /** JSON text. */
-  readonly data: string | null
+  readonly expiresAt: Date | null
 }
 
 /** Returns these rows with their channels and bodies, in their order, without rows of notifications that retention has deleted. */
@@ -219,7 +216,8 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
     ids.length === 0
       ? []
       : await connection.rows<StoredNotification>(
-          `SELECT notification_id AS notificationId, member_id AS memberId, ${textIdColumn}, message, redirect_path AS redirectPath, data
+          `SELECT notification_id AS notificationId, member_id AS memberId, ${textIdColumn}, message, redirect_path AS redirectPath, data,
+             kind, expires_at AS expiresAt
            FROM notification WHERE notification_id IN (?)`,
           [ids],
         )
@@ -228,9 +226,8 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
     if (channel !== null && body !== null) return { outboxId, channel, body }
     const notification = notificationId === null ? undefined : notifications.get(notificationId)
     if (!notification) return []
-    const { message, redirectPath, data } = notification
     const memberId = memberIdOf(notification)
-    const bodyEnd = bodyEndOf(message, redirectPath, data)
+    const bodyEnd = bodyEndOf({ ...notification, expiresAt: notification.expiresAt?.toISOString() })
     return { outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notification.notificationId, bodyEnd) }
   })
 }

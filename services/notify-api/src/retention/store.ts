@@ -1,9 +1,9 @@
 import type { MemberId } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
-import { findMember, memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
-import { countUnread } from '../notification/inbox-store.ts'
+import { memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
+import type { InboxMembers } from '../notification/inbox-member.ts'
 import { allMembers } from '../notification/published-body.ts'
-import { insertReadEvent, lockMember } from '../notification/read-store.ts'
+import { removeFromInbox } from '../notification/read-store.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 
 export interface RetentionLimits {
@@ -25,16 +25,20 @@ export interface RetentionPass {
 }
 
 /** Number of deleted rows by table. */
-export type Retired = Readonly<Record<'notification' | 'broadcast_read' | 'idempotency_key' | 'task' | 'revocation', number>>
+export type Retired = Readonly<
+  Record<'notification' | 'broadcast_read' | 'broadcast_state' | 'collapse' | 'idempotency_key' | 'task' | 'revocation', number>
+>
 
 const idempotencyHours = 24
 
 /** Deletes expired rows in small batches, so that every transaction is short. */
 export class RetentionStore {
   readonly #database: Database
+  readonly #members: InboxMembers
 
-  constructor(database: Database) {
+  constructor(database: Database, members: InboxMembers) {
     this.#database = database
+    this.#members = members
   }
 
   /** Runs one pass. */
@@ -43,19 +47,21 @@ export class RetentionStore {
     const { days, batchRows } = limits
     let failure: unknown
     const notification = await repeat(limits, () =>
-      retireNotifications(database, limits, (error) => {
+      retireNotifications(database, this.#members, limits, (error) => {
         failure ??= error
       }),
     )
     const deleteRows = (deleteBatch: (connection: Connection) => Promise<number>) =>
       repeat(limits, () => database.run(deleteBatch))
     // After the notifications: a broadcast that lost its read rows first would count as unread again.
-    const broadcast_read = await deleteRows((connection) => retireReads(connection, batchRows))
+    const broadcast_read = await deleteRows((connection) => retireDependent(connection, 'broadcast_read', batchRows))
+    const broadcast_state = await deleteRows((connection) => retireDependent(connection, 'broadcast_state', batchRows))
+    const collapse = await deleteRows((connection) => retireDependent(connection, 'collapse', batchRows))
     const idempotency_key = await deleteRows((connection) => retireKeys(connection, batchRows))
     const early = await deleteRows((connection) => retireEarlyCancels(connection, batchRows))
     const task = early + (await deleteRows((connection) => retireTasks(connection, days, batchRows)))
     const revocation = await deleteRows((connection) => retireRevocations(connection, batchRows))
-    return { retired: { notification, broadcast_read, idempotency_key, task, revocation }, failure }
+    return { retired: { notification, broadcast_read, broadcast_state, collapse, idempotency_key, task, revocation }, failure }
   }
 }
 
@@ -78,6 +84,7 @@ async function repeat(
  */
 async function retireNotifications(
   database: Database,
+  members: InboxMembers,
   { days, batchRows, mayContinue, publish }: RetentionLimits,
   onFailure: (error: unknown) => void,
 ): Promise<number> {
@@ -86,7 +93,8 @@ async function retireNotifications(
   for (const [memberId, notificationIds] of idsByMember) {
     if (!(await mayContinue())) break
     try {
-      await publish(await database.run((connection) => removeUnread(connection, memberId, notificationIds)))
+      const event = await database.run((connection) => removeUnread(connection, members, memberId, notificationIds))
+      if (event) await publish(event)
       deleted += notificationIds.length
     } catch (error) {
       onFailure(error)
@@ -131,20 +139,26 @@ async function retireReadOnes(
 }
 
 /** Deletes notifications of one member. The event for its devices is part of the transaction. */
-async function removeUnread(connection: Connection, memberId: MemberId, removedIds: number[]): Promise<OutboxRow> {
+async function removeUnread(
+  connection: Connection,
+  members: InboxMembers,
+  memberId: MemberId,
+  removedIds: number[],
+): Promise<OutboxRow | undefined> {
   await connection.write('START TRANSACTION')
-  const member = await findMember(connection, memberId)
-  await lockMember(connection, member)
-  await connection.write('DELETE FROM notification WHERE notification_id IN (?)', [removedIds])
-  const state = await countUnread(connection, member)
-  const event = await insertReadEvent(connection, { memberId, removedIds, ...state })
+  const event = await removeFromInbox(connection, members, memberId, removedIds)
   await connection.write('COMMIT')
   return event
 }
 
-async function retireReads(connection: Connection, rows: number): Promise<number> {
+/** Deletes rows whose notification was deleted because of its age. */
+async function retireDependent(
+  connection: Connection,
+  table: 'broadcast_read' | 'broadcast_state' | 'collapse',
+  rows: number,
+): Promise<number> {
   const { affectedRows } = await connection.write(
-    'DELETE FROM broadcast_read WHERE notification_id < (SELECT MIN(notification_id) FROM notification) ORDER BY notification_id LIMIT ?',
+    `DELETE FROM ${table} WHERE notification_id < (SELECT MIN(notification_id) FROM notification) ORDER BY notification_id LIMIT ?`,
     [rows],
   )
   return affectedRows

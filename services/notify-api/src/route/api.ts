@@ -15,4 +15,5 @@ export interface Guards {
   readonly memberWrites: Guard
   /** Authenticates a backend when the request has `Authorization`, a member otherwise. */
   readonly backendOrMemberReads: (scope: Scope) => Guard
+  readonly backendOrMemberWrites: (scope: Scope) => Guard
 }

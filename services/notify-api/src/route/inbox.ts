@@ -1,22 +1,27 @@
 import {
+  DeleteNotificationResult,
   InboxPage,
+  MarkSeen,
+  maxKindsPerCount,
   type MemberId,
   MemberList,
-  MemberUnreadCount,
+  InboxCounts,
   NoBody,
+  NotificationKind,
   ReadAll,
   ReadAllResult,
   UnreadCount,
   UnreadCounts,
 } from '@tidings/protocol'
 import { z } from 'zod'
-import { memberOf } from '../http/caller.ts'
+import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
+import type { InboxChange } from '../notification/inbox-change.ts'
 import { PerMemberQueue } from '../notification/per-member-queue.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import { Problem } from '../http/problem.ts'
 import type { InboxStore } from '../notification/inbox-store.ts'
-import type { ReadChange, ReadStore } from '../notification/read-store.ts'
+import type { Mark, ReadChange, ReadStore } from '../notification/read-store.ts'
 import type { Api, Guards } from './api.ts'
 
 export interface InboxDeps {
@@ -25,18 +30,39 @@ export interface InboxDeps {
   readonly outbox: Pick<Outbox, 'publish'>
 }
 
+const Flag = z
+  .enum(['true', 'false'])
+  .default('false')
+  .transform((text) => text === 'true')
+
 const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   before: z.coerce.number().int().positive().optional().meta({ description: 'nextCursor of the previous page' }),
-  unread: z
-    .enum(['true', 'false'])
-    .default('false')
-    .transform((text) => text === 'true'),
+  unread: Flag,
+  archived: Flag,
+  kind: NotificationKind.optional(),
+})
+
+const CountQuery = z.strictObject({
+  kinds: z
+    .string()
+    .transform((text) => [...new Set(text.split(','))])
+    .pipe(z.array(NotificationKind).max(maxKindsPerCount))
+    .optional()
+    .meta({ description: `up to ${maxKindsPerCount} kinds, separated by commas, whose counts are also returned` }),
 })
 
 const NotificationParams = z.object({ id: z.coerce.number().int().positive() })
 
-/** Adds the calls with which members read their inbox and mark notifications as read. */
+/** The calls that change one notification. */
+const changeCalls = [
+  ['read', 'markNotificationRead', "Mark one notification as read and publish it to the member's devices"],
+  ['unread', 'markNotificationUnread', "Mark one notification as unread and publish it to the member's devices"],
+  ['archive', 'archiveNotification', "Archive one notification and publish it to the member's devices"],
+  ['unarchive', 'unarchiveNotification', "Return one notification from the archive and publish it to the member's devices"],
+] as const satisfies [change: InboxChange, operationId: string, summary: string][]
+
+/** Adds the calls with which members read and change their inbox. */
 export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: InboxDeps): void {
   const changes = new PerMemberQueue()
 
@@ -53,6 +79,22 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
       if (changed?.event) await outbox.publish([changed.event])
       return changed
     })
+  }
+
+  async function changeOne(memberId: MemberId, id: number, change: InboxChange): Promise<UnreadCount> {
+    const changed = await publishChange(memberId, () => reads.change(memberId, id, change))
+    if (changed) return changed.state
+    throw new Problem('not-found', 'There is no such notification.', {
+      errors: [{ in: 'path', pointer: '#/id', detail: 'is no notification of this member' }],
+    })
+  }
+
+  async function mark(memberId: MemberId, what: Mark): Promise<ReadAllResult> {
+    const step = () => publishChange(memberId, () => reads.mark(memberId, what))
+    const newest = await step()
+    let last = newest
+    while (last.more) last = await step()
+    return { ...last.state, notificationIds: [...newest.notificationIds] }
   }
 
   app.get(
@@ -76,38 +118,74 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
       onRequest: guards.memberReads,
       schema: {
         operationId: 'getUnreadCount',
-        summary: 'The number of unread notifications',
+        summary: 'The numbers of unread and of unseen notifications',
         security: memberSecurity,
-        response: { 200: MemberUnreadCount, ...problemResponses() },
+        querystring: CountQuery,
+        response: { 200: InboxCounts, ...problemResponses() },
       },
     },
-    (request) => inbox.unread(memberOf(request)),
+    (request) => inbox.unread(memberOf(request), request.query.kinds),
   )
 
-  app.post(
-    '/notification/:id/read',
+  for (const [change, operationId, summary] of changeCalls) {
+    app.post(
+      `/notification/:id/${change}`,
+      {
+        onRequest: guards.memberWrites,
+        schema: {
+          operationId,
+          summary,
+          security: memberSecurity,
+          params: NotificationParams,
+          body: NoBody,
+          response: {
+            200: UnreadCount,
+            ...problemResponses('forbidden-origin', 'not-found', 'too-large', 'unsupported-media-type'),
+          },
+        },
+      },
+      (request) => changeOne(memberOf(request), request.params.id, change),
+    )
+  }
+
+  app.delete(
+    '/notification/:id',
     {
-      onRequest: guards.memberWrites,
+      onRequest: guards.backendOrMemberWrites('notification:recall'),
       schema: {
-        operationId: 'markNotificationRead',
-        summary: "Mark one notification as read and publish it to the member's devices",
-        security: memberSecurity,
+        operationId: 'deleteNotification',
+        summary: 'Delete one notification: a member from its inbox, a backend from the inboxes of all members that have it',
+        security: [...memberSecurity, ...serviceSecurity('notification:recall')],
         params: NotificationParams,
-        body: NoBody,
         response: {
-          200: UnreadCount,
-          ...problemResponses('forbidden-origin', 'not-found', 'too-large', 'unsupported-media-type'),
+          200: DeleteNotificationResult,
+          ...problemResponses('forbidden-origin', 'missing-scope', 'too-large', 'unsupported-media-type'),
         },
       },
     },
     async (request) => {
-      const memberId = memberOf(request)
-      const change = await publishChange(memberId, () => reads.read(memberId, request.params.id))
-      if (change) return change.state
-      throw new Problem('not-found', 'There is no such notification.', {
-        errors: [{ in: 'path', pointer: '#/id', detail: 'is no notification of this member' }],
-      })
+      const { memberId } = callerOf(request)
+      const { id } = request.params
+      if (memberId !== undefined) return changeOne(memberId, id, 'remove')
+      const event = await reads.recall(id)
+      if (event) await outbox.publish([event])
+      return { recalled: event !== undefined }
     },
+  )
+
+  app.post(
+    '/notification/seen',
+    {
+      onRequest: guards.memberWrites,
+      schema: {
+        operationId: 'markAllNotificationsSeen',
+        summary: "Mark every notification up to one as seen and publish it to the member's devices",
+        security: memberSecurity,
+        body: MarkSeen,
+        response: { 200: ReadAllResult, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
+      },
+    },
+    (request) => mark(memberOf(request), { ...request.body, as: 'seen' }),
   )
 
   app.post(
@@ -122,14 +200,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
         response: { 200: ReadAllResult, ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
       },
     },
-    async (request) => {
-      const memberId = memberOf(request)
-      const step = () => publishChange(memberId, () => reads.readAll(memberId, request.body.upTo))
-      const newest = await step()
-      let last = newest
-      while (last.more) last = await step()
-      return { ...last.state, notificationIds: [...newest.notificationIds] }
-    },
+    (request) => mark(memberOf(request), { ...request.body, as: 'read' }),
   )
 }
 

@@ -235,6 +235,6 @@ async function insertNotification(
     message,
     redirectPath,
   ])
-  const body = bodyOf(memberId, insertId, bodyEndOf(message, redirectPath, undefined))
+  const body = bodyOf(memberId, insertId, bodyEndOf({ message, redirectPath }))
   return insertOutboxRow(connection, channelOf(memberId), body)
 }
