@@ -15,6 +15,7 @@ const bell = (page: Page, name: string | RegExp = /^Inbox/) => page.getByRole('b
 const panel = (page: Page) => page.getByRole('dialog', { name: 'Inbox' })
 const rows = (page: Page) => panel(page).getByRole('listitem')
 const messages = (page: Page) => rows(page).locator('[part=message]').allTextContents()
+const badge = (page: Page) => page.locator('tidings-bell [part~=badge]')
 const shown = (locator: Locator) => locator.waitFor({ timeout: deadlineMs })
 
 /** Sends notifications one after the other, numbered from 1. */
@@ -87,7 +88,7 @@ test('is used by keyboard, and closes with Escape and with a press outside', asy
   await page.keyboard.press('Enter')
   await expect.poll(focused, pollOptions).toBe('Inbox')
   await expect.poll(() => rows(page).count(), pollOptions).toBe(3)
-  for (const key of ['Tab', 'Tab', 'Tab']) await page.keyboard.press(key)
+  for (const key of ['Tab', 'Tab', 'Tab', 'Tab']) await page.keyboard.press(key)
   expect(await focused()).toContain('message-3')
   await page.keyboard.press('ArrowDown')
   expect(await focused()).toContain('message-2')
@@ -157,6 +158,66 @@ test('follows the path of a notification and marks it as read, or leaves both to
   await shown(bell(page, 'Inbox, nothing unread'))
 })
 
+test('turns the badge quiet when its notifications were seen, on all devices, until another one arrives', async () => {
+  await sendMany(10, 2)
+  const device = await stack.openDevice(10)
+  const [page, other] = await Promise.all([device.openTab(), device.openTab()])
+  const parts = (on: Page) => badge(on).getAttribute('part')
+  for (const on of [page, other]) {
+    await shown(bell(on, 'Inbox, 2 unread'))
+    expect(await parts(on)).toBe('badge')
+  }
+  await bell(page).click()
+  for (const on of [page, other]) await expect.poll(() => parts(on), pollOptions).toBe('badge badge-quiet')
+  expect(await badge(other).textContent()).toBe('2')
+  await page.keyboard.press('Escape')
+  await sendMany(10, 1, 'late')
+  for (const on of [page, other]) await expect.poll(() => parts(on), pollOptions).toBe('badge')
+})
+
+test('archives, restores, deletes and marks as unread, and lists what is unread, archived or of a kind', async () => {
+  await sendMany(11, 3)
+  await stack.post('/notification/send', { memberId: 11, message: 'an order', kind: 'order' })
+  const page = await openBell(11)
+  await expect.poll(() => messages(page), pollOptions).toEqual(['an order', 'message-3', 'message-2', 'message-1'])
+  const act = (name: string) => page.getByRole('button', { name }).click()
+  const choose = (name: string) => page.getByRole('tab', { name }).click()
+  await act('Archive: message-2')
+  await act('Mark as read: message-3')
+  await page.evaluate(() => document.addEventListener('tidings-remove', (event) => event.preventDefault(), { once: true }))
+  await act('Delete: message-1')
+  await act('Delete: an order')
+  await expect.poll(() => messages(page), pollOptions).toEqual(['message-3', 'message-1'])
+
+  await choose('Unread')
+  await expect.poll(() => messages(page), pollOptions).toEqual(['message-1'])
+  await act('Mark as read: message-1')
+  await shown(panel(page).getByText('Nothing unread'))
+  await choose('Archived')
+  await expect.poll(() => messages(page), pollOptions).toEqual(['message-2'])
+  await act('Move to the inbox: message-2')
+  await shown(panel(page).getByText('Nothing archived'))
+  await page.keyboard.press('Home')
+  await choose('All')
+  await act('Mark as unread: message-1')
+  await expect.poll(() => messages(page), pollOptions).toEqual(['message-3', 'message-2', 'message-1'])
+  await shown(bell(page, 'Inbox, 2 unread'))
+
+  await page.evaluate(() => {
+    const element = document.querySelector('tidings-bell')
+    if (element) element.kinds = [{ kind: 'order', label: 'Orders' }]
+  })
+  await stack.post('/notification/send', { memberId: 11, message: 'another order', kind: 'order' })
+  await page.getByRole('tab', { name: 'All' }).focus()
+  await page.keyboard.press('ArrowRight')
+  await page.keyboard.press('ArrowRight')
+  await expect.poll(() => messages(page), pollOptions).toEqual(['another order'])
+  await shown(page.getByRole('tab', { name: 'Orders 1', selected: true }))
+  // It has no path: it is marked as read, and nothing is followed.
+  await page.getByRole('button', { name: /^Unread: another order/ }).click()
+  await shown(bell(page, 'Inbox, 2 unread'))
+})
+
 test('speaks Korean, any other language by its texts, and reads from right to left', async () => {
   await sendMany(7, 1)
   const device = await stack.openDevice(7)
@@ -184,7 +245,10 @@ test('shows the inbox that the page gives it, in place of its own', async () => 
     const element = document.querySelector('tidings-bell')
     const own = element?.tidings
     if (!element || !own) throw new Error('no bell')
-    const inbox = { ...own.inbox, getSnapshot: () => ({ items: [], unreadCount: 7, status: 'ready' as const, hasMore: false }) }
+    const inbox = {
+      ...own.inbox,
+      getSnapshot: () => ({ items: [], unreadCount: 7, unseenCount: 7, status: 'ready' as const, hasMore: false }),
+    }
     element.tidings = { ...own, inbox }
     return own.connection.getSnapshot().status
   })
@@ -231,6 +295,10 @@ test('has no accessibility violation in any state, theme and size, and recovers 
     })
   expect(mark).toEqual({ borderTopWidth: '4px', differs: true })
   await page.emulateMedia({ forcedColors: 'none' })
+  await page.getByRole('tab', { name: 'Archived' }).click()
+  await shown(page.getByText('Nothing archived'))
+  await expectNoViolations(page, { forcedColors: true })
+  await page.getByRole('tab', { name: 'All' }).click()
   await page.route('**/notification/*/read', (route) => route.fulfill({ status: 503, json: { title: 'busy' } }))
   await page
     .getByRole('button', { name: /^Mark as read/ })

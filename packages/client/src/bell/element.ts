@@ -33,8 +33,12 @@ const icons = {
   bell: 'M10 3a4.6 4.6 0 0 0-4.6 4.6c0 3.6-1.6 5-1.6 5.9h12.4c0-.9-1.6-2.3-1.6-5.9A4.6 4.6 0 0 0 10 3ZM8.4 16.5a1.8 1.8 0 0 0 3.2 0',
   close: 'm5.5 5.5 9 9m0-9-9 9',
   read: 'm4.5 10.5 3.6 3.6 7.4-8',
+  unread: 'M10 6.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7Z',
+  archive: 'M3.5 4h13v3h-13ZM4.5 7v9h11V7M8 10h4',
+  unarchive: 'M3.5 4h13v3h-13ZM4.5 7v9h11V7M10 14V9.5M8 11.3l2-2 2 2',
+  remove: 'M4 5.5h12M8 5.5v-2h4v2M5.5 5.5l.8 11h7.4l.8-11M8.5 8.5v5M11.5 8.5v5',
 } as const
-export type IconName = keyof typeof icons
+type IconName = keyof typeof icons
 
 /** A decorative icon. The element that contains it has a label. */
 export function icon(name: IconName): SVGSVGElement {

@@ -10,5 +10,5 @@ declare global {
 }
 
 export { TidingsBell }
-export type { TidingsBellEventMap } from './tidings-bell.ts'
+export type { BellKind, TidingsBellEventMap } from './tidings-bell.ts'
 export type { BellTexts } from './text.ts'

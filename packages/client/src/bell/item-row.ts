@@ -2,11 +2,16 @@ import type { InboxItem } from '../inbox/inbox.ts'
 import { h, icon, set, setText } from './element.ts'
 import { exactTime, type Locale, relativeTime } from './locale.ts'
 
+/** What the buttons of a notification do. */
+export type ItemAction = 'read' | 'unread' | 'archive' | 'unarchive' | 'remove'
+
 export interface ItemRowHost {
   /** The notification was clicked. */
   open(item: InboxItem, event: MouseEvent): void
-  read(item: InboxItem): void
+  act(action: ItemAction, item: InboxItem): void
 }
+
+const actions: readonly ItemAction[] = ['read', 'unread', 'archive', 'unarchive', 'remove']
 
 /** In the labels of buttons. */
 const maxLabelLength = 80
@@ -21,29 +26,28 @@ export class ItemRow {
   readonly #time = h('time', { part: 'time', dir: 'auto' })
   readonly #note = h('span')
   readonly #more = h('button', { type: 'button', part: 'action', class: 'plain', onclick: () => this.#toggle() })
-  readonly #read = h('button', {
-    type: 'button',
-    part: 'action',
-    class: 'plain icon',
-    onclick: () => this.#host.read(this.#item),
-  })
-  readonly #host: ItemRowHost
+  readonly #buttons: ReadonlyMap<ItemAction, HTMLButtonElement>
   #item: InboxItem
   #locale: Locale | undefined
   #expanded = false
 
   constructor(item: InboxItem, host: ItemRowHost) {
     this.#item = item
-    this.#host = host
     this.link = h(
       'a',
       { part: 'link', class: 'link', onclick: (event: MouseEvent) => host.open(this.#item, event) },
       this.#unread,
       this.#message,
-      h('span', { part: 'meta', class: 'meta' }, this.#time, this.#note),
     )
-    this.#read.append(icon('read'))
-    this.element = h('li', {}, this.link, h('span', { class: 'actions' }, this.#more, this.#read))
+    const act = (action: ItemAction) => () => host.act(action, this.#item)
+    this.#buttons = new Map(
+      actions.map((action) => [
+        action,
+        h('button', { type: 'button', part: 'action', class: 'plain icon', onclick: act(action) }, icon(action)),
+      ]),
+    )
+    const meta = h('span', { part: 'meta', class: 'meta' }, this.#time, this.#note)
+    this.element = h('li', {}, this.link, h('div', { class: 'foot' }, meta, h('span', {}, this.#more, ...this.#buttons.values())))
   }
 
   update(item: InboxItem, locale: Locale): void {
@@ -60,8 +64,19 @@ export class ItemRow {
     setText(this.#message, item.message)
     setText(this.#time, relativeTime(time, locale))
     set(this.#time, { datetime: item.createdAt, title: exactTime(time, locale) })
-    setText(this.#note, item.broadcast ? ` · ${texts.toEveryone}` : '')
-    set(this.#read, { hidden: !unread, title: texts.markRead, 'aria-label': `${texts.markRead}: ${label}` })
+    const notes = [item.broadcast && texts.toEveryone, item.count > 1 && texts.times(item.count)]
+    setText(this.#note, notes.map((note) => (note ? ` · ${note}` : '')).join(''))
+    const names: Readonly<Record<ItemAction, string | false>> = {
+      read: unread && texts.markRead,
+      unread: !unread && texts.markUnread,
+      archive: !item.archived && texts.archive,
+      unarchive: item.archived && texts.unarchive,
+      remove: texts.remove,
+    }
+    for (const [action, button] of this.#buttons) {
+      const name = names[action]
+      set(button, { hidden: name === false, title: name, 'aria-label': name && `${name}: ${label}` })
+    }
     this.#showMore()
   }
 
@@ -77,7 +92,7 @@ export class ItemRow {
 
   /** Whether the Tab key reaches the controls of the row. */
   set reachable(reachable: boolean) {
-    for (const control of [this.link, this.#more, this.#read]) control.tabIndex = reachable ? 0 : -1
+    for (const control of [this.link, this.#more, ...this.#buttons.values()]) control.tabIndex = reachable ? 0 : -1
   }
 
   #toggle(): void {

@@ -1,16 +1,19 @@
 import type { ConnectionState } from '../connection/connection-state.ts'
-import type { InboxItem, InboxState } from '../inbox/inbox.ts'
+import type { InboxItem, InboxViewState } from '../inbox/inbox.ts'
 import { h, icon, set, setText } from './element.ts'
 import { ItemList } from './item-list.ts'
 import type { ItemRowHost } from './item-row.ts'
 import type { Locale } from './locale.ts'
+import { type Tab, TabRow } from './tab-row.ts'
 import type { BellTexts } from './text.ts'
 
 export interface PanelHost extends ItemRowHost {
   /** Marks this notification and all older ones. */
   readAll(upTo: number): void
   loadMore(): void
+  /** Reads the list again after a failure. */
   reload(): void
+  select(tab: number): void
   reconnect(): void
   /** The browser or the user has closed the panel. */
   close(): void
@@ -18,7 +21,11 @@ export interface PanelHost extends ItemRowHost {
 
 export interface PanelState {
   readonly locale: Locale
-  readonly inbox: InboxState
+  readonly tabs: readonly Tab[]
+  readonly selected: number
+  /** The list of the selected tab. */
+  readonly list: InboxViewState
+  readonly unreadCount: number
   readonly connection: ConnectionState
   /** The server has refused the last call. */
   readonly refused: boolean
@@ -33,6 +40,7 @@ export class Panel {
   readonly element: HTMLDialogElement
   readonly #host: PanelHost
   readonly #list: ItemList
+  readonly #tabs: TabRow
   readonly #title = h('h2', { id: 'title', part: 'title', tabindex: -1 })
   readonly #held = h('button', { type: 'button', part: 'held', class: 'held', onclick: () => this.#showHeld() })
   readonly #readAll = h('button', { type: 'button', part: 'action', class: 'plain', onclick: () => this.#markShown() })
@@ -51,10 +59,11 @@ export class Panel {
   constructor(host: PanelHost) {
     this.#host = host
     this.#list = new ItemList(host)
+    this.#tabs = new TabRow((tab) => this.#selectTab(tab))
     this.#close = h('button', { type: 'button', part: 'action', class: 'plain icon', onclick: () => host.close() }, icon('close'))
     this.#body = h(
       'div',
-      { part: 'body', class: 'body', onscroll: () => this.#preload() },
+      { id: 'body', role: 'tabpanel', part: 'body', class: 'body', onscroll: () => this.#preload() },
       this.#blank,
       this.#list.element,
       this.#end,
@@ -62,14 +71,8 @@ export class Panel {
     this.element = h(
       'dialog',
       { part: 'panel', popover: 'manual', 'aria-labelledby': 'title', onclose: () => host.close() },
-      h(
-        'div',
-        { part: 'header', class: 'header' },
-        this.#title,
-        h('span', { role: 'status' }, this.#held),
-        this.#readAll,
-        this.#close,
-      ),
+      h('div', { part: 'header', class: 'header' }, this.#title, this.#readAll, this.#close),
+      h('div', { class: 'row' }, this.#tabs.element, h('span', { role: 'status' }, this.#held)),
       this.#noteRow,
       this.#refused,
       this.#body,
@@ -99,15 +102,15 @@ export class Panel {
   /** Shows a state. The panel must be open: its messages are measured. */
   update(state: PanelState): void {
     this.#state = state
-    const { locale, inbox, connection, refused } = state
+    const { locale, tabs, selected, list, unreadCount, connection, refused } = state
     const { texts } = locale
     const hadFocus = this.element.matches(':focus-within')
-    const heldCount = this.#hold(inbox.items)
+    const heldCount = this.#hold(list.items)
     const note = noteOf(connection, texts)
     setText(this.#title, texts.title)
     set(this.#close, { 'aria-label': texts.close, title: texts.close })
     setText(this.#readAll, texts.markAllRead)
-    set(this.#readAll, { 'aria-disabled': String(inbox.unreadCount === 0) })
+    set(this.#readAll, { 'aria-disabled': String(unreadCount === 0) })
     this.#held.hidden = heldCount === 0
     setText(this.#held, heldCount > 0 ? texts.held(heldCount) : '')
     this.#noteRow.hidden = note === undefined
@@ -116,9 +119,11 @@ export class Panel {
     setText(this.#reconnect, texts.reconnect)
     this.#refused.hidden = !refused
     setText(this.#refused, refused ? texts.refused : '')
-    this.#showBlank(inbox, texts)
-    this.#list.update(inbox.items.slice(heldCount), locale)
-    this.#showEnd(inbox, texts)
+    this.#tabs.update(tabs, selected, texts.lists)
+    this.#body.setAttribute('aria-label', tabs[selected]?.label ?? '')
+    this.#showBlank(list, tabs[selected], texts)
+    this.#list.update(list.items.slice(heldCount), locale)
+    this.#showEnd(list, texts)
     if (hadFocus && !this.element.matches(':focus-within')) this.#title.focus()
     this.#preload()
   }
@@ -143,20 +148,28 @@ export class Panel {
     this.#title.focus()
   }
 
+  #selectTab(tab: number): void {
+    this.#newestShownId = undefined
+    this.#host.select(tab)
+    this.#body.scrollTop = 0
+  }
+
   #markShown(): void {
-    if (this.#newestShownId !== undefined && this.#state?.inbox.unreadCount) this.#host.readAll(this.#newestShownId)
+    if (this.#newestShownId !== undefined && this.#state?.unreadCount) this.#host.readAll(this.#newestShownId)
   }
 
   #preload(): void {
     const { scrollHeight, scrollTop, clientHeight } = this.#body
-    const { hasMore, status } = this.#state?.inbox ?? {}
+    const { hasMore, status } = this.#state?.list ?? {}
     if (hasMore && status === 'ready' && scrollHeight - scrollTop - clientHeight < preloadPixels) this.#host.loadMore()
   }
 
   /** Shows what is there instead of the list. */
-  #showBlank({ items, status }: InboxState, texts: BellTexts): void {
+  #showBlank({ items, status }: InboxViewState, tab: Tab | undefined, texts: BellTexts): void {
     const kind = items.length > 0 ? 'none' : status === 'error' ? 'error' : status === 'ready' ? 'empty' : 'loading'
-    const key = `${kind} ${texts.title}`
+    const title = tab?.filter?.unread ? texts.emptyUnread : tab?.filter?.archived ? texts.emptyArchived : texts.empty
+    const hint = tab?.filter ? '' : texts.emptyHint
+    const key = `${kind} ${title}`
     this.#blank.hidden = kind === 'none'
     this.#end.hidden = kind !== 'none'
     if (this.#blank.dataset['key'] === key) return
@@ -167,10 +180,10 @@ export class Panel {
     } else if (kind === 'error') {
       const retry = h('button', { type: 'button', part: 'action', onclick: () => this.#host.reload() }, texts.retry)
       this.#blank.replaceChildren(h('h3', {}, texts.error), h('p', {}, texts.errorHint), retry)
-    } else this.#blank.replaceChildren(icon('bell'), h('h3', {}, texts.empty), h('p', {}, texts.emptyHint))
+    } else this.#blank.replaceChildren(icon('bell'), h('h3', {}, title), h('p', {}, hint))
   }
 
-  #showEnd({ hasMore, status }: InboxState, texts: BellTexts): void {
+  #showEnd({ hasMore, status }: InboxViewState, texts: BellTexts): void {
     const text = status === 'loading' ? texts.loadingMore : status === 'error' ? texts.retry : texts.loadMore
     const [button] = this.#end.children
     if (!hasMore) this.#end.replaceChildren(texts.end)

@@ -32,6 +32,7 @@ svg { display: block; fill: none; height: 1.125rem; stroke: currentColor; stroke
 .badge { background: var(--accent); border: 1px solid var(--accent); border-radius: 999px; color: var(--on-accent); font-size: .6875rem;
   font-variant-numeric: tabular-nums; font-weight: 650; inset-block-start: 1px; inset-inline-start: 55%; line-height: 1rem; min-width: 1.125rem;
   padding: 0 .25rem; position: absolute; text-align: center; white-space: nowrap }
+.quiet { background: var(--surface); border-color: var(--muted); color: var(--ink) }
 
 dialog { background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); box-shadow: 0 16px 40px -12px #0006; color: var(--ink);
   flex-direction: column; font-size: .9375rem; height: min(var(--tidings-height, 40rem), var(--height)); inset: var(--top) auto var(--bottom) auto;
@@ -42,24 +43,40 @@ dialog:dir(rtl) { inset-inline-end: clamp(8px, var(--start), calc(100% - var(--w
 .header { align-items: center; border-bottom: 1px solid var(--line); display: flex; gap: .25rem; padding: .625rem .75rem }
 h2 { flex: 1; font-size: 1.0625rem; font-weight: 650; padding-inline-start: .5rem }
 h2:focus-visible { outline: none }
-.held { background: var(--accent); border-color: var(--accent); border-radius: 999px; color: var(--on-accent) }
+.row { align-items: center; border-bottom: 1px solid var(--line); display: flex; justify-content: space-between; padding: 0 .75rem }
+[role=tablist] { display: flex; overflow-x: auto }
+[role=tab] { border-color: transparent; border-radius: 0; border-width: 0 0 2px; color: var(--muted); min-height: 2.5rem; white-space: nowrap }
+[role=tab]:focus-visible { outline-offset: -2px }
+[role=tab][aria-selected=true] { border-color: var(--accent); color: var(--ink) }
+.row { align-items: center; border-bottom: 1px solid var(--line); display: flex; justify-content: space-between; padding: 0 .75rem }
+[role=tablist] { display: flex; overflow-x: auto }
+[role=tab] { border-color: transparent; border-radius: 0; border-width: 0 0 2px; color: var(--muted); min-height: 2.5rem; white-space: nowrap }
+[role=tab]:focus-visible { outline-offset: -2px }
+[role=tab][aria-selected=true] { border-color: var(--accent); color: var(--ink) }
+.held { background: var(--accent); border-color: var(--accent); border-radius: 999px; color: var(--on-accent); white-space: nowrap }
 .held:hover { background: var(--accent) }
 .note { align-items: center; background: var(--hover); border-bottom: 1px solid var(--line); display: flex; font-size: .8125rem; gap: .75rem;
   justify-content: space-between; padding: .5rem 1.25rem }
 .body { display: flex; flex: 1; flex-direction: column; overflow-y: auto; overscroll-behavior: contain }
 ul { list-style: none; padding: 0 }
-.item { border-bottom: 1px solid var(--line); position: relative }
-.link { color: inherit; cursor: pointer; display: block; padding: .75rem 1.25rem .5rem; padding-inline-start: 2.25rem; text-decoration: none }
-.link:focus-visible { outline-offset: -3px }
+.item { border-bottom: 1px solid var(--line); padding: .75rem .75rem .375rem 1.25rem; padding-inline: 2.25rem .75rem; position: relative }
+.link { color: inherit; cursor: pointer; text-decoration: none }
+.link::after { content: ""; inset: 0; position: absolute }
+.link:focus-visible { outline: none }
+.link:focus-visible::after { outline: 2px solid var(--accent); outline-offset: -3px }
 .unread .message { font-weight: 600 }
 .unread .link::before { border: 4px solid var(--accent); border-radius: 50%; content: ""; inset-inline-start: 1rem; position: absolute; top: 1.1875rem }
 .message { display: block; overflow-wrap: anywhere; text-align: start; unicode-bidi: plaintext; white-space: pre-wrap }
+.message:lang(ko) { word-break: keep-all }
 .clamped { -webkit-box-orient: vertical; display: -webkit-box; -webkit-line-clamp: 3; overflow: hidden }
-.meta { color: var(--muted); display: block; font-size: .8125rem; line-height: var(--control) }
-.actions { bottom: .5rem; display: flex; inset-inline-end: .75rem; position: absolute }
-.actions .icon { opacity: 0 }
+.foot { align-items: center; color: var(--muted); display: flex; flex-wrap: wrap; font-size: .8125rem; justify-content: end; min-height: var(--control) }
+.meta { flex: auto }
+.foot span:last-child { display: flex }
+.foot time, .foot button { position: relative; z-index: 1 }
+.foot button { color: var(--ink) }
+.foot .icon { opacity: 0 }
 .item:hover .icon, .item:focus-within .icon { opacity: 1 }
-@media (hover: none) { .actions .icon { opacity: 1 } }
+@media (hover: none) { .foot .icon { opacity: 1 } }
 .blank { align-content: center; color: var(--muted); display: grid; flex: 1; gap: .25rem; justify-items: center; padding: 2rem; text-align: center }
 .blank svg { height: 2rem; margin-bottom: .5rem; width: 2rem }
 .blank button { color: var(--ink); margin-top: .75rem }
@@ -83,5 +100,8 @@ dialog:popover-open::backdrop { background: none }
   .badge, .held { background: Highlight; border-color: Highlight; color: HighlightText; forced-color-adjust: none }
   .unread .link::before { border-color: Highlight }
   button { border-color: ButtonBorder }
+  [role=tab], [role=tab][aria-selected=true] { border-color: Canvas }
+  [role=tab][aria-selected=true] { border-color: Highlight }
+  .quiet { background: Canvas; border-color: CanvasText; color: CanvasText }
 }
 `

@@ -7,6 +7,12 @@ export const en = {
   arrived: (message: string): string => `New notification: ${message}`,
   unread: 'Unread',
   markRead: 'Mark as read',
+  markUnread: 'Mark as unread',
+  archive: 'Archive',
+  unarchive: 'Move to the inbox',
+  remove: 'Delete',
+  /** Of a notification that stands for several. */
+  times: (count: number): string => `${count} times`,
   markAllRead: 'Mark all read',
   /** The button that shows notifications that have arrived while the panel was open. */
   held: (count: number): string => `${count} new`,
@@ -19,6 +25,12 @@ export const en = {
   loadMore: 'Load more',
   loadingMore: 'Loading more',
   end: 'That is everything.',
+  /** Label of the tabs for screen readers. */
+  lists: 'Lists',
+  all: 'All',
+  archived: 'Archived',
+  emptyUnread: 'Nothing unread',
+  emptyArchived: 'Nothing archived',
   empty: 'Nothing yet',
   emptyHint: 'What is sent to you appears here, and stays.',
   error: 'The inbox could not be read',

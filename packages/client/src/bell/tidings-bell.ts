@@ -1,11 +1,13 @@
 import { createTidings } from '../create-tidings.ts'
-import type { Inbox, InboxItem, InboxState } from '../inbox/inbox.ts'
+import type { Inbox, InboxFilter, InboxItem, InboxState, InboxView, InboxViewState } from '../inbox/inbox.ts'
 import type { TidingsOptions } from '../options.ts'
 import type { Tidings } from '../tidings.ts'
 import { h, icon, set, setText } from './element.ts'
 import { localeOf } from './locale.ts'
 import { Panel } from './panel.ts'
 import { style } from './style.ts'
+import type { ItemAction } from './item-row.ts'
+import type { Tab } from './tab-row.ts'
 import type { BellTexts } from './text.ts'
 
 export interface TidingsBellEventMap {
@@ -13,8 +15,16 @@ export interface TidingsBellEventMap {
   'tidings-open': CustomEvent<InboxItem>
   /** A notification has arrived. `preventDefault()` keeps the bell from announcing it to screen readers. */
   'tidings-arrive': CustomEvent<InboxItem>
+  /** A notification is to be deleted. `preventDefault()` keeps it. */
+  'tidings-remove': CustomEvent<InboxItem>
   /** The panel was opened or closed; `open` says which. */
   'tidings-toggle': CustomEvent<undefined>
+}
+
+/** A tab with the notifications of one kind. */
+export interface BellKind {
+  readonly kind: string
+  readonly label: string
 }
 
 const maxShownCount = 99
@@ -22,7 +32,7 @@ const timeRefreshMs = 60_000
 const sheetQuery = '(width < 40rem)'
 /** Between the panel and the bell, and between the panel and the edges of the window. */
 const gapPixels = 8
-const idleInbox: InboxState = { items: [], unreadCount: 0, status: 'idle', hasMore: false }
+const idleInbox: InboxState = { items: [], unreadCount: 0, unseenCount: 0, status: 'idle', hasMore: false }
 /** On a server there are no elements: the module can be imported there, and does nothing. */
 const Base = globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement)
 
@@ -43,10 +53,11 @@ export class TidingsBell extends Base {
   readonly #announcement = h('p', { class: 'hidden', role: 'status' })
   readonly #panel = new Panel({
     open: (item, event) => this.#openItem(item, event),
-    read: ({ notificationId }) => void this.#change((inbox) => inbox.markRead(notificationId)),
-    readAll: (upTo) => void this.#change((inbox) => inbox.markAllRead(upTo)),
-    loadMore: () => void this.#tidings?.inbox.loadMore(),
-    reload: () => void this.#tidings?.inbox.reload(),
+    act: (action, item) => this.#act(action, item),
+    readAll: (upTo) => void this.#change((inbox) => inbox.markAllRead(upTo, this.#filter?.kind)),
+    loadMore: () => void (this.#view ?? this.#tidings?.inbox)?.loadMore(),
+    reload: () => void (this.#view ? this.#view.loadMore() : this.#tidings?.inbox.reload()),
+    select: (tab) => this.#select(tab),
     reconnect: () => this.#tidings?.start(),
     close: () => (this.open = false),
   })
@@ -54,6 +65,13 @@ export class TidingsBell extends Base {
   /** Made by this element, which then starts and stops it. */
   #own: Tidings | undefined
   #texts: Partial<BellTexts> = {}
+  #kinds: readonly BellKind[] = []
+  #selected = 0
+  /** The list of the selected tab, unless it is the whole inbox. */
+  #view: InboxView | undefined
+  #counts: ReturnType<Inbox['countsByKind']> | undefined
+  #seenUpTo = 0
+  #leaveTab: (() => void)[] = []
   #locale = localeOf('', {})
   #open = false
   #refused = false
@@ -89,6 +107,15 @@ export class TidingsBell extends Base {
     this.#speak()
   }
 
+  /** The kinds of notifications that have tabs of their own. */
+  get kinds(): readonly BellKind[] {
+    return this.#kinds
+  }
+  set kinds(kinds: readonly BellKind[]) {
+    this.#kinds = kinds
+    if (this.#open) this.#select(0)
+  }
+
   /** Whether the panel is open. */
   get open(): boolean {
     return this.#open
@@ -109,7 +136,7 @@ export class TidingsBell extends Base {
 
   connectedCallback(): void {
     // Set before the element was defined: the value hides the accessor.
-    for (const name of ['tidings', 'texts'] as const) {
+    for (const name of ['tidings', 'texts', 'kinds'] as const) {
       if (!Object.hasOwn(this, name)) continue
       const value = this[name]
       Reflect.deleteProperty(this, name)
@@ -151,6 +178,7 @@ export class TidingsBell extends Base {
           tidings.onNotification((item) => this.#announce(item)),
         ]
       : []
+    if (this.#open) this.#select(0)
     render()
   }
 
@@ -166,6 +194,63 @@ export class TidingsBell extends Base {
     if (event.metaKey || event.ctrlKey || event.shiftKey) return
     if (!this.#emit('tidings-open', item)) event.preventDefault()
     this.open = false
+  }
+
+  #act(action: ItemAction, item: InboxItem): void {
+    const { notificationId } = item
+    if (action === 'remove' && !this.#emit('tidings-remove', item)) return
+    const methods = {
+      read: 'markRead',
+      unread: 'markUnread',
+      archive: 'archive',
+      unarchive: 'unarchive',
+      remove: 'remove',
+    } as const
+    void this.#change((inbox) => inbox[methods[action]](notificationId))
+  }
+
+  get #tabs(): readonly Tab[] {
+    const { all, unread, archived } = this.#locale.texts
+    const kinds = this.#kinds.map(({ kind, label }) => {
+      const count = this.#unreadOf(kind)
+      return { label: count > 0 ? `${label} ${count}` : label, filter: { kind } }
+    })
+    return [
+      { label: all },
+      { label: unread, filter: { unread: true } },
+      ...kinds,
+      { label: archived, filter: { archived: true } },
+    ]
+  }
+
+  #unreadOf(kind: string): number {
+    return this.#counts?.getSnapshot()[kind]?.unread ?? 0
+  }
+
+  get #filter(): InboxFilter | undefined {
+    return this.#tabs[this.#selected]?.filter
+  }
+
+  /** Shows a tab of the open panel. */
+  #select(tab: number): void {
+    const leaveTab = this.#leaveTab
+    const { inbox } = this.#tidings ?? {}
+    const render = () => this.#render()
+    this.#selected = tab
+    this.#view = this.#filter && inbox?.view(this.#filter)
+    this.#counts = this.#kinds.length > 0 ? inbox?.countsByKind(this.#kinds.map(({ kind }) => kind)) : undefined
+    this.#leaveTab = [this.#view, this.#counts].flatMap((store) => (store ? [store.subscribe(render)] : []))
+    // After the new ones: counts that stay subscribed to are not read again.
+    for (const undo of leaveTab) undo()
+    render()
+  }
+
+  /** Marks what the panel shows as seen, which quiets the badge. */
+  #markSeen(unseenCount: number): void {
+    const { newestShownId = 0 } = this.#panel
+    if (this.#view || unseenCount === 0 || newestShownId === this.#seenUpTo) return
+    this.#seenUpTo = newestShownId
+    void this.#tidings?.inbox.markSeen(newestShownId)
   }
 
   /** Returns whether the event was not canceled. */
@@ -185,6 +270,7 @@ export class TidingsBell extends Base {
     const timer = setInterval(() => this.#speak(), timeRefreshMs)
     this.#place()
     this.#panel.open(sheet)
+    this.#select(0)
     this.#whenClosed = [
       () => clearInterval(timer),
       listen(window, 'resize', () => {
@@ -205,7 +291,8 @@ export class TidingsBell extends Base {
 
   #closePanel(): void {
     const focused = this.#panel.element.matches(':focus-within')
-    for (const undo of this.#whenClosed) undo()
+    for (const undo of [...this.#whenClosed, ...this.#leaveTab]) undo()
+    this.#leaveTab = []
     this.#panel.close()
     if (focused) this.#button.focus()
   }
@@ -231,14 +318,25 @@ export class TidingsBell extends Base {
 
   #render(): void {
     const inbox = this.#tidings?.inbox.getSnapshot() ?? idleInbox
-    const { unreadCount } = inbox
+    const { unreadCount, unseenCount } = inbox
     setText(this.#label, this.#locale.texts.label(unreadCount))
     set(this.#button, { 'aria-expanded': String(this.#open) })
     setText(this.#count, unreadCount > maxShownCount ? `${maxShownCount}+` : String(unreadCount))
     this.#count.hidden = unreadCount === 0
+    set(this.#count, { part: unseenCount > 0 ? 'badge' : 'badge badge-quiet', class: unseenCount > 0 ? 'badge' : 'badge quiet' })
     if (!this.#open) return
     const connection = this.#tidings?.connection.getSnapshot() ?? { status: 'connecting', leader: false }
-    this.#panel.update({ locale: this.#locale, inbox, connection, refused: this.#refused })
+    const list: InboxViewState = this.#view?.getSnapshot() ?? inbox
+    this.#panel.update({
+      locale: this.#locale,
+      tabs: this.#tabs,
+      selected: this.#selected,
+      list,
+      unreadCount: this.#filter?.kind === undefined ? unreadCount : this.#unreadOf(this.#filter.kind),
+      connection,
+      refused: this.#refused,
+    })
+    this.#markSeen(unseenCount)
   }
 }
 

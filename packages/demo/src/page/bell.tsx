@@ -14,7 +14,7 @@ export function Bell({ onToggle, onOpenPath }: Props): ReactNode {
   const tidings = useTidings()
   const open = (event: CustomEvent<InboxItem>) => {
     event.preventDefault()
-    onOpenPath(event.detail.redirectPath)
+    if (event.detail.redirectPath !== undefined) onOpenPath(event.detail.redirectPath)
   }
   return createElement(
     'tidings-bell',
