@@ -1,5 +1,5 @@
 import { useTask } from '@tidings/client/react'
-import { type ReactNode, useState } from 'react'
+import type { ReactNode } from 'react'
 import { useMessages } from '../language/language.ts'
 import { sourcesOf } from './source.ts'
 
@@ -9,20 +9,15 @@ const cancellable: ReadonlySet<string> = new Set(['queued', 'running'])
 export function AnswerView({ taskId }: { readonly taskId: string }): ReactNode {
   const { answer } = useMessages()
   const { status, title, stage, percent = 0, text, data, error, cancel } = useTask(taskId)
-  const [stopping, setStopping] = useState(false)
   const active = cancellable.has(status)
   const sources = sourcesOf(data)
-  const stop = async () => {
-    setStopping(true)
-    if (!(await cancel())) setStopping(false)
-  }
   return (
     <article className="answer" aria-busy={active}>
       <header>
         <h3>{title ?? ' '}</h3>
         {active && (
-          <button type="button" aria-disabled={stopping} onClick={() => void (stopping || stop())}>
-            {stopping ? answer.stopping : answer.stop}
+          <button type="button" onClick={() => void cancel()}>
+            {answer.stop}
           </button>
         )}
       </header>

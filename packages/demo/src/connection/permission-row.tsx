@@ -10,11 +10,8 @@ export function PermissionRow(): ReactNode {
   const ask = async () => setPermission(await requestPermission())
   if (permission !== 'default') return null
   return (
-    <div className="permission-row small">
-      <span className="muted">{words.hint}</span>
-      <button type="button" onClick={() => void ask()}>
-        {words.ask}
-      </button>
-    </div>
+    <button type="button" className="plain small" onClick={() => void ask()}>
+      {words.ask}
+    </button>
   )
 }

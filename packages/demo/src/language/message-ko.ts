@@ -26,7 +26,6 @@ export const ko: Messages = {
   },
   permission: {
     ask: '브라우저 알림 켜기',
-    hint: '이 페이지를 보고 있지 않을 때 표시됩니다.',
   },
   toast: {
     label: '새 알림',
@@ -47,7 +46,6 @@ export const ko: Messages = {
     sample: '새로고침해도 답변이 어떻게 이어지나요?',
     failed: '질문하지 못했습니다. 서버가 실행 중인가요?',
     stop: '중지',
-    stopping: '중지하는 중…',
     progress: '진행률',
     sources: '출처',
     text: '답변',

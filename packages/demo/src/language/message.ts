@@ -27,7 +27,6 @@ export const en = {
   },
   permission: {
     ask: 'Turn on browser notifications',
-    hint: 'Shown when no tab of this page is in view.',
   },
   toast: {
     label: 'New notifications',
@@ -48,7 +47,6 @@ export const en = {
     sample: 'How does an answer continue after a reload?',
     failed: 'The question was not sent. Is the server running?',
     stop: 'Stop',
-    stopping: 'Stopping…',
     progress: 'Progress',
     sources: 'Sources',
     text: 'Answer',

@@ -4,7 +4,6 @@ import { type ReactNode, useCallback, useRef, useState } from 'react'
 import { AnswerCard } from '../answer/answer-card.tsx'
 import { BreakCard } from '../break/break-card.tsx'
 import { ConnectionPill } from '../connection/connection-pill.tsx'
-import { Logo } from '../control/logo.tsx'
 import { LanguageButton } from '../language/language-button.tsx'
 import { useMessages } from '../language/language.ts'
 import { SendCard } from '../send/send-card.tsx'
@@ -33,7 +32,7 @@ export function Dashboard({ memberId }: { readonly memberId: MemberId }): ReactN
           {skip}
         </a>
         <a href="/" aria-label="Tidings">
-          <Logo />
+          <img src="/mark.svg" width={26} height={26} alt="" />
           <span className="wide">Tidings</span>
         </a>
         <span className="wide muted">{session.member(memberId)}</span>

@@ -2,7 +2,6 @@ import { parseMemberId } from '@tidings/protocol/parse-member-id'
 import { type ReactNode, useState } from 'react'
 import { Form } from '../control/form.tsx'
 import { TextField } from '../control/text-field.tsx'
-import { Logo } from '../control/logo.tsx'
 import { LanguageButton } from '../language/language-button.tsx'
 import { useMessages } from '../language/language.ts'
 import { signIn } from './session.ts'
@@ -20,7 +19,7 @@ export function SignIn({ ended }: { readonly ended: boolean }): ReactNode {
   return (
     <main className="sign-in">
       <Form onSubmit={submit}>
-        <Logo size={44} />
+        <img src="/mark.svg" width={44} height={44} alt="" />
         <h1>Tidings</h1>
         <p className="muted">{tagline}</p>
         <p className="late small" role="status">

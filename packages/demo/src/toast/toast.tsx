@@ -17,7 +17,7 @@ export function Toast({ item, slot, onOpen, onDismiss }: Props): ReactNode {
     onOpen(item)
   }
   return (
-    <li className="toast floating" style={{ '--slot': slot } as CSSProperties}>
+    <li className="toast" style={{ '--slot': slot } as CSSProperties}>
       <a href={item.redirectPath} onClick={open}>
         <span className="toast-message" dir="auto">
           {item.message}
