@@ -60,12 +60,16 @@ async function openRecordingDevice(memberId: number): Promise<Device> {
         window.permissionRequests += 1
         return 'granted'
       }
-      constructor(title: string, options: object) {
+      readonly tag: string | undefined
+      constructor(title: string, options: { tag?: string }) {
         super()
+        this.tag = options.tag
         window.shown.push({ title, ...options })
         made.push(this)
       }
-      close(): void {}
+      close(): void {
+        window.shown = window.shown.filter(({ tag }) => tag !== this.tag)
+      }
     }
     Object.assign(window, { Notification: RecordedNotification, clickLast: () => made.at(-1)?.dispatchEvent(new Event('click')) })
     Object.assign(navigator, {
@@ -99,6 +103,8 @@ test('shows one browser notification for all tabs, and none while one of the tab
   await stack.send(1, 'unseen again')
   await waitFor(async () => (await shown(pages)).length === 2, { deadlineMs, what: 'a second notification' })
   expect((await shown(pages)).map(({ body }) => body)).toEqual(['unseen', 'unseen again'])
+  await pages[2]?.evaluate(() => window.tidings.signOut())
+  expect(await shown(pages)).toEqual([])
 })
 
 test('opens redirectPath in the existing tab when a browser notification is clicked', async () => {
@@ -161,6 +167,11 @@ test('shows the unread count in the title and on the icon when the options ask f
   await waitFor(async () => (await page.title()) === '(2) Invoices', { deadlineMs, what: 'the count before the new title' })
   await page.evaluate(() => window.tidings.inbox.markAllRead())
   await waitForUnread(page, 0)
+  expect(await page.title()).toBe('Invoices')
+  expect(await page.evaluate(() => window.badge)).toBe(0)
+  await stack.send(5, 'three')
+  await waitFor(() => page.evaluate(() => window.badge === 1), { deadlineMs, what: 'the count on the icon' })
+  await page.evaluate(() => window.tidings.stop())
   expect(await page.title()).toBe('Invoices')
   expect(await page.evaluate(() => window.badge)).toBe(0)
 })

@@ -25,6 +25,44 @@ test('delivers a notification', async () => {
   ])
 })
 
+test('sends heart-beats with a timer, and reports it once, where the Content-Security-Policy does not permit its worker', async () => {
+  const device = await stack.openDevice(9)
+  await device.context.addInitScript(() => {
+    // A policy in the document: Chromium refuses a connection to localhost from a page that the test serves itself.
+    new MutationObserver((_changes, observer) => {
+      if (!document.head) return
+      observer.disconnect()
+      const policy = document.createElement('meta')
+      policy.httpEquiv = 'Content-Security-Policy'
+      policy.content = "worker-src 'self'"
+      document.head.append(policy)
+    }).observe(document, { childList: true, subtree: true })
+    // The interval of heart-beats is ten seconds. Shorter ones, with which tabs watch one another, stay.
+    const setInterval = window.setInterval.bind(window)
+    Object.assign(window, {
+      setInterval: (work: () => void, everyMs: number) => setInterval(work, everyMs < 10_000 ? everyMs : 100),
+    })
+  })
+  const warnings: string[] = []
+  let heartBeats = 0
+  device.context.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
+  device.context.on('page', (page) =>
+    page.on('websocket', (socket) =>
+      socket.on('framesent', ({ payload }) => {
+        if (payload === '\n') heartBeats += 1
+      }),
+    ),
+  )
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  await waitFor(() => heartBeats > 1, { deadlineMs, what: 'heart-beats' })
+  stack.proxy.dropConnections()
+  const before = heartBeats
+  await waitFor(() => heartBeats > before + 1, { deadlineMs, what: 'heart-beats of the next connection' })
+  expect(warnings).toEqual([expect.stringContaining('Add worker-src blob:')])
+  expect(await page.evaluate(() => window.errors)).toEqual([{ code: 'worker-blocked', message: expect.any(String) }])
+})
+
 test(
   'delivers 200 notifications once each and in order during 20 dropped connections',
   async () => {
@@ -124,8 +162,10 @@ test('repeats nothing after Redis has lost its data, and reads the inbox', async
   expect((await readArrived(page)).filter((message) => message === 'one')).toHaveLength(1)
 })
 
-test('ignores what another program publishes without the fields of a notification', async () => {
+test('ignores what another program publishes without the fields of a notification, and reports it once', async () => {
   const device = await stack.openDevice(10)
+  const warnings: string[] = []
+  device.context.on('console', (message) => message.type() === 'warning' && warnings.push(message.text()))
   const page = await device.openTab()
   await waitForStatus(page, 'connected')
   const redis = new Redis(stack.redis.url)
@@ -137,6 +177,8 @@ test('ignores what another program publishes without the fields of a notificatio
   await waitForNotifications(page, ['real'])
   await waitForUnread(page, 1)
   expect((await readInbox(page)).items).toMatchObject([{ message: 'real' }])
+  expect(warnings).toEqual([expect.stringContaining('another program has published')])
+  expect(await page.evaluate(() => window.errors)).toEqual([{ code: 'foreign-message', message: expect.any(String) }])
 })
 
 test('delivers a broadcast to all members, and adds it to their inboxes', async () => {

@@ -59,7 +59,10 @@ test('marks as read at once, and reverts when the server refuses', async () => {
   expect((await readInbox(page)).items.every(({ readAt }) => readAt !== null)).toBe(true)
   await waitFor(() => respond.length === 2, { deadlineMs, what: 'both requests' })
   for (const each of respond) each()
-  expect(await marks).toMatchObject({ accepted: [false, false], after: { status: 'ready', error: 'try later' } })
+  expect(await marks).toMatchObject({
+    accepted: [false, false],
+    after: { status: 'ready', error: { code: 'unavailable', message: 'try later' } },
+  })
   await waitForUnread(page, 3)
   expect((await readInbox(page)).items.every(({ readAt }) => readAt === null)).toBe(true)
   await page.unroute('**/notification/**')
@@ -79,19 +82,57 @@ test('reports an error when an unknown notification is marked as read', async ()
     after: window.tidings.inbox.getSnapshot(),
   }))
   expect(accepted).toBe(false)
-  expect(after).toMatchObject({ status: 'ready', unreadCount: 0, error: expect.stringContaining('no such') })
+  expect(after).toMatchObject({
+    status: 'ready',
+    unreadCount: 0,
+    error: { code: 'not-found', message: expect.stringContaining('no such') },
+  })
+  expect(await page.evaluate(() => window.errors)).toEqual([after.error])
+  expect(await page.evaluate(() => window.log)).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(/^>>> CONNECT/),
+      'leads: {"status":"connected"}',
+      'POST /notification/9999999/read: 404',
+    ]),
+  )
 })
 
 test('has the status error when the inbox cannot be read, and recovers as soon as it can', async () => {
   await stack.send(4, 'hello')
   const device = await stack.openDevice(4)
-  await device.context.route('**/notification?**', (route) => route.fulfill({ status: 500, body: '' }))
+  const respond = (response: { status: number; body: string }) =>
+    device.context.route('**/notification?**', (route) => route.fulfill(response))
+  const waitForError = (code: string) =>
+    waitFor(async () => (await readInbox(page)).error?.code === code, { deadlineMs, what: `the error ${code}` })
+  await respond({ status: 500, body: '' })
   const page = await device.openTab()
-  await waitFor(async () => (await readInbox(page)).status === 'error', { deadlineMs, what: 'the status error' })
-  expect((await readInbox(page)).error).toBe('HTTP 500')
+  await waitForError('unavailable')
+  expect(await readInbox(page)).toMatchObject({ status: 'error', error: { message: 'HTTP 500' } })
+  // A sign-in page of the network.
+  await respond({ status: 200, body: '<html>' })
+  await waitForError('network')
+  await respond({ status: 403, body: '{"detail":"no"}' })
+  await waitForError('forbidden')
   await device.context.unroute('**/notification?**')
   await waitForUnread(page, 1)
   expect((await readInbox(page)).error).toBeUndefined()
+})
+
+test('subscribe() calls a listener with the value, at once and after each change, as a Svelte store does', async () => {
+  const device = await stack.openDevice(6)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  await stack.send(6, 'early')
+  await waitForNotifications(page, ['early'])
+  await waitForUnread(page, 1)
+  const counts = await page.evaluateHandle(() => {
+    const received: number[] = []
+    window.tidings.inbox.subscribe(({ unreadCount }) => received.push(unreadCount))
+    return { received, atOnce: [...received] }
+  })
+  expect((await counts.jsonValue()).atOnce).toEqual([1])
+  await stack.send(6, 'late')
+  await waitFor(async () => (await counts.jsonValue()).received.at(-1) === 2, { deadlineMs, what: 'the next value' })
 })
 
 test('returns the same snapshot object until something changes', async () => {

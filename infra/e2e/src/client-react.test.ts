@@ -143,6 +143,57 @@ test('ends every subscription at unmount, including those that StrictMode makes 
   }
 })
 
+test('useInbox with a selector: renders only when the selected value changes', async () => {
+  const page = await (await stack.openDevice(8)).openTab()
+  await mount(page, { bell: true, count: true })
+  await stack.send(8, 'one')
+  await waitForTexts(page, 'section button', ['one unread'])
+  await waitForTexts(page, 'section output', ['ready 1'])
+  expect(await page.locator('meter').getAttribute('value')).toBe('1')
+  const renders = () => page.evaluate(() => ({ ...window.renders }))
+  const before = await renders()
+  // A reload replaces the state, and the count stays.
+  await page.evaluate(() => window.tidings.inbox.reload())
+  await page.evaluate(() => window.tidings.inbox.markRead(9_999_999))
+  const after = await renders()
+  expect(after['bell']).toBeGreaterThan(before['bell'] ?? 0)
+  expect(after['count']).toBe(before['count'])
+})
+
+test('useMessages: calls the listener of the latest render, until the component unmounts', async () => {
+  const page = await (await stack.openDevice(9)).openTab()
+  await waitForStatus(page, 'connected')
+  const destination = '/member/queue/cart'
+  await mount(page, { topic: destination })
+  const subscribed = async () =>
+    (await stack.readSessions(9)).some(({ subscriptions }) => subscriptions.some((each) => each.destination === destination))
+  await waitFor(subscribed, { deadlineMs, what: 'the subscription' })
+  for (const [body, text] of [
+    ['a', 'a'],
+    ['b', 'a b'],
+  ] as const) {
+    await stack.post('/message', { destination, memberIds: [9], body })
+    await waitForTexts(page, 'code', [text])
+  }
+  await mount(page, {})
+  await waitFor(async () => !(await subscribed()), { deadlineMs, what: 'no subscription' })
+})
+
+test('the hooks return idle states for a task that is not known yet, and while nothing is provided', async () => {
+  const page = await (await stack.openDevice(10)).openTab()
+  await waitForStatus(page, 'connected')
+  await mount(page, { noAnswer: true })
+  await waitForTexts(page, 'article button', ['unknown'])
+  const everything: Mounted = { bell: true, connectionStatus: true, taskList: true, topic: '/member/queue/cart', noAnswer: true }
+  await mount(page, { ...everything, early: true })
+  await waitForTexts(page, 'section output', ['idle 0'])
+  await waitForTexts(page, '[role=status]', ['stopped'])
+  await page.getByRole('button', { name: 'All read' }).click()
+  await mount(page, everything)
+  await waitForTexts(page, 'section output', ['ready 0'])
+  await waitForTexts(page, '[role=status]', ['connected'])
+})
+
 test('throws an error that names the missing provider when a hook has none', async () => {
   const page = await (await stack.openDevice(7)).openTab()
   expect(await page.evaluate(() => window.mountWithoutProvider())).toContain(

@@ -215,6 +215,74 @@ test('hands the connection to another tab at stop(), and misses nothing after st
   await waitForNotifications(one, ['while stopped', 'back'])
 })
 
+test('after stop() shows nothing until the member is known: the same one has the inbox again, another one sees nothing of it', async () => {
+  const device = await stack.openDevice(61)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  await page.evaluate(() => window.tidings.tasks.subscribe(() => {}))
+  await stack.post('/task', { memberId: 61, kind: 'answer', title: 'private task' })
+  await stack.send(61, 'private')
+  await waitForNotifications(page, ['private'])
+  await waitForUnread(page, 1)
+  const visible = () =>
+    page.evaluate(() => JSON.stringify([window.tidings.inbox.getSnapshot(), window.tidings.tasks.getSnapshot()]))
+  await waitFor(async () => (await visible()).includes('private task'), { deadlineMs, what: 'the task' })
+  await page.evaluate(() => window.tidings.stop())
+  expect(await visible()).not.toContain('private')
+  expect(await readInbox(page)).toEqual({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
+
+  await page.evaluate(() => window.tidings.start())
+  await waitForUnread(page, 1)
+  await waitFor(async () => (await visible()).includes('private task'), { deadlineMs, what: 'the task again' })
+  await stack.send(61, 'private 2')
+  await waitForNotifications(page, ['private', 'private 2'])
+
+  await page.evaluate(() => window.tidings.stop())
+  await device.signIn(62)
+  // The gateway is away: only the inbox says who has signed in.
+  stack.proxy.takeDown()
+  const seen = await page.evaluateHandle(() => {
+    const states: unknown[] = []
+    window.tidings.inbox.subscribe((state) => states.push(state))
+    window.tidings.start()
+    return states
+  })
+  await waitForUnread(page, 0)
+  stack.proxy.bringUp()
+  await waitForStatus(page, 'connected')
+  expect(JSON.stringify(await seen.jsonValue()) + (await visible())).not.toContain('private')
+})
+
+test('shares no connection with tabs of another version', async () => {
+  const device = await stack.openDevice(63)
+  const old = await device.context.newPage()
+  // A document of the origin that runs no script.
+  await old.goto(`${stack.origin}/page.js`)
+  // As the client without a version in its names: it leads, and replies to what others ask.
+  await old.evaluate(async (origin) => {
+    const name = `tidings  ${origin.replace('http', 'ws')}/ws`
+    const channel = new BroadcastChannel(name)
+    const post = channel.postMessage.bind(channel)
+    const locked = new Promise<void>((resolve) => {
+      void navigator.locks.request(name, () => {
+        resolve()
+        return new Promise(() => {})
+      })
+    })
+    channel.addEventListener('message', () => {
+      for (const message of [
+        { type: 'leads', tab: 'old' },
+        { type: 'state', tab: 'old', state: { status: 'connecting' }, memberId: undefined, places: [] },
+      ])
+        post(message)
+    })
+    await locked
+  }, stack.origin)
+  const page = await device.openTab()
+  await waitForStatus(page, 'connected')
+  expect((await readConnection(page)).leader).toBe(true)
+})
+
 test('shows the inbox of the new member, and nothing of the previous one, after another member has signed in', async () => {
   const device = await stack.openDevice(7)
   const page = await device.openTab()

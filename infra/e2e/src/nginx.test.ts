@@ -1,15 +1,11 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import {
   createDatabase,
-  findProgram,
   freeServicePort,
-  type OwnedProcess,
+  type Nginx,
   type RedisServer,
   type ServiceName,
   type ServiceProcess,
-  spawnOwned,
+  startNginx,
   startRedis,
   startService,
   waitFor,
@@ -20,16 +16,13 @@ import { Load } from './chaos/load.ts'
 import { judge, missing } from './chaos/verdict.ts'
 
 // The shipped configuration of nginx, with the ports of this test in place of its own.
-const shipped = readFileSync(join(import.meta.dirname, '../../edge/nginx.conf'), 'utf8')
 const deadlineMs = 30_000
 const members = Array.from({ length: 30 }, (_, index) => index + 1)
 
 let redis: RedisServer
 let apis: ServiceProcess[]
 let gateways: ServiceProcess[]
-let nginx: OwnedProcess
-let url: string
-let accessLog: string
+let nginx: Nginx
 const devices: Device[] = []
 let load: Load
 
@@ -39,7 +32,7 @@ beforeAll(async () => {
   apis = [await startOnOwnPort('notify-api', shared), await startOnOwnPort('notify-api', shared)]
   const gateway = { REDIS_URL: redis.url, NOTIFY_API_URL: apis[0]?.url, DRAIN_SECONDS: '2' }
   gateways = [await startOnOwnPort('realtime-gateway', gateway), await startOnOwnPort('realtime-gateway', gateway)]
-  await startNginx()
+  nginx = await startNginx({ apiPorts: portsOf(apis), gatewayPorts: portsOf(gateways) })
   for (const service of [...apis, ...gateways]) await untilReady(service)
 }, 120_000)
 afterAll(async () => {
@@ -52,38 +45,8 @@ async function startOnOwnPort(name: ServiceName, env: NodeJS.ProcessEnv): Promis
   return startService(name, { ...env, PORT: String(await freeServicePort()), OPS_PORT: String(await freeServicePort()) })
 }
 
-async function startNginx(): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'tidings-nginx-'))
-  const port = await freeServicePort()
-  const replacements = [
-    ['listen 8080', `listen 127.0.0.1:${port}`],
-    ['127.0.0.1:8081', `127.0.0.1:${apis[0]?.port}`],
-    ['127.0.0.1:8084', `127.0.0.1:${apis[1]?.port}`],
-    ['127.0.0.1:8082', `127.0.0.1:${gateways[0]?.port}`],
-    ['127.0.0.1:8083', `127.0.0.1:${gateways[1]?.port}`],
-    // Where a user other than root may write, too.
-    ['http {', `http { access_log ${directory}/access.log; ${temporaryPaths(directory)}`],
-  ] as const
-  let text = shipped
-  for (const [own, other] of replacements) {
-    expect(text).toContain(own)
-    text = text.replaceAll(own, other)
-  }
-  const file = join(directory, 'nginx.conf')
-  writeFileSync(file, text)
-  accessLog = join(directory, 'access.log')
-  nginx = spawnOwned({
-    name: 'nginx',
-    command: findProgram('nginx') ?? 'nginx',
-    args: ['-c', file, '-e', 'stderr', '-g', `daemon off; pid ${directory}/pid;`],
-    temporaryDirectory: directory,
-  })
-  url = `http://127.0.0.1:${port}`
-  await waitFor(async () => (await fetch(`${url}/openapi.json`)).ok, { what: 'nginx', deadlineMs })
-}
-
-function temporaryPaths(directory: string): string {
-  return ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${directory}/${kind};`).join(' ')
+function portsOf([first, second]: readonly ServiceProcess[]): [number, number] {
+  return [first?.port ?? 0, second?.port ?? 0]
 }
 
 function untilReady(service: ServiceProcess): Promise<unknown> {
@@ -120,22 +83,13 @@ async function untilWhole(): Promise<number> {
   return Math.round(performance.now() - startedAt)
 }
 
-/** The statuses that clients got, with their numbers. */
-function statuses(): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const line of readFileSync(accessLog, 'utf8').split('\n')) {
-    const status = /" (\d{3}) /.exec(line)?.[1]
-    if (status) counts[status] = (counts[status] ?? 0) + 1
-  }
-  return counts
-}
-
 test('rolling restarts and kill -9 behind nginx: every client is back, nothing is lost, and no client sees a 502', {
   timeout: 180_000,
 }, async () => {
-  for (const memberId of members) devices.push(new Device(memberId, 0, () => [url]), new Device(memberId, 0, () => [url]))
+  for (const memberId of members)
+    devices.push(new Device(memberId, 0, () => [nginx.url]), new Device(memberId, 0, () => [nginx.url]))
   await waitFor(() => devices.every(({ subscribed }) => subscribed), { what: 'all devices to be subscribed', deadlineMs })
-  load = new Load({ members, postsPerSecond: 60, apiUrls: [url] })
+  load = new Load({ members, postsPerSecond: 60, apiUrls: [nginx.url] })
   const steps = [
     ['both gateways restarted in turn', () => restartInTurn(gateways, 'SIGTERM')],
     ['both notify-apis restarted in turn', () => restartInTurn(apis, 'SIGTERM')],
@@ -149,9 +103,9 @@ test('rolling restarts and kill -9 behind nginx: every client is back, nothing i
   await load.stop()
   await untilWhole()
   const { accepted, refused, ...verdict } = judge(load, devices)
-  console.log(`${accepted} posts accepted, ${refused} refused at first, statuses`, statuses())
+  console.log(`${accepted} posts accepted, ${refused} refused at first, statuses`, nginx.statuses())
   expect(verdict).toEqual({ lost: 0, doubled: 0, misdelivered: 0, outOfOrder: 0, told: 0, unexpected: [] })
-  const { 101: upgraded = 0, 201: created = 0, 200: ok = 0, ...others } = statuses()
+  const { 101: upgraded = 0, 201: created = 0, 200: ok = 0, ...others } = nginx.statuses()
   expect(upgraded).toBeGreaterThan(devices.length)
   expect(created).toBeGreaterThanOrEqual(accepted)
   expect(ok).toBeGreaterThan(0)
@@ -169,7 +123,7 @@ test.each(['/notification', '/task/x/stream', '/session/revoke', '/ws'])(
     ] as const) {
       for (const key of [{}, { 'idempotency-key': 'k' }]) {
         const headers = { 'x-request-id': given, 'content-type': 'application/json', ...key }
-        const response = await fetch(`${url}${path}`, { method: path === '/ws' ? 'GET' : 'POST', headers })
+        const response = await fetch(`${nginx.url}${path}`, { method: path === '/ws' ? 'GET' : 'POST', headers })
         expect(response.headers.get('x-request-id')).toMatch(expected)
         expect(await response.json()).toMatchObject({ requestId: response.headers.get('x-request-id') })
       }

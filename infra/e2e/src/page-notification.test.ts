@@ -38,6 +38,27 @@ test.each([nextMemberId(), 'auth0|7f3c2a1e+e2e'])(
   },
 )
 
+test('keeps the toast under the pointer when others arrive, and shows those when the pointer has left', async () => {
+  const memberId = nextMemberId()
+  const context = await openDevice(browser, { url: stack.url, memberId })
+  const page = await openPage(context)
+  const toasts = page.getByRole('region', { name: 'New notifications' })
+  for (const message of ['one', 'two', 'three']) {
+    await stack.send({ memberId, message, redirectPath: `/${message}` })
+    await toasts.getByText(message, { exact: true }).waitFor()
+  }
+  await toasts.getByText('one', { exact: true }).hover()
+  await stack.send({ memberId, message: 'four', redirectPath: '/four' })
+  await page.getByRole('button', { name: 'Inbox, 4 unread' }).waitFor()
+  expect(await toasts.getByRole('link').allTextContents()).not.toContainEqual(expect.stringContaining('four'))
+  await page.mouse.down()
+  await page.mouse.up()
+  await page.getByRole('heading', { name: 'Opened /one' }).waitFor()
+  await page.mouse.move(0, 0)
+  await toasts.getByText('four', { exact: true }).waitFor()
+  await context.close()
+})
+
 test('returns to the sign-in form at sign-out, and refuses an invalid member id there', async () => {
   const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   const page = await openPage(context)

@@ -120,6 +120,19 @@ test('runs no inline script, and loads everything from its own origin', async ()
   await context.close()
 })
 
+test('serves a script that makes one element a working bell', async () => {
+  const memberId = nextMemberId()
+  await stack.send({ memberId, message: 'without a bundler', redirectPath: '/' })
+  const context = await openDevice(browser, { url: stack.url, memberId })
+  const page = await context.newPage()
+  const body = '<!doctype html><script type="module" src="/tidings.mjs"></script><tidings-bell></tidings-bell>'
+  await page.route('/plain', (route) => route.fulfill({ contentType: 'text/html', body }))
+  await page.goto('/plain')
+  await page.getByRole('button', { name: 'Inbox, 1 unread' }).click()
+  await page.getByRole('link', { name: /without a bundler/ }).waitFor()
+  await context.close()
+})
+
 test('runs no animation when reduced motion is preferred', async () => {
   const memberId = nextMemberId()
   const context = await openDevice(browser, { url: stack.url, memberId, reducedMotion: 'reduce' })

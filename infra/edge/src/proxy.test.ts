@@ -1,4 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import { once } from 'node:events'
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { fastify } from 'fastify'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startEdge } from './edge.test.fixture.ts'
@@ -48,6 +49,18 @@ describe('the API', () => {
     const response = await exchange(edge.port, 'GET http://other.example/notification?a=1 HTTP/1.1\r\nHost: edge\r\n\r\n')
     expect(response).toMatch(/^HTTP\/1\.1 201 /)
     expect(requests).toMatchObject([{ method: 'GET', url: '/notification?a=1' }])
+  })
+
+  test('is forwarded when the client expects 100 Continue, as curl does before an upload', async () => {
+    const edge = await startEdge({ NOTIFY_API_URL: apiUrl })
+    const sent = request(`${edge.url}/task/1/stream`, {
+      method: 'POST',
+      headers: { 'content-type': 'text/plain', expect: '100-continue' },
+    })
+    sent.on('continue', () => sent.end('ab'))
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    expect(response.resume().statusCode).toBe(201)
+    expect(requests).toMatchObject([{ url: '/task/1/stream', body: 'ab' }])
   })
 
   test.each([

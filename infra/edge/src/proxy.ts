@@ -18,7 +18,8 @@ export async function proxyApi(app: FastifyInstance, { notifyApiUrl, onFailure }
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
   const forward = (request: FastifyRequest, reply: FastifyReply) =>
     reply.from(originForm(request.raw.url ?? '/'), {
-      rewriteRequestHeaders: (_, headers) => ({ ...headers, ...forwardedHeaders(request) }),
+      // The edge has already sent 100 Continue, and undici refuses to send `Expect`.
+      rewriteRequestHeaders: (_, { expect: _expect, ...headers }) => ({ ...headers, ...forwardedHeaders(request) }),
       onError: (_, { error }) => {
         onFailure(error, request)
         void sendProblem(reply, 502, 'notify-api does not reply')

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 export interface OwnedProcess {
   readonly name: string
   readonly pid: number
-  /** The last 200 lines it wrote. */
+  /** The last 2,000 lines it wrote. */
   readonly logs: readonly string[]
   /** Resolves when the process has ended; never rejects. */
   readonly exited: Promise<Exit>
@@ -38,7 +38,7 @@ export interface Command {
   readonly onLine?: ((line: string) => void) | undefined
 }
 
-const keptLines = 200
+const keptLines = 2_000
 
 export function spawnOwned({ name, command, args, cwd, env, temporaryDirectory, onLine }: Command): OwnedProcess {
   // A process group of its own: Ctrl-C in a terminal reaches this process only, which stops its children in order.

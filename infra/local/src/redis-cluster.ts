@@ -20,7 +20,20 @@ export interface RedisCluster {
   close(): Promise<void>
 }
 
-export async function startRedisCluster({ replicas = false } = {}): Promise<RedisCluster> {
+export interface RedisClusterOptions {
+  readonly replicas?: boolean
+  /** Further command line options of each node. */
+  readonly flags?: readonly string[]
+}
+
+interface NodeOptions {
+  readonly port: number
+  readonly directory: string
+  readonly nodeTimeoutMs: number
+  readonly flags: readonly string[]
+}
+
+export async function startRedisCluster({ replicas = false, flags = [] }: RedisClusterOptions = {}): Promise<RedisCluster> {
   const count = replicas ? 6 : 3
   // Short when replicas are to take over; otherwise long, so that a slow node is not declared dead.
   const nodeTimeoutMs = replicas ? 2_000 : 15_000
@@ -28,7 +41,7 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
   while (nodes.length < count) {
     const port = await freePort()
     const directory = mkdtempSync(join(tmpdir(), 'tidings-cluster-'))
-    const owned = launch({ port, directory, nodeTimeoutMs })
+    const owned = launch({ port, directory, nodeTimeoutMs, flags })
     // The cluster bus listens on port + 10000: when that is taken, try another port.
     if (!(await ready(owned).catch(() => false))) continue
     const redis = new Redis(port, '127.0.0.1', { retryStrategy: () => 100, maxRetriesPerRequest: null })
@@ -67,7 +80,7 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Redi
     },
     async restartMaster(index) {
       const node = nodes[index] as (typeof nodes)[0]
-      node.process = launch({ port: node.port, directory: node.directory, nodeTimeoutMs })
+      node.process = launch({ port: node.port, directory: node.directory, nodeTimeoutMs, flags })
       await ready(node.process)
     },
     async leaveReplicasBehind() {
@@ -89,13 +102,13 @@ async function whole(redis: Redis): Promise<boolean> {
   return String(await redis.call('CLUSTER', 'INFO')).includes('cluster_state:ok')
 }
 
-function launch({ port, directory, nodeTimeoutMs }: { port: number; directory: string; nodeTimeoutMs: number }): OwnedProcess {
+function launch({ port, directory, nodeTimeoutMs, flags }: NodeOptions): OwnedProcess {
   return spawnOwned({
     name: `redis ${port}`,
     command: 'redis-server',
     args: `--port ${port} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout ${nodeTimeoutMs} --cluster-replica-validity-factor 0 --appendonly no --save`
       .split(' ')
-      .concat('', '--dir', directory),
+      .concat('', '--dir', directory, flags),
     temporaryDirectory: directory,
   })
 }

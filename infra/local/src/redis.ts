@@ -26,6 +26,8 @@ export interface RedisOptions {
   /** Directory that keeps the data between runs; without it nothing is kept. */
   readonly directory?: string
   readonly onLine?: (line: string) => void
+  /** Further command line options of the server. */
+  readonly flags?: readonly string[]
 }
 
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
@@ -52,7 +54,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   }
 }
 
-async function launch({ port, directory, onLine }: RedisOptions & { port: number }): Promise<OwnedProcess> {
+async function launch({ port, directory, onLine, flags = [] }: RedisOptions & { port: number }): Promise<OwnedProcess> {
   const program = findProgram('redis-server', 'valkey-server')
   if (!program) throw new Error('neither redis-server nor valkey-server is installed: npm test and npm start install one')
   if (directory) mkdirSync(directory, { recursive: true })
@@ -62,7 +64,7 @@ async function launch({ port, directory, onLine }: RedisOptions & { port: number
     command: program,
     args: `--port ${port} --bind 127.0.0.1 --appendonly ${directory ? 'yes' : 'no'}`
       .split(' ')
-      .concat('--save', '', '--dir', directory ?? temporary ?? ''),
+      .concat('--save', '', '--dir', directory ?? temporary ?? '', flags),
     temporaryDirectory: temporary,
     onLine,
   })

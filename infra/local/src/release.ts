@@ -40,12 +40,15 @@ export async function release(root: string, outDir: string, step: Step): Promise
   return readdirSync(out).map((file) => join(out, file))
 }
 
+/** Those of the workspace. Below them are those of programs that tests install. */
+const packageManifests = ['package.json', ...['services', 'packages', 'infra'].map((folder) => `:(glob)${folder}/*/package.json`)]
+
 /** Resolves to what speaks against a release of this repository, one line for each; empty if it may be released. */
 export async function releaseBlockers(root: string): Promise<string[]> {
   const version = versionOf(root, 'package.json')
   const [changes, manifests, tag, head] = await Promise.all([
     run('git', ['status', '--porcelain'], root),
-    run('git', ['ls-files', '*package.json'], root),
+    run('git', ['ls-files', ...packageManifests], root),
     run(
       'git',
       ['tag', '--list', `v${version}`, '--format=%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)'],

@@ -23,6 +23,8 @@ let redis: RedisServer
 let services: ServiceProcess[] = []
 /** The labels of each metric that the services serve. */
 const served = new Map<string, Set<string>>()
+/** What both services serve before they are used. */
+let fresh = ''
 
 beforeAll(async () => {
   redis = await startRedis()
@@ -37,6 +39,7 @@ beforeAll(async () => {
     const ready = async () => (await fetch(`http://127.0.0.1:${opsPort}/ready`)).ok
     await waitFor(ready, { what: 'both services to be ready', deadlineMs: 20_000 })
   }
+  for (const { opsPort } of services) fresh += await (await fetch(`http://127.0.0.1:${opsPort}/metrics`)).text()
   await useApi(api.url)
   await useGateway(gateway.url)
   const labels = ['shard', 'code', 'status', 'recovered', 'call', 'caller', 'table']
@@ -107,6 +110,18 @@ test('the services serve every metric and label of the alerts', () => {
   for (const { expr, annotations } of alerts) {
     const named = [...annotations.summary.matchAll(/\$labels\.(\w+)/g)].map(([, label = '']) => label)
     expectServed(expr, named)
+  }
+})
+
+test('each counter of an alert begins with 0: an increase from nothing would not be seen', () => {
+  const all = alerts.map(({ expr }) => expr).join('\n')
+  const uses = [...all.matchAll(/(?:increase|rate)\((\w+)(?:\{(\w+)=~?"([^"]+)"\})?\[/g)]
+  expect(uses.length).toBeGreaterThan(5)
+  for (const [, metric = '', label, values = ''] of uses) {
+    for (const value of values.split('|')) {
+      const series = label === undefined ? `${metric}(\\{.*\\})?` : `${metric}\\{${label}="${value}"\\}`
+      expect.soft(fresh).toMatch(new RegExp(`^${series} \\d+$`, 'm'))
+    }
   }
 })
 

@@ -12,6 +12,7 @@ export { type ProblemDetails, problemMediaType, problemOf, problemResponse, send
 export { Recurring, type RecurringOptions } from './recurring.ts'
 export { connectClusterNode, type ConnectionOptions, connectRedis, isCluster, opened, type RedisConnection } from './redis.ts'
 export { Revocations, tokenHashOf } from './revocations.ts'
+export { type RedisCommand, RedisPermissions } from './redis-permission.ts'
 export { runFunctions, runIdOf, runKey } from './redis-run.ts'
 export { type RedisTarget, redisTarget } from './redis-target.ts'
 export { RepeatedFailure } from './repeated-failure.ts'

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { collectDefaultMetrics, Gauge, type Registry } from '@prometheus-io/client'
 import { type FastifyInstance, fastify } from 'fastify'
 
@@ -9,6 +10,9 @@ export interface Readiness {
   readonly degraded?: readonly string[]
 }
 
+/** Longest wait of `/metrics` for the readiness check. Prometheus drops all metrics of a scrape that takes 5 seconds. */
+const metricWaitMs = 2_000
+
 /**
  * Builds the HTTP server of the ops port: `/live`, `/ready` and `/metrics` (Prometheus text format). It has no authentication, so
  * it must not be reachable from outside. The caller may add routes before it listens.
@@ -18,9 +22,12 @@ export function buildOps(registry: Registry, ready: () => Readiness | Promise<Re
   collectDefaultMetrics({ register: registry })
   const readyGauge: Gauge = new Gauge({
     name: 'tidings_ready',
-    help: '1 while /ready is 200.',
+    help: '1 while /ready is 200, within two seconds.',
     registers: [registry],
-    collect: async () => readyGauge.set((await ready()).failing.length === 0 ? 1 : 0),
+    collect: async () => {
+      const readiness = await Promise.race([ready(), delay(metricWaitMs, undefined, { ref: false })])
+      readyGauge.set(readiness?.failing.length === 0 ? 1 : 0)
+    },
   })
   ops.get('/live', () => ({ live: true }))
   ops.get('/ready', async (_request, reply) => {

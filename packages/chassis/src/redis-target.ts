@@ -33,12 +33,13 @@ export function redisTarget(
   return { url, prefix }
 }
 
-const sentinelScheme = 'redis+sentinel'
+const schemes = ['redis', 'rediss', 'redis+sentinel', 'rediss+sentinel']
 const sentinelForm = 'must be redis+sentinel://[user:password@]host:port,host:port/master-name'
 
 function refusalOf(url: string): string | undefined {
-  if (!url.startsWith(`${sentinelScheme}://`)) {
-    const refusals = url.split(',').map((node) => refusalOfServerUrl(node.trim(), ['redis', 'rediss', sentinelScheme]))
+  const [sentinelScheme] = /^rediss?\+sentinel(?=:\/\/)/.exec(url) ?? []
+  if (sentinelScheme === undefined) {
+    const refusals = url.split(',').map((node) => refusalOfServerUrl(node.trim(), schemes))
     return refusals.find((refusal) => refusal !== undefined)
   }
   const [, user = '', hosts = ''] = /^[^/]+:\/\/([^@/]*@)?([^/@?#]+)\/[^/?#]+(?:\?[^#]*)?$/.exec(url) ?? []

@@ -25,6 +25,8 @@ export interface ConnectionOptions
 
 /** Longest time to establish a connection, and longest wait of {@link opened}. */
 const connectTimeoutMs = 5_000
+/** Without CLIENT SETINFO: Redis before 7.2 does not know it, and an ACL would have to permit it. */
+const connecting = { connectTimeout: connectTimeoutMs, disableClientInfo: true }
 /** The delay of the n-th reconnection is this, doubled n times, and at most {@link maxReconnectMs}. */
 const reconnectBaseMs = 50
 const maxReconnectMs = 1_000
@@ -37,16 +39,17 @@ const slotsRefreshMs = 5_000
 /**
  * Connects to Redis in the background. The URL is one of these:
  * - `redis://host:port` or `rediss://host:port`: a single server.
- * - `redis+sentinel://[user:password@]host:port,host:port/master-name[?db=n]`: the master of a Sentinel group.
+ * - `redis+sentinel://[user:password@]host:port,host:port/master-name[?db=n]`: the master of a Sentinel group. With `rediss+sentinel://`,
+ *   the Sentinels and the servers are reached through TLS.
  * - several single-server URLs, separated by commas: nodes of a Cluster.
  *
  * The connection reconnects without limit, at least once a second. Its errors are `error` events.
  *
- * @throws Error for a malformed `redis+sentinel://` URL.
+ * @throws Error for a malformed URL of Sentinel.
  */
 export function connectRedis(url: string, options: ConnectionOptions): RedisConnection {
-  const common = { connectTimeout: connectTimeoutMs, retryStrategy: reconnectDelayMs, reconnectOnError: isDemoted, ...options }
-  if (url.startsWith('redis+sentinel://')) return new Redis({ ...common, ...sentinel(url) })
+  const common = { ...connecting, retryStrategy: reconnectDelayMs, reconnectOnError: isDemoted, ...options }
+  if (isSentinel(url)) return new Redis({ ...common, ...sentinel(url) })
   const nodes = url.split(',').map((node) => node.trim())
   if (nodes.length === 1) return new Redis(url, common)
   const first = new URL(nodes[0] as string)
@@ -58,7 +61,7 @@ export function connectRedis(url: string, options: ConnectionOptions): RedisConn
     ...(scripts ? { scripts } : {}),
     redisOptions: {
       ...perNode,
-      connectTimeout: connectTimeoutMs,
+      ...connecting,
       ...access(first),
     },
   })
@@ -68,7 +71,7 @@ export function connectRedis(url: string, options: ConnectionOptions): RedisConn
 export function connectClusterNode(url: string, address: string, options: ConnectionOptions): Redis {
   const portAt = address.lastIndexOf(':')
   return new Redis({
-    connectTimeout: connectTimeoutMs,
+    ...connecting,
     retryStrategy: reconnectDelayMs,
     ...options,
     host: address.slice(0, portAt),
@@ -84,7 +87,11 @@ export async function opened(redis: RedisConnection): Promise<void> {
 
 /** Returns whether the URL names a Redis Cluster. Publications on a Cluster are sharded (SPUBLISH, SSUBSCRIBE). */
 export function isCluster(url: string): boolean {
-  return url.includes(',') && !url.startsWith('redis+sentinel://')
+  return url.includes(',') && !isSentinel(url)
+}
+
+function isSentinel(url: string): boolean {
+  return /^rediss?\+sentinel:/.test(url)
 }
 
 /**
@@ -100,16 +107,17 @@ function reconnectDelayMs(attempt: number): number {
   return delayMs * (1 - reconnectJitterShare * Math.random())
 }
 
-/** Returns the options of a `redis+sentinel://` URL. `URL` cannot parse several hosts, so they are replaced by one first. */
+/** Returns the options of a URL of Sentinel. `URL` cannot parse several hosts, so they are replaced by one first. */
 function sentinel(url: string) {
-  const match = /^redis\+sentinel:\/\/(?:[^@/]*@)?([^/]+)\/([^?]+)/.exec(url)
+  const match = /^rediss?\+sentinel:\/\/(?:[^@/]*@)?([^/]+)\/([^?]+)/.exec(url)
   if (!match) throw new Error('REDIS_URL: redis+sentinel:// needs host:port,host:port/master-name')
   const sentinels = (match[1] as string).split(',').map((node) => {
     const { hostname, port } = new URL(`redis://${node}`)
     return { host: hostname, port: Number(port) || defaultSentinelPort }
   })
   const address = new URL(url.replace(match[1] as string, 'sentinel'))
-  return { sentinels, name: match[2], db: Number(address.searchParams.get('db') ?? 0), ...credentials(address) }
+  const tls = url.startsWith('rediss') ? { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true } : {}
+  return { sentinels, name: match[2], db: Number(address.searchParams.get('db') ?? 0), ...credentials(address), ...tls }
 }
 
 /** Returns how the nodes of a Cluster are accessed: all in the same way, which the URL of the first one states. */

@@ -1,18 +1,19 @@
-import type { TaskMessage } from '@tidings/protocol'
 import { broadcastDestination, notificationDestination, readDestination } from '@tidings/protocol/destination'
 import { SessionRenewal } from './connection/session-renewal.ts'
 import { MemberGate } from './tab/member-gate.ts'
 import { SharedConnection } from './tab/shared-connection.ts'
 import { taskAnnouncementDestination, taskPrefix } from './tab/task-destination.ts'
+import { Diagnostics } from './diagnostics.ts'
 import { HttpApi } from './http-api.ts'
-import type { InboxItem } from './inbox/inbox.ts'
+import type { AnyData, InboxItem } from './inbox/inbox.ts'
 import { LiveInbox } from './inbox/live-inbox.ts'
 import { LiveMessages } from './message/live-messages.ts'
-import { isNotification, isReadMessage, isRemoval, isTaskAnnouncement } from './message-check.ts'
+import { handler, isNotification, isReadMessage, isRemoval, isTaskAnnouncement, isTaskMessage } from './message-check.ts'
 import { settingsOf, type TidingsOptions } from './options.ts'
 import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
 import { wakeLeaderForRetry } from './page/retry-reminder.ts'
+import { onWorkerBlocked, workerBlocked } from './page/worker-blocked.ts'
 import { showInTitle } from './page/title.ts'
 import { isFocused, isVisible, onLeave, onWake } from './page/wake.ts'
 import { callAll } from './store.ts'
@@ -21,12 +22,18 @@ import type { Tidings } from './tidings.ts'
 
 const page = { isFocused, isVisible }
 
-/** Creates the page's {@link Tidings}. Nothing happens before `start()`. Call it in a browser only. */
-export function createTidings(options: TidingsOptions = {}): Tidings {
+/** Creates the page's {@link Tidings}. Nothing happens before `start()`, so that a module may call it, also while a server renders the page. */
+export function createTidings<Data extends object = AnyData>(options: TidingsOptions<Data> = {}): Tidings<Data> {
+  // Within the client, `data` is any object.
+  return createUntyped(options as TidingsOptions) as unknown as Tidings<Data>
+}
+
+function createUntyped(options: TidingsOptions): Tidings {
   const settings = settingsOf(options)
+  const diagnostics = new Diagnostics(settings)
   const listeners = new Set<(item: InboxItem) => void>()
   const renewal = new SessionRenewal(settings)
-  const api = new HttpApi(settings, () => connection.renew())
+  const api = new HttpApi(settings, diagnostics, () => connection.renew())
   const tasks = new LiveTasks(
     { watch: (taskId, fresh) => connection.watch(taskId, fresh), unwatch: (taskId) => connection.unwatch(taskId) },
     api,
@@ -57,22 +64,28 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     leading: () => connection.leading,
   })
 
-  const handlers: Readonly<Record<string, (body: object) => unknown>> = {
-    [notificationDestination]: (body) => isNotification(body) && inbox.arrived(body, false),
-    [broadcastDestination](body) {
-      if (isNotification(body)) inbox.arrived(body, true)
-      else if (isRemoval(body)) inbox.removed(body)
-    },
-    [readDestination]: (body) => isReadMessage(body) && inbox.wasRead(body),
-    [taskAnnouncementDestination]: (body) => isTaskAnnouncement(body) && tasks.announced(body),
+  const broadcast = handler(isNotification, (body) => inbox.arrived(body, true))
+  const removal = handler(isRemoval, (body) => inbox.removed(body))
+  const handlers: Readonly<Record<string, (body: unknown) => boolean>> = {
+    [notificationDestination]: handler(isNotification, (body) => inbox.arrived(body, false)),
+    [broadcastDestination]: (body) => broadcast(body) || removal(body),
+    [readDestination]: handler(isReadMessage, (body) => inbox.wasRead(body)),
+    [taskAnnouncementDestination]: handler(isTaskAnnouncement, (body) => tasks.announced(body)),
   }
-  const connection = new SharedConnection(settings, api, renewal, page, {
+  const handlerOf = (destination: string): ((body: unknown) => boolean) | undefined =>
+    destination.startsWith(taskPrefix)
+      ? handler(isTaskMessage, (body) => tasks.message(destination.slice(taskPrefix.length), body))
+      : handlers[destination]
+  const deps = { settings, api, renewal, page, log: diagnostics.log }
+  const connection = new SharedConnection(deps, {
     message(destination, body) {
       gate.pass(() => {
-        if (signedOut) return
-        if (destination.startsWith(taskPrefix)) tasks.message(destination.slice(taskPrefix.length), body as TaskMessage)
-        else if (handlers[destination]) handlers[destination](body as object)
-        else messages.message(destination, body)
+        if (signedOut) return undefined
+        const handle = handlerOf(destination)
+        if (!handle) return body === undefined ? undefined : messages.message(destination, body)
+        if (handle(body)) return undefined
+        const message = `another program has published something unknown for ${destination}; it and all others like it are dropped`
+        return diagnostics.warn({ code: 'foreign-message', message })
       })
     },
     missed(destination, spreadMs) {
@@ -92,14 +105,9 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
     signedOut() {
       signedOut = true
       renewal.paused = true
-      gate.clear()
-      inbox.stop()
-      // Also removes the count from the title and the icon.
+      halt()
       inbox.reset()
-      tasks.stop()
-      tasks.clear()
-      messages.stop()
-      detach()
+      notifications.clear()
     },
     endSession: () => api.endSession(),
   })
@@ -115,6 +123,10 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       () => void connection.stop(),
       () => connection.start(),
     ),
+    onWorkerBlocked(() => {
+      diagnostics.warn({ code: 'worker-blocked', message: workerBlocked })
+      connection.beatWithTimer()
+    }),
     wakeLeaderForRetry({ state: connection.state, wake: () => connection.wake() }),
     connection.state.subscribe(() => {
       if (connection.state.getSnapshot().status !== 'connected') return inbox.disconnected()
@@ -130,13 +142,20 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
   /** From a sign-out to the next start. */
   let signedOut = false
 
-  function detach(): void {
-    for (const each of detachers ?? []) each()
+  /** Another member may sign in before the next start: nothing of this one stays visible. */
+  function halt(): void {
+    for (const detach of detachers ?? []) detach()
     detachers = undefined
+    gate.clear()
+    inbox.stop()
+    tasks.stop()
+    tasks.clear()
+    messages.stop()
   }
 
   return {
     start() {
+      if (!('document' in globalThis)) return
       signedOut = false
       renewal.paused = false
       detachers ??= attach()
@@ -144,10 +163,7 @@ export function createTidings(options: TidingsOptions = {}): Tidings {
       connection.start()
     },
     async stop() {
-      detach()
-      inbox.stop()
-      tasks.stop()
-      messages.stop()
+      halt()
       await connection.stop()
     },
     signOut: () => connection.signOut(),

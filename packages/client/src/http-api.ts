@@ -1,19 +1,25 @@
 import type { SessionList } from '@tidings/protocol'
+import type { Diagnostics } from './diagnostics.ts'
 import type { Settings } from './options.ts'
+import { codeOfStatus, type TidingsError } from './tidings-error.ts'
 
 /** Result of an HTTP call. `status` is 0 when there was no response. */
 export type ApiResult<T> =
   | { readonly ok: true; readonly body: T }
-  | { readonly ok: false; readonly status: number; readonly detail: string }
+  | { readonly ok: false; readonly status: number; readonly error: TidingsError }
+
+const noContent = 204
 
 /** Calls notify-api with the member's cookie (PROTOCOL.md §4). No call rejects. */
 export class HttpApi {
   readonly #settings: Pick<Settings, 'apiUrl' | 'requestTimeoutMs'>
   readonly #renew: () => Promise<boolean>
+  readonly #diagnostics: Diagnostics
 
   /** `renew` is called when the cookie is refused. The call is repeated once when it resolves to true. */
-  constructor(settings: Pick<Settings, 'apiUrl' | 'requestTimeoutMs'>, renew: () => Promise<boolean>) {
+  constructor(settings: Pick<Settings, 'apiUrl' | 'requestTimeoutMs'>, diagnostics: Diagnostics, renew: () => Promise<boolean>) {
     this.#settings = settings
+    this.#diagnostics = diagnostics
     this.#renew = renew
   }
 
@@ -50,9 +56,10 @@ export class HttpApi {
   }
 
   async #call<T>(path: string, init: RequestInit): Promise<ApiResult<T>> {
-    const result = await this.#send<T>(path, init)
-    if (result.ok || result.status !== 401 || !(await this.#renew())) return result
-    return this.#send<T>(path, init)
+    let result = await this.#send<T>(path, init)
+    if (!result.ok && result.status === 401 && (await this.#renew())) result = await this.#send<T>(path, init)
+    if (!result.ok) this.#diagnostics.failed(result.error)
+    return result
   }
 
   async #send<T>(path: string, init: RequestInit): Promise<ApiResult<T>> {
@@ -64,11 +71,17 @@ export class HttpApi {
         cache: 'no-store',
         signal: AbortSignal.timeout(requestTimeoutMs),
       })
+      const { ok, status } = response
       const body: unknown = await response.json().catch(() => undefined)
-      if (response.ok) return { ok: true, body: body as T }
-      return { ok: false, status: response.status, detail: detailOf(body) ?? `HTTP ${response.status}` }
+      this.#diagnostics.log(`${init.method ?? 'GET'} ${path}: ${status}`)
+      // A login page of the network, for instance, is no response of the API.
+      if (ok && body === undefined && status !== noContent)
+        return { ok: false, status: 0, error: { code: 'network', message: 'the response is no JSON' } }
+      if (ok) return { ok, body: body as T }
+      return { ok, status, error: { code: codeOfStatus(status), message: detailOf(body) ?? `HTTP ${status}` } }
     } catch (error) {
-      return { ok: false, status: 0, detail: error instanceof Error ? error.message : String(error) }
+      const { name, message } = error as Error
+      return { ok: false, status: 0, error: { code: name === 'TimeoutError' ? 'timeout' : 'network', message } }
     }
   }
 }

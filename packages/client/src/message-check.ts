@@ -1,7 +1,26 @@
-import type { BroadcastMessage, BroadcastRemoval, NotificationMessage, ReadMessage, TaskAnnouncement } from '@tidings/protocol'
+import type {
+  BroadcastMessage,
+  BroadcastRemoval,
+  NotificationMessage,
+  ReadMessage,
+  TaskAnnouncement,
+  TaskMessage,
+} from '@tidings/protocol'
 
 // A program other than notify-api may publish anything on a channel (PROTOCOL.md §3). Of each message, these functions check the fields
 // without which the client cannot handle it.
+
+/** Returns a function that handles a body that passes the check, and returns whether it did. */
+export function handler<Body extends object>(
+  check: (body: object) => body is Body,
+  handle: (body: Body) => void,
+): (body: unknown) => boolean {
+  return (body) => {
+    if (typeof body !== 'object' || body === null || !check(body)) return false
+    handle(body)
+    return true
+  }
+}
 
 export function isNotification(body: object): body is NotificationMessage | BroadcastMessage {
   const { notificationId, message, redirectPath } = body as Partial<NotificationMessage>
@@ -26,6 +45,19 @@ export function isRemoval(body: object): body is BroadcastRemoval {
 
 export function isTaskAnnouncement(body: object): body is TaskAnnouncement {
   return ['taskId', 'kind', 'status'].every((field) => typeof (body as Record<string, unknown>)[field] === 'string')
+}
+
+const taskMessageTypes: ReadonlySet<unknown> = new Set<TaskMessage['type']>([
+  'snapshot',
+  'created',
+  'progress',
+  'append',
+  'data',
+  'finished',
+])
+
+export function isTaskMessage(body: object): body is TaskMessage {
+  return taskMessageTypes.has((body as { type?: unknown }).type)
 }
 
 function areIds(ids: unknown): ids is number[] {

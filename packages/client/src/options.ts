@@ -1,8 +1,9 @@
-import type { InboxItem } from './inbox/inbox.ts'
+import type { AnyData, InboxItem } from './inbox/inbox.ts'
 import { plainTitle } from './page/title.ts'
+import type { TidingsError } from './tidings-error.ts'
 
 /** All options may be omitted. */
-export interface TidingsOptions {
+export interface TidingsOptions<Data extends object = AnyData> {
   /** URL of the gateway. Default: `/ws` of the page's own origin. */
   readonly url?: string
   /** Base URL of notify-api, without a trailing slash. Default: the page's own origin. */
@@ -31,13 +32,17 @@ export interface TidingsOptions {
   /** Shows notifications of the browser while no tab is focused, once permission was granted. Default: true. */
   readonly browserNotifications?: boolean
   /** Returns the content of a browser notification. Default: the page's title, and the message. */
-  readonly describe?: (item: InboxItem) => { readonly title: string; readonly body?: string; readonly icon?: string }
+  readonly describe?: (item: InboxItem<Data>) => { readonly title: string; readonly body?: string; readonly icon?: string }
   /** Called when a browser notification is clicked. Default: `location.assign(redirectPath)`. */
   readonly open?: (redirectPath: string) => void
   /** Shows the unread count before the page's title, as in `(3) Orders`. Default: false. */
   readonly updateTitle?: boolean
   /** Shows the unread count on the icon of the installed app. Default: false. */
   readonly updateBadge?: boolean
+  /** Called with each request that failed, and once with each fault of the page or the system. The states say the same where they matter. */
+  readonly onError?: (error: TidingsError) => void
+  /** Logs what the client does, frames without their bodies included: to the console, or line by line to a function. Default: false. */
+  readonly debug?: boolean | ((line: string) => void)
 }
 
 /** The options, with defaults for those that were omitted. */
@@ -46,7 +51,8 @@ export interface Settings extends Required<Omit<TidingsOptions, 'refreshSession'
 }
 
 export function settingsOf(options: TidingsOptions): Settings {
-  const { origin } = location
+  // Empty on a server, where `start()` does nothing.
+  const origin = 'location' in globalThis ? location.origin : ''
   return {
     url: `${origin.replace(/^http/, 'ws')}/ws`,
     apiUrl: origin,
@@ -63,6 +69,8 @@ export function settingsOf(options: TidingsOptions): Settings {
     open: (path) => location.assign(path),
     updateTitle: false,
     updateBadge: false,
+    onError: () => {},
+    debug: false,
     ...definedOf(options),
   }
 }

@@ -1,12 +1,12 @@
 import type { ConnectionState } from './connection/connection-state.ts'
-import type { Inbox, InboxItem } from './inbox/inbox.ts'
+import type { AnyData, Inbox, InboxItem } from './inbox/inbox.ts'
 import type { MessageStream } from './message/message-stream.ts'
 import type { Store } from './store.ts'
 import type { TaskHandle, TasksState } from './task/task.ts'
 
-/** The connection, inbox and tasks of one page, made by `createTidings`. A page needs one. */
-export interface Tidings {
-  /** Connects, and keeps reconnecting. Call it again, for instance after a click, when the state is `unauthorized` or `stopped`. */
+/** The connection, inbox and tasks of one page, made by `createTidings`. A page needs one. `Data`: the `data` of notifications. */
+export interface Tidings<Data extends object = AnyData> {
+  /** Connects, and keeps reconnecting. Call it again, for instance after a click, when the state is `unauthorized` or `stopped`. Does nothing on a server. */
   readonly start: () => void
   /** Stops this tab. If it holds the connection, another tab takes it over. */
   readonly stop: () => Promise<void>
@@ -16,9 +16,9 @@ export interface Tidings {
    */
   readonly signOut: () => Promise<boolean>
   readonly connection: Store<ConnectionState>
-  readonly inbox: Inbox
+  readonly inbox: Inbox<Data>
   /** Calls `listener` once for each notification that arrives from now on, in every tab. Returns a function that unsubscribes. */
-  readonly onNotification: (listener: (notification: InboxItem) => void) => () => void
+  readonly onNotification: (listener: (notification: InboxItem<Data>) => void) => () => void
   /**
    * Returns the messages that backends send to a destination with `POST /message`: `/topic/{name}` or `/member/queue/{name}`.
    *

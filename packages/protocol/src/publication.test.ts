@@ -39,6 +39,16 @@ describe('decodePublication', () => {
     expect(decoded(payload)).toEqual({ position: undefined, body: payload })
   })
 
+  test('reads a traceparent between the position and the body, and nothing that resembles one', () => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const { body, ...others } = decodePublication(encodePublication({ epoch: 1, offset: 2 }, '{}', traceparent))
+    expect([decoder.decode(body), others]).toEqual(['{}', { position: { epoch: 1, offset: 2 }, traceparent }])
+    for (const other of [traceparent, `${traceparent} \n{}`, `${traceparent.replace('b7', 'B7')}\n{}`, '0', '00']) {
+      const decodedOther = decodePublication(encoder.encode(`1-2\n${other}`))
+      expect([decodedOther.traceparent, decoder.decode(decodedOther.body)]).toEqual([undefined, other])
+    }
+  })
+
   test('returns a body that shares the memory of the payload', () => {
     const payload = encoder.encode('1-2\nbody')
     expect(decodePublication(payload).body.buffer).toBe(payload.buffer)

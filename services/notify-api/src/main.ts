@@ -1,4 +1,4 @@
-import { buildOps, listen, openLog, type Readiness, type RunningService, run } from '@tidings/chassis'
+import { buildOps, listen, openLog, type Readiness, RedisPermissions, type RunningService, run } from '@tidings/chassis'
 import { configFrom } from './config.ts'
 import { Database } from './database/database.ts'
 import { Lease } from './database/lease.ts'
@@ -6,6 +6,7 @@ import { migrateWhenReachable, untilMigrated } from './database/migration.ts'
 import { buildApp } from './http/app.ts'
 import { openConnections } from './http/connection.ts'
 import { Metrics } from './metrics.ts'
+import { neededCommands } from './needed-command.ts'
 import { Idempotency } from './notification/idempotency.ts'
 import { IdempotencyStore } from './notification/idempotency-store.ts'
 import { InboxMembers } from './notification/inbox-member.ts'
@@ -43,6 +44,11 @@ await run(async (): Promise<RunningService> => {
   ready = unready('starting')
   const database = new Database(config.database.url, config.database)
   const writer = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
+  const permissions = new RedisPermissions(config.redis, {
+    connectionName: 'notify-api:permission',
+    commands: neededCommands(config.redis),
+    log,
+  })
   const publisher = new RedisPublisher(config.redis, { timeoutMs: config.publishTimeoutMs, log, onPublish: metrics.onPublish })
   const outboxStore = new OutboxStore(database)
   const outbox = new Outbox({
@@ -100,9 +106,13 @@ await run(async (): Promise<RunningService> => {
   const connections = openConnections(app)
   await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
-  await Promise.all([publisher.untilConnected(), tasks.untilConnected()])
+  await Promise.all([
+    publisher.untilConnected(),
+    tasks.untilConnected(),
+    permissions.untilPermitted(() => (ready = unready('redis'))),
+  ])
   await listen(log, { ...config, app, ops })
-  ready = readiness({ database, publisher, outbox, metrics })
+  ready = readiness({ database, publisher, permissions, outbox, metrics })
 
   return {
     log,
@@ -119,6 +129,7 @@ await run(async (): Promise<RunningService> => {
       await idempotencyStore.close()
       await outbox.close()
       publisher.close()
+      await permissions.close()
       await writer.close()
       await collapsing.close()
       await database.close()

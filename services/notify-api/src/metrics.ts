@@ -92,6 +92,11 @@ export class Metrics {
     registers: this.#registers,
   })
 
+  constructor() {
+    // A series that begins with its first event has no increase that an alert could see.
+    for (const caller of ['service', 'member']) this.jwksFailures.inc({ caller }, 0)
+  }
+
   /** Sets the function that returns the number of queued writes; it is called at each scrape. */
   countQueuedWrites(queued: () => number): void {
     this.#queued = queued

@@ -79,9 +79,9 @@ test.each([
   ['mysql://u:17/zebra@db/tidings', 'is not a valid URL: percent-encode special characters'],
   ['mysql://u:17?zebra@db/tidings', 'is not a valid URL: percent-encode special characters'],
   ['mysql://u:zebra%zz@db/tidings', 'is not a valid URL: percent-encode special characters'],
-  ['mysql://u:zebra@db/tidings?ssl=true', 'ssl must be a JSON object of TLS options, such as ssl={"minVersion":"TLSv1.2"}'],
-  ['mysql://u:zebra@db/tidings?ssl=require', 'ssl must be a JSON object'],
-  ['mysql://u:zebra@db/tidings?ssl=', 'ssl must be a JSON object'],
+  ['mysql://u:zebra@db/tidings?ssl=require', 'ssl must be true, or a JSON object of TLS options'],
+  ['mysql://u:zebra@db/tidings?ssl=false', 'ssl must be true, or a JSON object'],
+  ['mysql://u:zebra@db/tidings?ssl=', 'ssl must be true, or a JSON object'],
 ])('MYSQL_URL may not be %j', (value, message) => {
   const start = () => configFrom({ ...required, MYSQL_URL: value })
   expect(start).toThrow(`  MYSQL_URL: ${message}`)
@@ -92,6 +92,23 @@ test.each(['mysql://u:p%23%2F%40%25@db/tidings', 'mysql://db/tidings?ssl={}', 'm
   'MYSQL_URL may be %j',
   (url) => {
     expect(configFrom({ ...required, MYSQL_URL: url }).database.url).toBe(url)
+  },
+)
+
+test.each(['true', 'false', 'OFF', '0'])('MIGRATE may not be %s', (MIGRATE) => {
+  expect(() => configFrom({ ...required, MIGRATE })).toThrow('  MIGRATE: must be on or off')
+})
+
+test.each([
+  ['db', true],
+  ['127.0.0.1', false],
+  ['[::1]', false],
+])(
+  'ssl=true in MYSQL_URL is TLS that verifies the certificate; of the host %s also the name in it: %s',
+  (host, verifyIdentity) => {
+    const { url } = configFrom({ ...required, MYSQL_URL: `mysql://u:p%23@${host}/tidings?ssl=true` }).database
+    expect(url).toContain(`mysql://u:p%23@${host}/tidings?`)
+    expect(JSON.parse(new URL(url).searchParams.get('ssl') ?? '')).toEqual({ minVersion: 'TLSv1.2', verifyIdentity })
   },
 )
 

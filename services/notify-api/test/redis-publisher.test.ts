@@ -1,8 +1,10 @@
-import { openLog } from '@tidings/chassis'
+import { readFileSync } from 'node:fs'
+import { openLog, RedisPermissions } from '@tidings/chassis'
 import { type RedisServer, startRedis, startRedisCluster, waitFor } from '@tidings/local'
 import { historyKey, historyLimits, type Position, parsePosition } from '@tidings/protocol'
 import { Cluster, Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { neededCommands } from '../src/needed-command.ts'
 import { RedisPublisher } from '../src/outbox/redis-publisher.ts'
 import { openRelay } from './fixture/relay.ts'
 
@@ -307,4 +309,35 @@ test('a master that became a replica is replaced by the current server at its ad
   const reader = new Redis(successor.url)
   onTestFinished(() => reader.disconnect())
   expect(await positionsOf(reader)).toMatchObject([{ offset: 1 }])
+})
+
+test('each command that the user of infra/privilege lacks is named, and the check executes none', async () => {
+  const acl = readFileSync(new URL('../../../infra/privilege/redis.acl', import.meta.url), 'utf8')
+  const [, name = '', ...rules] =
+    acl
+      .split('\n')
+      .find((line) => line.startsWith('user tidings-notify-api '))
+      ?.split(' ') ?? []
+  const url = server.url.replace('redis://', `redis://${name}:replace-me-notify-api@`)
+  const missedBy = async (...change: string[]) => {
+    await redis.call('ACL', 'SETUSER', name, 'reset', ...rules, ...change)
+    const target = { url, prefix: '' }
+    const permissions = new RedisPermissions(target, { connectionName: 'test', commands: neededCommands(target), log })
+    const refused = await new Promise<readonly string[]>((resolve) => {
+      void permissions.untilPermitted(() => resolve(permissions.refused)).then(() => resolve([]))
+    })
+    await permissions.close()
+    return refused.map((command) => command.split(' ')[0])
+  }
+  expect(await missedBy()).toEqual([])
+  // Without a name the connection works too.
+  const commands = rules.filter((rule) => rule.startsWith('+') && rule !== '+client|setname')
+  for (const command of commands) {
+    expect(new Set(await missedBy(command.replace('+', '-'))), command).toEqual(new Set([command.slice(1).split('|')[0]]))
+  }
+  for (const pattern of rules.filter((rule) => /^(?:~|&gateway)/.test(rule) && !rule.includes('broadcast'))) {
+    const others = rules.filter((rule) => /^[~&]/.test(rule) && rule !== pattern)
+    expect(await missedBy('resetkeys', 'resetchannels', ...others), pattern).not.toEqual([])
+  }
+  expect(await redis.keys('*')).toEqual([])
 })

@@ -16,7 +16,7 @@ afterAll(() => database.close())
 
 test.each([1, 3, 2, 7, 1])('ids are those of the rows after the step of the open connection became %i', async (step) => {
   await database.run((connection) => connection.write(`SET SESSION auto_increment_increment = ${step}`))
-  const content = { message: `step ${step}`, redirectPath: '/', key: undefined }
+  const content = { message: `step ${step}`, redirectPath: '/', key: undefined, traceparent: undefined }
   for (const group of [[[1]], [[1, 2, 3]], [[1], [2, 3], [4]]]) {
     const published: OutboxRow[] = []
     const publishEach = (rows: readonly OutboxRow[]) => rows.map(async (row) => published.push(row) > 0)

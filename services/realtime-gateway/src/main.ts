@@ -1,4 +1,4 @@
-import { buildOps, listen, openLog, openTokenVerifier, originMatcher, Revocations, run } from '@tidings/chassis'
+import { buildOps, listen, openLog, openTokenVerifier, originMatcher, RedisPermissions, Revocations, run } from '@tidings/chassis'
 import { controlChannel } from '@tidings/protocol'
 import { buildApp } from './app.ts'
 import { forwardTo } from './backend/publish-forward.ts'
@@ -10,6 +10,7 @@ import { Canary } from './ops/canary.ts'
 import { Control } from './ops/control.ts'
 import { Metrics } from './ops/metrics.ts'
 import { addSessionRoute } from './ops/session-route.ts'
+import { neededCommands } from './redis/needed-command.ts'
 import { RedisBroker } from './redis/redis-broker.ts'
 import { Sessions } from './session/sessions.ts'
 import { TopicAccess } from './session/topic-access.ts'
@@ -34,6 +35,11 @@ await run(async () => {
   const revocations = new Revocations()
   const control = new Control({ sessions, revocations, store: broker.revocations, log })
   const canary = new Canary(broker, metrics, log)
+  const permissions = new RedisPermissions(config.redis, {
+    connectionName: 'realtime-gateway:permission',
+    commands: neededCommands(config.redis),
+    log,
+  })
   const app = await buildApp({
     sessions,
     metrics,
@@ -47,7 +53,11 @@ await run(async () => {
   })
   const ops = buildOps(metrics.registry, () => ({
     failing: [
-      ...new Set([...canary.failing, ...broker.refusing, ...(control.loaded ? [] : ['redis'])]),
+      ...new Set([
+        ...canary.failing,
+        ...broker.refusing,
+        ...(control.loaded && permissions.refused.length === 0 ? [] : ['redis']),
+      ]),
       ...(sessions.draining ? ['draining'] : []),
     ],
   }))
@@ -71,6 +81,7 @@ await run(async () => {
       sessions.close()
       canary.close()
       control.close()
+      await permissions.close()
       await broker.close()
       await ops.close()
     },

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { openLog, RedisPermissions } from '@tidings/chassis'
 import {
   memberToken,
   openRawSession,
@@ -8,6 +10,7 @@ import {
   waitFor,
 } from '@tidings/local'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { neededCommands } from '../src/redis/needed-command.ts'
 import {
   fetchOps,
   type GatewayStack,
@@ -196,5 +199,31 @@ test('with the documented keys it refuses what was revoked before it started; wi
   } finally {
     await restricted.kill()
     await redis.del('{gateway:control}:revocation')
+  }
+})
+
+test('each command that the user of infra/privilege lacks is named', async () => {
+  const acl = readFileSync(new URL('../../../infra/privilege/redis.acl', import.meta.url), 'utf8')
+  const [, name = '', ...rules] =
+    acl
+      .split('\n')
+      .find((line) => line.startsWith('user tidings-gateway '))
+      ?.split(' ') ?? []
+  const target = { url: stack.redis.url.replace('redis://', `redis://${name}:replace-me-gateway@`), prefix: '' }
+  const log = openLog('test', 'fatal')
+  const missedBy = async (...change: string[]) => {
+    await stack.publisher.redis.call('ACL', 'SETUSER', name, 'reset', ...rules, ...change)
+    const permissions = new RedisPermissions(target, { connectionName: 'test', commands: neededCommands(target), log })
+    const refused = await new Promise<readonly string[]>((resolve) => {
+      void permissions.untilPermitted(() => resolve(permissions.refused)).then(() => resolve([]))
+    })
+    await permissions.close()
+    return refused.map((command) => command.split(' ')[0])
+  }
+  expect(await missedBy()).toEqual([])
+  // Without a name the connection works too. A refusal to subscribe is reported for the channel.
+  const others = new Set(['+client|setname', '+subscribe', '+unsubscribe'])
+  for (const command of rules.filter((rule) => rule.startsWith('+') && !others.has(rule))) {
+    expect(new Set(await missedBy(command.replace('+', '-'))), command).toEqual(new Set([command.slice(1)]))
   }
 })

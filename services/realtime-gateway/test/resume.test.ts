@@ -252,3 +252,32 @@ test('loses and repeats nothing when a client resubscribes repeatedly during pub
   await all
   expect(received).toEqual(numberStrings(1, 300))
 })
+
+/** Returns the header `traceparent` and the body of the next messages. */
+async function traces(session: RawSession, count: number): Promise<[string | undefined, string][]> {
+  const found: [string | undefined, string][] = []
+  while (found.length < count) {
+    const { headers, body } = await nextMessage(session)
+    found.push([headers.get('traceparent'), body])
+  }
+  return found
+}
+
+test.each(['1.2', '1.0'])(
+  'a MESSAGE of STOMP %s carries the traceparent of its publication, live and resumed',
+  async (version) => {
+    memberId++
+    const session = await openSession(gateway, { memberId, version })
+    await subscribe(session, '0', queue)
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const first = await publish('{"n":1}')
+    await publish(`${traceparent}\n{"n":2}`)
+    expect(await traces(session, 2)).toEqual([
+      [undefined, '{"n":1}'],
+      [traceparent, '{"n":2}'],
+    ])
+    const back = await openSession(other, { memberId, version })
+    expect(await resumeAfter(back, first)).toEqual({ recovered: 'true', position: first })
+    expect(await traces(back, 1)).toEqual([[traceparent, '{"n":2}']])
+  },
+)

@@ -6,7 +6,7 @@ import { backoffMs, resetsBackoff } from './backoff.ts'
 import { type CloseAction, closeAction } from './close-action.ts'
 import type { ConnectionState, ConnectionStatus, StopReason } from './connection-state.ts'
 import type { SessionRenewal } from './session-renewal.ts'
-import { type Greeting, type Message, StompSession, type Subscribed, type Subscription } from './stomp-session.ts'
+import { type Greeting, type HeartBeat, type Message, StompSession, type Subscribed, type Subscription } from './stomp-session.ts'
 
 export type LinkState = Omit<ConnectionState, 'leader'>
 
@@ -20,6 +20,14 @@ export interface LinkListener {
   message(message: Message): void
   /** The gateway refuses a destination. Returns whether the next session does without it. */
   refused(destination: string): boolean
+}
+
+export interface LinkDeps {
+  readonly settings: Settings
+  readonly api: Pick<HttpApi, 'probe'>
+  readonly renewal: SessionRenewal
+  /** Logs one line for developers. */
+  readonly log: (line: string) => void
 }
 
 /** Consecutive renewals after which the gateway still refuses the token. */
@@ -52,7 +60,9 @@ export class Link {
   readonly #settings: Settings
   readonly #api: Pick<HttpApi, 'probe'>
   readonly #renewal: SessionRenewal
+  readonly #log: (line: string) => void
   readonly #listener: LinkListener
+  #heartBeat: HeartBeat = 'worker'
   #status: ConnectionStatus = 'stopped'
   #live: StompSession | undefined
   /** Becomes `#live` when it is ready. */
@@ -78,10 +88,11 @@ export class Link {
   /** Incremented by every start and end, so that what was awaited across one is discarded. */
   #generation = 0
 
-  constructor(settings: Settings, api: Pick<HttpApi, 'probe'>, renewal: SessionRenewal, listener: LinkListener) {
+  constructor({ settings, api, renewal, log }: LinkDeps, listener: LinkListener) {
     this.#settings = settings
     this.#api = api
     this.#renewal = renewal
+    this.#log = log
     this.#listener = listener
   }
 
@@ -118,6 +129,13 @@ export class Link {
     if (this.#live && !this.#opening) this.#open()
   }
 
+  /** The page permits no worker: sends heart-beats with a timer from now on, in a session that replaces the live one. */
+  beatWithTimer(): void {
+    if (this.#heartBeat === 'timer') return
+    this.#heartBeat = 'timer'
+    this.reopen()
+  }
+
   subscribe(destination: string, lastMessageId?: string): void {
     for (const session of [this.#live, this.#opening]) session?.subscribe(destination, lastMessageId)
   }
@@ -129,17 +147,21 @@ export class Link {
   #open(): void {
     this.#attemptedAt = performance.now()
     this.#excluded = false
-    this.#opening = new StompSession(this.#settings.url, this.#settings.connectTimeoutMs, {
-      greeted: ({ memberId }) => this.#greeted(memberId),
-      subscriptions: () => this.#listener.subscriptions(),
-      subscribed: (subscribed) => this.#listener.subscribed(subscribed),
-      message: (message) => this.#message(message),
-      refused: (destination) => {
-        this.#excluded = this.#listener.refused(destination)
+    const { url, connectTimeoutMs } = this.#settings
+    this.#opening = new StompSession(
+      { url, connectTimeoutMs, heartBeat: this.#heartBeat, log: this.#log },
+      {
+        greeted: ({ memberId }) => this.#greeted(memberId),
+        subscriptions: () => this.#listener.subscriptions(),
+        subscribed: (subscribed) => this.#listener.subscribed(subscribed),
+        message: (message) => this.#message(message),
+        refused: (destination) => {
+          this.#excluded = this.#listener.refused(destination)
+        },
+        ready: (session, greeting) => this.#ready(session, greeting),
+        closed: (session, end) => this.#closed(session, end),
       },
-      ready: (session, greeting) => this.#ready(session, greeting),
-      closed: (session, end) => this.#closed(session, end),
-    })
+    )
   }
 
   #greeted(memberId: MemberId): void {
@@ -166,6 +188,7 @@ export class Link {
     this.#expiresAt = expiresAt
     this.#scheduleRenewal(expiresAt * 1_000 - Date.now())
     this.#setState({ status: 'connected' })
+    if (session.heartBeat !== this.#heartBeat) this.reopen()
   }
 
   #message(message: Message): void {

@@ -47,6 +47,17 @@ export interface SessionListener {
   closed(session: StompSession, end: { code: number; reason: string; wasConnected: boolean }): void
 }
 
+/** What sends heart-beats. Browsers throttle the timers of a hidden tab to one a minute, but not those of a worker. */
+export type HeartBeat = 'worker' | 'timer'
+
+export interface SessionOptions {
+  readonly url: string
+  readonly connectTimeoutMs: number
+  readonly heartBeat: HeartBeat
+  /** Logs one line for developers. */
+  readonly log: (line: string) => void
+}
+
 /** How long `close` waits for the gateway's part of the closing handshake. */
 const closeTimeoutMs = 1_000
 /** A probed connection that receives nothing for this long is dead. */
@@ -59,6 +70,7 @@ const silentHeartBeats = 2.5
 
 /** One STOMP session, from the opening of its WebSocket to its end. The only file that knows stompjs. */
 export class StompSession {
+  readonly heartBeat: HeartBeat
   readonly #listener: SessionListener
   readonly #client: Client
   readonly #connectTimer: ReturnType<typeof setTimeout>
@@ -76,15 +88,16 @@ export class StompSession {
   #ready = false
   #over = false
 
-  constructor(url: string, connectTimeoutMs: number, listener: SessionListener) {
+  constructor({ url, connectTimeoutMs, heartBeat, log }: SessionOptions, listener: SessionListener) {
+    this.heartBeat = heartBeat
     this.#listener = listener
     this.#client = new Client({
       brokerURL: url,
       stompVersions: new Versions([Versions.V1_2]),
       connectHeaders: { host: new URL(url).host },
       reconnectDelay: 0,
-      // Browsers throttle the timers of a hidden tab to one a minute, but not those of a worker.
-      heartbeatStrategy: TickerStrategy.Worker,
+      heartbeatStrategy: heartBeat === 'worker' ? TickerStrategy.Worker : TickerStrategy.Interval,
+      debug: log,
       discardWebsocketOnCommFailure: true,
       heartbeatIncoming: heartBeatMs,
       heartbeatOutgoing: heartBeatMs,

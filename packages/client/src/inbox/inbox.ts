@@ -1,14 +1,18 @@
+import type { TidingsError } from '../tidings-error.ts'
 import type { Store } from '../store.ts'
 
-/** One notification in the inbox. */
-export interface InboxItem {
+/** `data` of which nothing is known. */
+export type AnyData = Readonly<Record<string, unknown>>
+
+/** One notification in the inbox. The type of its `data` is not checked. */
+export interface InboxItem<Data extends object = AnyData> {
   readonly notificationId: number
   /** Missing on a broadcast. */
   readonly memberId?: number | string
   readonly message: string
   /** A path on the application's own origin, validated by the server. */
   readonly redirectPath?: string
-  readonly data?: Readonly<Record<string, unknown>>
+  readonly data?: Data
   readonly kind?: string
   /** Number of notifications that this one stands for: more than 1 when it replaced others with its collapse key. */
   readonly count: number
@@ -33,25 +37,25 @@ export interface InboxFilter {
   readonly archived?: true
 }
 
-export interface InboxViewState {
+export interface InboxViewState<Data extends object = AnyData> {
   /** Newest first, without gaps. */
-  readonly items: readonly InboxItem[]
+  readonly items: readonly InboxItem<Data>[]
   /** `idle` before it is first read; `loading` during the first read and `loadMore()`; `error` after a read failed. */
   readonly status: 'idle' | 'loading' | 'ready' | 'error'
   /** Whether there are older notifications for `loadMore()`. */
   readonly hasMore: boolean
-  /** Human-readable text of the last failure. Removed by the next success. */
-  readonly error?: string
+  /** The last failure. Removed by the next success. */
+  readonly error?: TidingsError
 }
 
 /** A part of the inbox. It is read, and kept up to date, while it is subscribed to. */
-export interface InboxView extends Store<InboxViewState> {
+export interface InboxView<Data extends object = AnyData> extends Store<InboxViewState<Data>> {
   /** Reads the next page. Resolves to whether the server accepted it. */
   readonly loadMore: () => Promise<boolean>
 }
 
 /** The inbox without what is archived or expired. */
-export interface InboxState extends InboxViewState {
+export interface InboxState<Data extends object = AnyData> extends InboxViewState<Data> {
   readonly unreadCount: number
   /** Number of unread notifications that were not seen. */
   readonly unseenCount: number
@@ -66,11 +70,11 @@ export interface KindCount {
  * The member's notifications, kept equal in all tabs and devices. Each call resolves to whether the server accepted it; none rejects. A change is
  * shown at once, and undone when the server refuses.
  */
-export interface Inbox extends Store<InboxState> {
+export interface Inbox<Data extends object = AnyData> extends Store<InboxState<Data>> {
   /** Reads the next page. */
   readonly loadMore: () => Promise<boolean>
   readonly markRead: (notificationId: number) => Promise<boolean>
-  /** It stays seen. */
+  /** It counts as seen. */
   readonly markUnread: (notificationId: number) => Promise<boolean>
   readonly archive: (notificationId: number) => Promise<boolean>
   readonly unarchive: (notificationId: number) => Promise<boolean>
@@ -86,7 +90,7 @@ export interface Inbox extends Store<InboxState> {
   /** Reads the newest page and the count again. */
   readonly reload: () => Promise<boolean>
   /** Returns the same view for an equal filter while it is subscribed to. */
-  readonly view: (filter: InboxFilter) => InboxView
+  readonly view: (filter: InboxFilter) => InboxView<Data>
   /**
    * Returns the counts of up to 20 kinds, read while they are subscribed to; the same store for the same kinds meanwhile. 0 until they are read.
    */

@@ -33,7 +33,7 @@ export class KindCounts implements Store<Counts> {
 
   readonly getSnapshot = (): Counts => this.#state.getSnapshot()
 
-  readonly subscribe = (listener: () => void): (() => void) => {
+  readonly subscribe = (listener: (value: Counts) => void): (() => void) => {
     const unsubscribe = this.#state.subscribe(listener)
     this.#listeners += 1
     if (this.#listeners === 1) this.#onOpen(this)

@@ -13,6 +13,7 @@ import { backoffMs } from '../connection/backoff.ts'
 import type { ApiResult, HttpApi } from '../http-api.ts'
 import type { Settings } from '../options.ts'
 import { Cell, type Store } from '../store.ts'
+import type { TidingsError } from '../tidings-error.ts'
 import { Announcements } from './announcements.ts'
 import { type Change, ChangeLog, changeOf, type Effect, type Entry } from './change.ts'
 import type { Inbox, InboxFilter, InboxItem, InboxState, InboxView, KindCount } from './inbox.ts'
@@ -61,7 +62,11 @@ const removalSpreadMs = 30_000
 const maxTimerMs = 2_147_483_647
 
 /** A member signed in between two requests of one reading, which is repeated. */
-const memberChanged: ApiResult<never> = { ok: false, status: 0, detail: 'another member has signed in' }
+const memberChanged: ApiResult<never> = {
+  ok: false,
+  status: 0,
+  error: { code: 'member-changed', message: 'another member has signed in' },
+}
 
 /**
  * The inbox: read over HTTP, kept up to date by messages.
@@ -97,6 +102,10 @@ export class LiveInbox implements Inbox {
   #removalTimer: ReturnType<typeof setTimeout> | undefined
   #started = false
   #memberId: MemberId | undefined
+  /** Whose inbox `#model` is, once it has been read. Unlike `#memberId`, it is kept from `stop` to `start`. */
+  #owner: MemberId | undefined
+  /** From `stop` until the same member is there again, the model is kept but not shown: another member may sign in. */
+  #hidden = false
   #readTimer: ReturnType<typeof setTimeout> | undefined
   #reading: Promise<boolean> | undefined
   /** Some more was lost since `#reading` began: when to read again after it. */
@@ -109,7 +118,7 @@ export class LiveInbox implements Inbox {
   /** From then on, the arrival of a notification that the inbox contains is a repeat. */
   #deliveryLagEndsAt = Number.POSITIVE_INFINITY
   #loadingMore: Promise<boolean> | undefined
-  #error: string | undefined
+  #error: TidingsError | undefined
   #readFailed = false
   /** Incremented by `stop` and `reset`, so that the results of earlier requests are discarded. */
   #generation = 0
@@ -126,7 +135,7 @@ export class LiveInbox implements Inbox {
   }
 
   readonly getSnapshot = (): InboxState => this.#state.getSnapshot()
-  readonly subscribe = (listener: () => void): (() => void) => this.#state.subscribe(listener)
+  readonly subscribe = (listener: (state: InboxState) => void): (() => void) => this.#state.subscribe(listener)
 
   /** The member whose cookie the page has, according to the last reading since `start`. */
   get memberId(): MemberId | undefined {
@@ -150,6 +159,8 @@ export class LiveInbox implements Inbox {
     clearTimeout(this.#removalTimer)
     for (const counts of this.#kindCounts) counts.reset()
     this.#recount.stop()
+    this.#hidden = true
+    this.#updateState()
   }
 
   /** Another member has signed in: discards everything, and reads again. */
@@ -170,6 +181,8 @@ export class LiveInbox implements Inbox {
     this.#connected = true
     if (this.#model.list.loaded && this.#deliveryLagEndsAt === Number.POSITIVE_INFINITY) this.#limitDeliveryLag()
     if (!this.#started) return
+    // This tab has connected with the cookie of the page. A connection of another tab may be that of an earlier member.
+    if (this.#hidden && memberId === this.#owner && this.#host.leading) this.#show()
     // The inbox may have been read with the cookie of another member, before the connection was established.
     if (this.#memberId !== undefined && memberId !== undefined && this.#memberId !== memberId) this.reset()
     else if (this.#memberId === undefined || this.#readFailed) this.#readIn(gatherMs)
@@ -311,11 +324,15 @@ export class LiveInbox implements Inbox {
     const open = [...this.#views].find((each) => JSON.stringify(each.filter) === JSON.stringify(own))
     if (open) return open
     const pending = () => this.#model.pending
+    const hidden = () => this.#hidden
     return new LiveView(own, {
       read: (before, filterOfView) => this.#pages.read(before, filterOfView),
       entriesOf: (page) => this.#entriesOf(page),
       get pending() {
         return pending()
+      },
+      get hidden() {
+        return hidden()
       },
       opened: (opened) => {
         this.#views.add(opened)
@@ -350,7 +367,7 @@ export class LiveInbox implements Inbox {
     const result = await request()
     if (generation !== this.#generation) return result.ok
     this.#model = dropPending(this.#model, pending)
-    this.#error = result.ok ? undefined : result.detail
+    this.#error = result.ok ? undefined : result.error
     if (!result.ok) {
       // Not stored any more: it was recalled, for instance.
       if (result.status === 404 && !pending.older) this.#removeHere([...pending.notificationIds])
@@ -492,10 +509,17 @@ export class LiveInbox implements Inbox {
     this.#expiryTimer = setTimeout(() => this.#expire(), Math.min(next - now, maxTimerMs))
   }
 
+  #show(): void {
+    this.#hidden = false
+    this.#updateState()
+  }
+
   #forget(): void {
     this.#model = emptyInbox
     this.#log.clear()
     this.#memberId = undefined
+    this.#owner = undefined
+    this.#hidden = false
     this.#announcements.clear()
     this.#completeUpTo = undefined
     this.#deliveryLagEndsAt = Number.POSITIVE_INFINITY
@@ -532,8 +556,10 @@ export class LiveInbox implements Inbox {
     if (!page.ok || !unread.ok) return this.#failed(failure)
     const { memberId } = page.body
     if (memberId !== unread.body.memberId) return this.#failed(memberChanged)
-    if (this.#memberId !== undefined && this.#memberId !== memberId) this.#forget()
+    if (this.#owner !== undefined && this.#owner !== memberId) this.#forget()
     this.#memberId = memberId
+    this.#owner = memberId
+    this.#hidden = false
     this.#failures = 0
     this.#error = undefined
     this.#readFailed = false
@@ -576,7 +602,7 @@ export class LiveInbox implements Inbox {
     const result = await this.#pages.read(cursor)
     if (generation !== this.#generation) return false
     if (!result.ok) {
-      this.#error = result.detail
+      this.#error = result.error
       this.#readFailed = true
       return false
     }
@@ -609,7 +635,7 @@ export class LiveInbox implements Inbox {
 
   #failed(result: ApiResult<unknown> | undefined): boolean {
     if (!result || result.ok) return false
-    this.#error = result.detail
+    this.#error = result.error
     this.#readFailed = true
     this.#reading = undefined
     this.#updateState()
@@ -627,9 +653,10 @@ export class LiveInbox implements Inbox {
 
   #updateState(): void {
     const { list } = this.#model
-    const busy = this.#loadingMore !== undefined || (!list.loaded && (this.#started || this.#reading !== undefined))
-    const status = this.#readFailed ? 'error' : busy ? 'loading' : list.loaded ? 'ready' : 'idle'
-    const shown = view(this.#model, (notificationId) => this.#find(notificationId))
+    const waits = (!list.loaded || this.#hidden) && (this.#started || this.#reading !== undefined)
+    const busy = this.#loadingMore !== undefined || waits
+    const status = this.#readFailed ? 'error' : busy ? 'loading' : list.loaded && !this.#hidden ? 'ready' : 'idle'
+    const shown = this.#hidden ? view(emptyInbox) : view(this.#model, (notificationId) => this.#find(notificationId))
     this.#state.set({ ...shown, status, ...(this.#error !== undefined && { error: this.#error }) })
     for (const each of this.#views) each.refresh()
     this.#expire()

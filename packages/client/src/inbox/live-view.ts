@@ -1,6 +1,7 @@
 import type { InboxPage } from '@tidings/protocol'
 import type { ApiResult } from '../http-api.ts'
 import { Cell } from '../store.ts'
+import type { TidingsError } from '../tidings-error.ts'
 import type { Change, Entry } from './change.ts'
 import type { InboxFilter, InboxView, InboxViewState } from './inbox.ts'
 import {
@@ -24,6 +25,8 @@ export interface ViewHost {
   /** The items of a page, with what has changed since. */
   entriesOf(page: InboxPage): Entry[]
   readonly pending: readonly Pending[]
+  /** Nothing is shown: another member may sign in. */
+  readonly hidden: boolean
   /** The first listener has subscribed. */
   opened(view: LiveView): void
   /** The last listener has unsubscribed. */
@@ -38,7 +41,7 @@ export class LiveView implements InboxView {
   #list: ItemList
   #listeners = 0
   #reading: Promise<boolean> | undefined
-  #error: string | undefined
+  #error: TidingsError | undefined
   /** Incremented when what is being read is of no use any more. */
   #generation = 0
 
@@ -50,7 +53,7 @@ export class LiveView implements InboxView {
 
   readonly getSnapshot = (): InboxViewState => this.#state.getSnapshot()
 
-  readonly subscribe = (listener: () => void): (() => void) => {
+  readonly subscribe = (listener: (value: InboxViewState) => void): (() => void) => {
     const unsubscribe = this.#state.subscribe(listener)
     this.#listeners += 1
     if (this.#listeners === 1) this.#host.opened(this)
@@ -114,7 +117,7 @@ export class LiveView implements InboxView {
   refresh(): void {
     const status = this.#error !== undefined ? 'error' : this.#reading ? 'loading' : this.#list.loaded ? 'ready' : 'idle'
     this.#state.set({
-      items: shownItems(this.#list, this.#host.pending),
+      items: this.#host.hidden ? [] : shownItems(this.#list, this.#host.pending),
       status,
       hasMore: this.#list.cursor !== null,
       ...(this.#error !== undefined && { error: this.#error }),
@@ -142,7 +145,7 @@ export class LiveView implements InboxView {
     const knownBefore = new Set(this.#list.entries.map(({ item }) => item.notificationId))
     const result = await this.#host.read(before, this.filter)
     if (generation !== this.#generation) return false
-    this.#error = result.ok ? undefined : result.detail
+    this.#error = result.ok ? undefined : result.error
     if (!result.ok) return false
     const page = this.#host.entriesOf(result.body)
     const { nextCursor } = result.body

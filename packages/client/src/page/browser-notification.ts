@@ -11,6 +11,7 @@ export class BrowserNotifications {
   readonly #settings: Pick<Settings, 'describe' | 'open'>
   readonly #isAnyTabFocused: () => Promise<boolean>
   #waiting: InboxItem[] = []
+  readonly #shown = new Set<Notification>()
 
   constructor(settings: Pick<Settings, 'describe' | 'open'>, isAnyTabFocused: () => Promise<boolean>) {
     this.#settings = settings
@@ -27,11 +28,20 @@ export class BrowserNotifications {
     if (!focused) for (const each of items.slice(-maxShown)) this.#show(each)
   }
 
+  /** Closes what is shown, and shows nothing of what waits. */
+  clear(): void {
+    this.#waiting = []
+    for (const notification of this.#shown) notification.close()
+    this.#shown.clear()
+  }
+
   #show(item: InboxItem): void {
     const { title, ...more } = this.#settings.describe(item)
     try {
       // The browser shows one notification for a tag, so tabs that cannot share a connection do not repeat it.
       const notification = new Notification(title, { ...more, tag: String(item.notificationId) })
+      this.#shown.add(notification)
+      notification.addEventListener('close', () => this.#shown.delete(notification))
       notification.addEventListener('click', () => {
         notification.close()
         window.focus()

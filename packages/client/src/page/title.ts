@@ -20,7 +20,6 @@ export function showInTitle(count: () => number, subscribe: (listener: () => voi
   const observer = new MutationObserver(show)
   observer.observe(document.head, { subtree: true, childList: true, characterData: true })
   const unsubscribe = subscribe(show)
-  show()
   return () => {
     unsubscribe()
     observer.disconnect()

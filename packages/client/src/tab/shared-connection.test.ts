@@ -1,13 +1,15 @@
 import { afterEach, expect, test, vi } from 'vitest'
 import { SessionRenewal } from '../connection/session-renewal.ts'
+import { Diagnostics } from '../diagnostics.ts'
 import { HttpApi } from '../http-api.ts'
 import { LiveInbox } from '../inbox/live-inbox.ts'
 import { settingsOf } from '../options.ts'
 import { SharedConnection } from './shared-connection.ts'
 import { TabGroup } from './tab-group.ts'
+import { tabMessageVersion } from './tab-message.ts'
 
 const instances = 300
-const channelName = 'tidings test ws://localhost/ws'
+const channelName = `tidings ${tabMessageVersion} test ws://localhost/ws`
 
 afterEach(() => {
   vi.useRealTimers()
@@ -30,15 +32,13 @@ test('after a gap, devices read the inbox at random times within five seconds', 
       ),
     )
   })
-  const api = new HttpApi(settings, () => Promise.resolve(false))
+  const api = new HttpApi(settings, new Diagnostics(settings), () => Promise.resolve(false))
   const host = { announce: () => {}, leading: false, shareCount: () => {}, memberKnown: () => {} }
   const inboxes = Array.from({ length: instances }, () => new LiveInbox(settings, api, host))
   let gapAtMs: number | undefined
+  const page = { isFocused: () => false, isVisible: () => false }
   const connection = new SharedConnection(
-    settings,
-    api,
-    new SessionRenewal(settings),
-    { isFocused: () => false, isVisible: () => false },
+    { settings, api, renewal: new SessionRenewal(settings), page, log: () => {} },
     {
       message: () => {},
       counted: () => {},

@@ -17,13 +17,13 @@ import { Cell } from '../store.ts'
 import { LeaderWatch } from './leader-watch.ts'
 import { MessageListeners } from './message-listeners.ts'
 import { TabGroup } from './tab-group.ts'
-import type { Question, TabMessage } from './tab-message.ts'
+import { type Question, type TabMessage, tabMessageVersion } from './tab-message.ts'
 import { TabQuestions } from './tab-questions.ts'
 import { taskAnnouncementDestination, taskPrefix } from './task-destination.ts'
 import { TaskWatchers } from './task-watchers.ts'
 
 export interface SharedConnectionListener {
-  /** A message arrived. Repeats are dropped before. The body is an object, except where backends choose it. */
+  /** A message arrived. Repeats are dropped before. The body is not checked: it is undefined if it is not JSON. */
   message(destination: string, body: unknown): void
   /** Messages of this destination may be lost for good: read the state over HTTP, at a random time within `spreadMs`. */
   missed(destination: string, spreadMs: number): void
@@ -39,6 +39,15 @@ export interface SharedConnectionListener {
   signedOut(): void
   /** Has the server end the session. Resolves to whether it has. */
   endSession(): Promise<boolean>
+}
+
+export interface SharedConnectionDeps {
+  readonly settings: Settings
+  readonly api: HttpApi
+  readonly renewal: SessionRenewal
+  readonly page: TabPage
+  /** Logs one line for developers. */
+  readonly log: (line: string) => void
 }
 
 /** What is known of the page of this tab. */
@@ -90,6 +99,7 @@ export class SharedConnection {
   readonly #listeners: MessageListeners
   readonly #questions: TabQuestions
   readonly #page: TabPage
+  readonly #log: (line: string) => void
   readonly #watch: LeaderWatch
   #joined = false
   /** The session is being ended: that the gateway closes it is no news. */
@@ -100,22 +110,26 @@ export class SharedConnection {
   /** Last state of the link of the leading tab. */
   #linkState: LinkState = { status: 'stopped' }
 
-  constructor(settings: Settings, api: HttpApi, renewal: SessionRenewal, page: TabPage, listener: SharedConnectionListener) {
+  constructor({ settings, api, renewal, page, log }: SharedConnectionDeps, listener: SharedConnectionListener) {
     this.#renewal = renewal
+    this.#log = log
     this.#listener = listener
     this.#page = page
-    this.#tabs = new TabGroup(`tidings ${settings.scope} ${settings.url}`, settings.shareConnection)
-    this.#link = new Link(settings, api, renewal, {
-      member: (memberId) => {
-        // Before anything of a new member is posted.
-        if (this.#setMember(memberId)) this.#postState()
+    this.#tabs = new TabGroup(`tidings ${tabMessageVersion} ${settings.scope} ${settings.url}`, settings.shareConnection)
+    this.#link = new Link(
+      { settings, api, renewal, log },
+      {
+        member: (memberId) => {
+          // Before anything of a new member is posted.
+          if (this.#setMember(memberId)) this.#postState()
+        },
+        subscriptions: () => this.#subscriptions(),
+        state: (state) => this.#linkChanged(state),
+        message: (message) => this.#broadcast({ type: 'message', ...message }),
+        subscribed: (subscribed) => this.#broadcast({ type: 'subscribed', ...subscribed }),
+        refused: (destination) => this.#listeners.refused(destination),
       },
-      subscriptions: () => this.#subscriptions(),
-      state: (state) => this.#linkChanged(state),
-      message: (message) => this.#broadcast({ type: 'message', ...message }),
-      subscribed: (subscribed) => this.#broadcast({ type: 'subscribed', ...subscribed }),
-      refused: (destination) => this.#listeners.refused(destination),
-    })
+    )
     this.#watch = new LeaderWatch({
       // Without a call of `start()`, nothing is attempted in these states.
       watching: () => page.isVisible() && !isAtRest(this.state.getSnapshot()),
@@ -203,6 +217,11 @@ export class SharedConnection {
     if (this.leading) return this.#link.wake()
     this.#watch.check()
     this.#tabs.post({ type: 'wake' })
+  }
+
+  /** See {@link Link.beatWithTimer}. */
+  beatWithTimer(): void {
+    this.#link.beatWithTimer()
   }
 
   /** Replaces the session with one that has the cookie of this moment. */
@@ -302,6 +321,7 @@ export class SharedConnection {
   }
 
   #setState(state: LinkState): void {
+    this.#log(`${this.leading ? 'leads' : 'follows'}: ${JSON.stringify(state)}`)
     this.state.set({ ...state, leader: this.leading })
   }
 
@@ -391,15 +411,14 @@ export class SharedConnection {
   }
 
   #message({ destination, messageId, body: text }: Message): void {
-    const value = parse(text)
-    const body = typeof value === 'object' && value !== null ? value : undefined
+    const body = parse(text)
     const isTask = destination.startsWith(taskPrefix)
     // A snapshot replaces everything before it, so its position holds even if it is lower.
-    if (isTask && body && 'type' in body && body.type === 'snapshot') this.#resumePoints.set(destination, messageId)
+    if (isTask && typeOf(body) === 'snapshot') this.#resumePoints.set(destination, messageId)
     else if (isTask && !this.#resumePoints.isNext(destination, messageId)) return this.#requestSnapshot(destination)
     else if (!this.#resumePoints.accept(destination, messageId)) return
-    if (isTask) this.#watchers.received(destination, body, this.leading)
-    if (body || (value !== undefined && this.#listeners.has(destination))) this.#listener.message(destination, value)
+    if (isTask && this.leading && typeOf(body) === 'finished') this.#watchers.finished(destination)
+    this.#listener.message(destination, body)
   }
 
   #subscribed({ destination, position, outcome }: Subscribed): void {
@@ -447,6 +466,10 @@ export class SharedConnection {
 /** Returns whether the link does nothing until `start()` is called. */
 function isAtRest({ status }: ConnectionState): boolean {
   return status === 'stopped' || status === 'unauthorized'
+}
+
+function typeOf(body: unknown): unknown {
+  return (body as { type?: unknown } | null | undefined)?.type
 }
 
 /** Returns undefined for text that is not JSON: it comes from a foreign publisher on the channel. */

@@ -16,23 +16,23 @@ export class TabGroup {
   /** A random id. */
   readonly tab = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`
   readonly #name: string
-  readonly #shared: boolean
+  readonly #sharing: boolean
   #channel: BroadcastChannel | undefined
   #listener: TabListener | undefined
   /** A request to take the lead is not settled yet. A second one would take it from the first. */
   #taking = false
   #leaving: AbortController | undefined
 
-  constructor(name: string, shared: boolean) {
+  constructor(name: string, sharing: boolean) {
     this.#name = name
-    this.#shared = shared && 'locks' in navigator && typeof BroadcastChannel === 'function'
+    this.#sharing = sharing
   }
 
   /** Joins, and requests the lock. The browser hands it on when the leading tab leaves, is closed or crashes. */
   join(listener: TabListener): void {
     const leaving = new AbortController()
     this.#leaving = leaving
-    if (!this.#shared) return listener.lead()
+    if (!this.#sharing || !('locks' in navigator) || typeof BroadcastChannel !== 'function') return listener.lead()
     this.#listener = listener
     this.#channel = new BroadcastChannel(this.#name)
     this.#channel.addEventListener('message', ({ data }: MessageEvent<TabMessage>) => listener.message(data))

@@ -3,9 +3,12 @@ import type { LinkState } from '../connection/link.ts'
 import type { Message, Subscribed } from '../connection/stomp-session.ts'
 
 /**
- * What the tabs of an origin post to one another. Names of types and fields must not change: after a deploy, tabs of the old and the new
- * version share one channel.
+ * Version of {@link TabMessage}: tabs of different versions, as after a deploy, share neither the channel nor the lock. Increment it when a
+ * tab of the previous version would misread a message, or wait for one in vain; not for each release.
  */
+export const tabMessageVersion = 1
+
+/** What the tabs of an origin post to one another. */
 export type TabMessage =
   // From the leading tab to all:
   | ({ readonly type: 'message' } & Message)

@@ -24,7 +24,7 @@ test('a task above the bound waits, and is reported; the others stay subscribed'
 
 test('a waiting task is subscribed when another one ends or is no longer watched', () => {
   const { watchers, subscribed, subscribes } = lead(maxTasks + 2)
-  watchers.received(`${taskPrefix}0`, { type: 'finished' }, true)
+  watchers.finished(`${taskPrefix}0`)
   expect([subscribes('0'), subscribes(`${maxTasks}`), subscribes(`${maxTasks + 1}`)]).toEqual([false, true, false])
   watchers.unwatch({ tab: 'here', taskId: '7' })
   expect([subscribes('7'), subscribes(`${maxTasks + 1}`), subscribed.size]).toEqual([false, true, maxTasks])

@@ -109,10 +109,9 @@ export class TaskWatchers {
     this.#link.subscribe(destination)
   }
 
-  /** Unsubscribes from a task that has finished: it has no further events. */
-  received(destination: string, message: unknown, leading: boolean): void {
-    if (leading && (message as { type?: unknown } | undefined)?.type === 'finished')
-      this.#drop(destination.slice(taskPrefix.length))
+  /** In the leading tab: unsubscribes from a task that has finished. It has no further events. */
+  finished(destination: string): void {
+    this.#drop(destination.slice(taskPrefix.length))
   }
 
   #subscribe(taskId: string): void {

@@ -2,7 +2,6 @@ import type { TaskMessage, TaskState as KnownState } from '@tidings/protocol'
 import { nextTaskState } from '@tidings/protocol/task-state'
 import type { HttpApi } from '../http-api.ts'
 import { Cell } from '../store.ts'
-import { maxTasks } from '../tab/task-watchers.ts'
 import type { TaskEvent, TaskHandle, TaskState } from './task.ts'
 import { TaskReader } from './task-reader.ts'
 
@@ -19,8 +18,6 @@ const unwatchDelayMs = 1_000
 const firstSnapshotTimeoutMs = 5_000
 /** Requests that are followed by another one if nothing arrives. */
 const maxSnapshotRetries = 5
-
-const tooManyFollowed = `waits: ${maxTasks} tasks are followed already`
 
 const endStatuses: ReadonlySet<TaskState['status']> = new Set(['succeeded', 'failed', 'cancelled', 'interrupted'])
 
@@ -51,7 +48,7 @@ export class LiveTask implements TaskHandle {
 
   readonly getSnapshot = (): TaskState => this.#cell.getSnapshot()
 
-  readonly subscribe = (listener: () => void): (() => void) => {
+  readonly subscribe = (listener: (task: TaskState) => void): (() => void) => {
     const unsubscribe = this.#cell.subscribe(listener)
     this.#follow()
     let left = false
@@ -96,7 +93,7 @@ export class LiveTask implements TaskHandle {
 
   /** Too many tasks are followed: nothing arrives until another one has ended or is no longer followed. */
   waits(): void {
-    if (!this.#known) this.#cell.set({ ...unknown(this.taskId), error: tooManyFollowed })
+    if (!this.#known) this.#cell.set({ ...unknown(this.taskId), waiting: true })
   }
 
   /** Ends all iterations. The state stays. */

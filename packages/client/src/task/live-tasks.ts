@@ -51,7 +51,7 @@ export class LiveTasks implements Store<TasksState> {
   readonly getSnapshot = (): TasksState => this.#cell.getSnapshot()
 
   /** The first subscription reads the list over HTTP. Announcements keep it up to date. */
-  readonly subscribe = (listener: () => void): (() => void) => {
+  readonly subscribe = (listener: (tasks: TasksState) => void): (() => void) => {
     const unsubscribe = this.#cell.subscribe(listener)
     if (!this.#listed) void this.#list()
     return unsubscribe

@@ -17,7 +17,9 @@ export interface TaskState {
   /** The values of its `data` events, oldest first. */
   readonly data: readonly unknown[]
   readonly result?: unknown
-  /** Why the task failed; while `unknown`, that it waits because 36 tasks are followed already. */
+  /** Present while `unknown`, if it waits because 36 tasks are followed already. */
+  readonly waiting?: true
+  /** Why the task failed, in the words of its producer. */
   readonly error?: string
 }
 

@@ -63,6 +63,11 @@ export function isMissingTable(error: unknown): boolean {
   return (error as ServerError).errno === 1146
 }
 
+/** True when the server refuses the user or the password, or a connection without TLS: MariaDB does not distinguish them. */
+export function isLoginRefused(error: unknown): boolean {
+  return [1045, 1698, 3159].includes((error as ServerError).errno ?? 0)
+}
+
 /** True when the user lacks a privilege: on the database, a table, a column, or the server. */
 export function isDenied(error: unknown): boolean {
   return [1044, 1142, 1143, 1227].includes((error as ServerError).errno ?? 0)

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type Log, RepeatedFailure, StartError } from '@tidings/chassis'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { limitSilence } from './database.ts'
-import { isAlreadyDone, isAway, isDenied, isErrorReply, isMissingTable, isTransient } from './error.ts'
+import { isAlreadyDone, isAway, isDenied, isErrorReply, isLoginRefused, isMissingTable, isTransient } from './error.ts'
 
 /** The same path from `src` and from `dist`. */
 const directory = new URL('../../migration/', import.meta.url)
@@ -16,6 +16,7 @@ const retryMs = 1_000
 const maxCollisions = 100
 /** Longest random wait before such a repetition, so that the two do not stay in step. */
 const collisionDelayMs = 100
+const loginHint = 'Correct the user or the password; or, where the server requires TLS, add ?ssl=true'
 const privilegeHint = 'infra/privilege lists the privileges of a service with MIGRATE=off, and those of npm run migrate'
 
 export interface Migration {
@@ -100,7 +101,8 @@ async function whenReachable<T>(log: Log, work: () => Promise<T>): Promise<T> {
       if (error instanceof StartError) throw error
       // Its own message: no migration and no handshake quotes a notification.
       const { message } = error as Error
-      if (isDenied(error)) throw new StartError(`MYSQL_URL: ${message}. ${privilegeHint}`)
+      const hint = isDenied(error) ? privilegeHint : isLoginRefused(error) ? loginHint : undefined
+      if (hint !== undefined) throw new StartError(`MYSQL_URL: ${message}. ${hint}`)
       if (!isAway(error)) throw isErrorReply(error) ? new StartError(`MYSQL_URL: ${message}`) : error
       if (performance.now() > deadline) throw new StartError(`MYSQL_URL: the database is not reachable: ${message}`)
       failure.failed(new Error(message))

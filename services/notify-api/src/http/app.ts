@@ -12,6 +12,7 @@ import { type PresenceDeps, presenceRoute } from '../route/presence.ts'
 import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
+import { addAudit } from './audit.ts'
 import { type Caller, callerDecorator } from './caller.ts'
 import { clientErrorHandler } from './client-error.ts'
 import { openDocument } from './document.ts'
@@ -57,6 +58,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     done()
   })
   addRequestId(app)
+  addAudit(app, log)
   acceptJsonOnly(app)
   addSecurityHeaders(app)
   await openDocument(app, config.member.cookie)

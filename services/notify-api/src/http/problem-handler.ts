@@ -1,9 +1,11 @@
 import { FailureLog, type Log, problemMediaType, requestIdHeader } from '@tidings/chassis'
+import { traceIdOf } from '@tidings/protocol'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import { databaseCodes, isAway, isRefusal, isTransient } from '../database/error.ts'
 import { Overload } from '../database/group-commit.ts'
 import { type FieldError, Problem, type ProblemName, unavailable } from './problem.ts'
+import { traceOf } from './trace.ts'
 
 /** Returns the handler that turns every error of a request into a problem response, and logs it; one that repeats without its causes. */
 export function problemHandler(log: Log) {
@@ -11,8 +13,10 @@ export function problemHandler(log: Log) {
   return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const problem = problemFrom(error)
     const { status } = problem
+    const { requestId, traceparent } = traceOf(request)
     const line = {
-      requestId: request.id,
+      requestId,
+      ...(traceparent !== undefined && { traceId: traceIdOf(traceparent) }),
       method: request.method,
       call: request.routeOptions.url,
       status,

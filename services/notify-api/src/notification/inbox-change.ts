@@ -9,6 +9,7 @@ export interface StoredState {
   readonly notificationId: number
   readonly broadcast: number
   readonly readAt: Date | null
+  readonly seen: number
   readonly archived: number
   /** Time of the database. */
   readonly now: Date
@@ -62,8 +63,8 @@ export const inboxChanges: Readonly<Record<InboxChange, Rule>> = {
     eventOf: ({ notificationId, now }) => ({ notificationIds: [notificationId], readAt: now.toISOString() }),
   },
   unread: {
-    isDone: ({ readAt }) => readAt === null,
-    // What was read was seen, and stays seen.
+    // What a member marks, it has seen.
+    isDone: ({ readAt, seen }) => readAt === null && seen === 1,
     async write(connection, member, { notificationId, broadcast }) {
       if (!broadcast)
         return writeOwn(connection, 'UPDATE notification SET read_at = NULL, seen = 1 WHERE notification_id = ?', [

@@ -150,7 +150,7 @@ async function storedState(
 ): Promise<StoredState | undefined> {
   const [found] = await connection.rows<StoredState>(
     `SELECT n.notification_id AS notificationId, n.member_id = ${allMembers} AS broadcast, COALESCE(n.read_at, r.read_at) AS readAt,
-       GREATEST(n.archived, COALESCE(s.archived, 0)) AS archived, NOW(3) AS now
+       GREATEST(n.seen, COALESCE(s.seen, 0)) AS seen, GREATEST(n.archived, COALESCE(s.archived, 0)) AS archived, NOW(3) AS now
      FROM notification AS n ${broadcastMarks}
      WHERE n.notification_id = ? AND (n.member_id = ? OR n.member_id = ${allMembers} AND n.notification_id > ?)
        AND COALESCE(s.removed, 0) = 0 AND ${notExpired}`,

@@ -77,9 +77,10 @@ export class Sender {
   send(
     { memberId, memberIds, ...content }: SendNotification,
     key: IdempotencyKey | undefined,
+    traceparent: string | undefined,
   ): Promise<Sent<SentNotification | SentNotifications>> {
     const recipients = memberIds ?? [memberId as MemberId]
-    return this.#sendOnce({ memberIds: recipients, ...content, key }, (notificationIds, online) => {
+    return this.#sendOnce({ memberIds: recipients, ...content, key, traceparent }, (notificationIds, online) => {
       const notifications = recipients.map((recipient, index) => ({
         notificationId: notificationIds[index] as number,
         memberId: recipient,
@@ -90,8 +91,12 @@ export class Sender {
   }
 
   /** Sends one notification to all members. */
-  broadcast(content: SendBroadcast, key: IdempotencyKey | undefined): Promise<Sent<SentBroadcast>> {
-    return this.#sendOnce({ memberIds: [allMembers], ...content, key }, ([notificationId]) => ({
+  broadcast(
+    content: SendBroadcast,
+    key: IdempotencyKey | undefined,
+    traceparent: string | undefined,
+  ): Promise<Sent<SentBroadcast>> {
+    return this.#sendOnce({ memberIds: [allMembers], ...content, key, traceparent }, ([notificationId]) => ({
       notificationId: notificationId as number,
     }))
   }

@@ -1,4 +1,4 @@
-import type { MemberId } from '@tidings/protocol'
+import { type MemberId, tracedBody } from '@tidings/protocol'
 import { escape } from 'mysql2'
 import type { Connection, ScriptResult } from '../database/database.ts'
 import { keyText, type MemberKey, storeMembers } from '../database/member-key.ts'
@@ -159,7 +159,10 @@ async function commitRest(
     return key ? [`(x'${key.keyHash}',x'${key.requestHash}',${first},${rows.length > 1 ? idStep : 1})`] : []
   })
   const outbox = rows.map(({ entry, memberId, ...row }, index) => {
-    const start = bodyOf(memberId, ids[index] as number, bodyStart({ entry, memberId, ...row }, index))
+    const start = tracedBody(
+      entry.traceparent,
+      bodyOf(memberId, ids[index] as number, bodyStart({ entry, memberId, ...row }, index)),
+    )
     const step = index === 0 ? '+0*(@outbox_step:=@@auto_increment_increment)' : ''
     return `(${ids[index]}${step},${escape(channelOf(memberId))},CONCAT(${escape(start)},@b${group.indexOf(entry)}))`
   })
@@ -188,7 +191,10 @@ async function commitRest(
     outboxRows: rows.map((row, index) => ({
       outboxId: first + index * step,
       channel: channelOf(row.memberId),
-      body: bodyOf(row.memberId, ids[index] as number, bodyStart(row, index) + row.entry.bodyEnd),
+      body: tracedBody(
+        row.entry.traceparent,
+        bodyOf(row.memberId, ids[index] as number, bodyStart(row, index) + row.entry.bodyEnd),
+      ),
     })),
     noneDeferred: Array.isArray(deferred) && deferred.length === 0,
   }

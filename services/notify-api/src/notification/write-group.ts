@@ -1,4 +1,4 @@
-import type { MemberId } from '@tidings/protocol'
+import { type MemberId, tracedBody } from '@tidings/protocol'
 import { escape } from 'mysql2'
 import type { Database, ScriptResult } from '../database/database.ts'
 import { type MemberKey, storeMembers } from '../database/member-key.ts'
@@ -20,6 +20,7 @@ export interface NewNotification {
   /** ISO 8601. */
   readonly expiresAt?: string | undefined
   readonly key: IdempotencyKey | undefined
+  readonly traceparent: string | undefined
 }
 
 /** A notification prepared for its group: writing the group only joins text. */
@@ -35,14 +36,25 @@ export interface GroupEntry extends Weight {
   /** The part of the published body that follows the id. */
   readonly bodyEnd: string
   readonly key: IdempotencyKey | undefined
+  readonly traceparent: string | undefined
 }
 
-export function groupEntry({ memberIds, message, redirectPath = '', data, kind, expiresAt, key }: NewNotification): GroupEntry {
+export function groupEntry({
+  memberIds,
+  message,
+  redirectPath = '',
+  data,
+  kind,
+  expiresAt,
+  key,
+  traceparent,
+}: NewNotification): GroupEntry {
   const json = data && JSON.stringify(data)
   const expiry = expiresAt === undefined ? undefined : new Date(expiresAt)
   const bodyEnd = bodyEndOf({ message, redirectPath, data: json, kind, expiresAt: expiry?.toISOString() })
   const content = { message, redirectPath, data: json, kind, expiresAt: expiry }
-  return { memberIds, ...content, bodyEnd, key, rows: memberIds.length, bytes: bodyEnd.length }
+  const weight = { rows: memberIds.length, bytes: bodyEnd.length }
+  return { memberIds, ...content, bodyEnd, key, traceparent, ...weight }
 }
 
 export interface WriteGroupDeps {
@@ -79,11 +91,12 @@ export async function writeGroup(
   let outboxId = insertIdOf(results[script.outboxStatement])
   const steps = stepsOf(results[script.stepStatement])
   const outboxRows: OutboxRow[] = []
-  const ids = group.map(({ memberIds, bodyEnd }) => {
+  const ids = group.map(({ memberIds, bodyEnd, traceparent }) => {
     const notificationIds: number[] = []
     for (const memberId of memberIds) {
       notificationIds.push(notificationId)
-      outboxRows.push({ outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notificationId, bodyEnd) })
+      const body = tracedBody(traceparent, bodyOf(memberId, notificationId, bodyEnd))
+      outboxRows.push({ outboxId, channel: channelOf(memberId), body })
       notificationId += steps.notification
       outboxId += steps.outbox
     }
@@ -150,7 +163,9 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
   // Part of the first row only. A single row needs no step.
   const noted = (variable: string, index: number) =>
     index === 0 && rows > 1 ? `+0*(${variable}:=@@auto_increment_increment)` : ''
-  for (const { memberIds, message, redirectPath, data, kind, expiresAt, key } of group) {
+  // The row of a notification has no body. Its column holds the trace, when any request of the group has one.
+  const traced = group.some(({ traceparent }) => traceparent !== undefined)
+  for (const { memberIds, message, redirectPath, data, kind, expiresAt, key, traceparent } of group) {
     const several = memberIds.length > 1
     // Content for several members is sent to the server once, as a variable.
     const text = (value: string | undefined) => {
@@ -163,7 +178,8 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
     for (const memberId of memberIds) {
       const index = notifications.length
       notifications.push(`(${escape(textMembers.get(memberId) ?? memberId)}${noted('@step', index)},${values})`)
-      outbox.push(`(${idOf(index)}${noted('@outbox_step', index)})`)
+      const trace = traced ? `,${escape(traceparent ?? null)}` : ''
+      outbox.push(`(${idOf(index)}${noted('@outbox_step', index)}${trace})`)
       if (expiry) expiries.push(`(${idOf(index)},${expiry})`)
     }
   }
@@ -174,7 +190,7 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
       ? [`INSERT INTO idempotency_key (key_hash,request_hash,first_notification_id,id_step) VALUES ${keys.join(',')}`]
       : []),
     ...(expiries.length > 0 ? [`INSERT INTO notification_expiry (notification_id,expires_at) VALUES ${expiries.join(',')}`] : []),
-    `INSERT INTO outbox (notification_id) VALUES ${outbox.join(',')}`,
+    `INSERT INTO outbox (notification_id${traced ? ',body' : ''}) VALUES ${outbox.join(',')}`,
     ...(rows > 1 ? ['SELECT @step AS notification,@outbox_step AS outbox'] : []),
     'COMMIT',
     // After the commit: on a cluster, it has then received what other nodes have committed before. In a transaction of its own.

@@ -1,3 +1,4 @@
+import { tracedBody } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import { memberIdOf, type StoredMember, textIdColumn } from '../database/member-key.ts'
 import { bodyEndOf, bodyOf, channelOf, type PublishedContent } from '../notification/published-body.ts'
@@ -196,7 +197,7 @@ export class OutboxStore {
 /** Returns a row if any channel has deferred rows. */
 export const anyDeferred = 'SELECT 1 FROM outbox_deferred LIMIT 1'
 
-/** In the row of a notification, `channel` and `body` are null, unless it replaces another one. */
+/** In the row of a notification, `channel` is null, and `body` is the `traceparent` of its request, or null; unless it replaces another one. */
 interface StoredRow {
   readonly outboxId: number
   readonly notificationId: number | null
@@ -228,7 +229,8 @@ async function withBodies(connection: Connection, rows: readonly StoredRow[]): P
     if (!notification) return []
     const memberId = memberIdOf(notification)
     const bodyEnd = bodyEndOf({ ...notification, expiresAt: notification.expiresAt?.toISOString() })
-    return { outboxId, channel: channelOf(memberId), body: bodyOf(memberId, notification.notificationId, bodyEnd) }
+    const published = bodyOf(memberId, notification.notificationId, bodyEnd)
+    return { outboxId, channel: channelOf(memberId), body: tracedBody(body ?? undefined, published) }
   })
 }
 

@@ -14,6 +14,7 @@ import {
   UnreadCounts,
 } from '@tidings/protocol'
 import { z } from 'zod'
+import { audit } from '../http/audit.ts'
 import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import type { InboxChange } from '../notification/inbox-change.ts'
@@ -168,7 +169,10 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
       const { id } = request.params
       if (memberId !== undefined) return changeOne(memberId, id, 'remove')
       const event = await reads.recall(id)
-      if (event) await outbox.publish([event])
+      if (event) {
+        await outbox.publish([event])
+        audit(request, { notificationId: id })
+      }
       return { recalled: event !== undefined }
     },
   )

@@ -7,9 +7,12 @@ import {
   SendMessage,
   SendMessageResult,
   type SentMessages,
+  tracedBody,
 } from '@tidings/protocol'
+import { audit } from '../http/audit.ts'
 import { problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem, unavailable } from '../http/problem.ts'
+import { traceOf } from '../http/trace.ts'
 import type { PublishFailure } from '../outbox/publish-failure.ts'
 import type { Publisher } from '../outbox/redis-publisher.ts'
 import type { Api, Guards } from './api.ts'
@@ -43,8 +46,11 @@ export function messageRoute(app: Api, guards: Guards, { publisher }: MessageDep
       const text = JSON.stringify(body)
       const channels = channelsOf(messageDestination(destination) as MessageDestination, memberIds)
       refuseTooLarge(channels.length * Buffer.byteLength(text), maxSendBytes)
-      const outcomes = await Promise.all(channels.map((channel) => publisher.append(channel, text)))
+      const published = tracedBody(traceOf(request).traceparent, text)
+      const outcomes = await Promise.all(channels.map((channel) => publisher.append(channel, published)))
       refuseUnlessAccepted(outcomes)
+      const accepted = outcomes.filter((outcome) => typeof outcome === 'string').length
+      audit(request, { destination, ...(memberIds && { members: memberIds.length, accepted }) })
       return reply.code(202).send(memberIds ? { messages: sentTo(memberIds, outcomes) } : { position: outcomes[0] as string })
     },
   )

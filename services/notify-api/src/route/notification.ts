@@ -1,9 +1,11 @@
 import { SendBroadcast, SendNotification, SentBroadcast, SendNotificationResult } from '@tidings/protocol'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { audit, type AuditFields } from '../http/audit.ts'
 import { callerOf } from '../http/caller.ts'
 import { problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem } from '../http/problem.ts'
+import { traceOf } from '../http/trace.ts'
 import { hashKey, type IdempotencyKey } from '../notification/idempotency-key.ts'
 import type { Sender } from '../notification/sender.ts'
 import type { Api, Guards } from './api.ts'
@@ -43,8 +45,10 @@ export function notificationRoutes(app: Api, guards: Guards, { sender }: Notific
     async (request, reply) => {
       refuseTooLarge(request.body, maxSendBytes)
       const key = keyOf(request, request.body, request.headers['idempotency-key'], 'POST /notification/send')
-      const { response, replayed } = await sender.send(request.body, key)
+      const { response, replayed } = await sender.send(request.body, key, traceOf(request).traceparent)
       if (replayed) reply.header('idempotent-replay', 'true')
+      const [first, ...others] = 'notifications' in response ? response.notifications : [response]
+      auditSent(request, { members: others.length + 1, notificationId: first?.notificationId }, replayed)
       return reply.code(201).send(response)
     },
   )
@@ -67,11 +71,16 @@ export function notificationRoutes(app: Api, guards: Guards, { sender }: Notific
     },
     async (request, reply) => {
       const key = keyOf(request, request.body, request.headers['idempotency-key'], 'POST /notification/broadcast')
-      const { response, replayed } = await sender.broadcast(request.body, key)
+      const { response, replayed } = await sender.broadcast(request.body, key, traceOf(request).traceparent)
       if (replayed) reply.header('idempotent-replay', 'true')
+      auditSent(request, { notificationId: response.notificationId }, replayed)
       return reply.code(201).send(response)
     },
   )
+}
+
+function auditSent(request: FastifyRequest, fields: AuditFields, replayed: boolean): void {
+  audit(request, replayed ? { ...fields, replayed } : fields)
 }
 
 function keyOf(

@@ -1,6 +1,7 @@
 import { tokenHashOf } from '@tidings/chassis'
 import { NoBody, RevokeSession, SessionList, SessionPath } from '@tidings/protocol'
 import { z } from 'zod'
+import { audit } from '../http/audit.ts'
 import { memberOf, tokenOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem, unavailable } from '../http/problem.ts'
@@ -33,6 +34,7 @@ export function sessionRoutes(app: Api, guards: Guards, { sessions }: SessionDep
       const { memberId, sessionId } = request.body
       if (sessionId === undefined) await orUnavailable(sessions.revokeMember(memberId))
       else if (!(await orUnavailable(sessions.revokeSession(memberId, sessionId)))) throw noSession('body', sessionId)
+      audit(request, { memberId, ...(sessionId !== undefined && { sessionId }) })
       return reply.code(202).send(request.body)
     },
   )
@@ -79,6 +81,7 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
     async (request, reply) => {
       const { sessionId } = request.params
       if (!(await orUnavailable(sessions.revokeSession(memberOf(request), sessionId)))) throw noSession('path', sessionId)
+      audit(request, { sessionId })
       return reply.code(204).send(null)
     },
   )

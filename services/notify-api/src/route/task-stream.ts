@@ -3,8 +3,10 @@ import type { Socket } from 'node:net'
 import { AcceptedTaskEvent } from '@tidings/protocol'
 import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
+import { audit } from '../http/audit.ts'
 import { problemResponses, serviceSecurity } from '../http/document.ts'
 import { Problem } from '../http/problem.ts'
+import { traceOf } from '../http/trace.ts'
 import { BodyReader } from '../task/body-reader.ts'
 import { NdjsonDecoder, PlainTextDecoder } from '../task/upload-decoder.ts'
 import type { Api, Guards } from './api.ts'
@@ -64,14 +66,18 @@ export function taskStreamRoute(
         },
       },
     },
-    async ({ raw, headers, params, query }, reply) => {
+    async (request, reply) => {
+      const { raw, headers, params, query } = request
       if (!headers['content-type']) throw unknownMediaType()
       const body = new BodyReader(raw)
       discardAfterResponse(raw, reply, body)
       const decoder = /^text/i.test(headers['content-type']) ? new PlainTextDecoder() : new NdjsonDecoder(maxLineBytes)
       untimed.add(raw.socket)
+      const { traceparent } = traceOf(request)
+      const onEnd = (textBytes: number) => audit(request, { taskId: params.id, textBytes })
       try {
-        return await reply.code(202).send(await tasks.uploads.receive(params.id, { body, decoder, offset: query.offset }))
+        const upload = { body, decoder, offset: query.offset, traceparent, onEnd }
+        return await reply.code(202).send(await tasks.uploads.receive(params.id, upload))
       } finally {
         untimed.delete(raw.socket)
       }

@@ -12,8 +12,10 @@ import {
   TaskProducerEvent,
 } from '@tidings/protocol'
 import { z } from 'zod'
+import { audit } from '../http/audit.ts'
 import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
+import { traceOf } from '../http/trace.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { Api, Guards } from './api.ts'
 
@@ -55,7 +57,9 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     },
     async (request, reply) => {
       const { taskId = randomUUID(), memberId, kind, title } = request.body
-      const { task, isNew } = await tasks.creation.create({ taskId, memberId, kind, ...(title !== undefined && { title }) })
+      const named = { taskId, memberId, kind, ...(title !== undefined && { title }) }
+      const { task, isNew } = await tasks.creation.create(named, traceOf(request))
+      audit(request, { taskId, memberId, taskStatus: task.status })
       return reply.code(isNew ? 201 : 200).send(task)
     },
   )
@@ -80,7 +84,7 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
       },
     },
     async (request, reply) => {
-      const at = { offset: request.query.offset, allowRepeat: true }
+      const at = { offset: request.query.offset, allowRepeat: true, traceparent: traceOf(request).traceparent }
       return reply.code(202).send(await tasks.writer.writeById(request.params.id, request.body, at))
     },
   )
@@ -103,8 +107,10 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     },
     async (request) => {
       const { id: taskId } = request.params
-      await tasks.ending.end(taskId, request.body)
-      return { taskId, status: request.body.status }
+      const { status } = request.body
+      await tasks.ending.end(taskId, { ...request.body, trace: traceOf(request) })
+      audit(request, { taskId, taskStatus: status })
+      return { taskId, status }
     },
   )
 }
@@ -159,7 +165,8 @@ export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps):
     },
     async (request) => {
       const { id: taskId } = request.params
-      await tasks.ending.cancel(taskId, memberOf(request))
+      await tasks.ending.cancel(taskId, memberOf(request), traceOf(request))
+      audit(request, { taskId, taskStatus: 'cancelled' })
       return { taskId, status: 'cancelled' as const }
     },
   )

@@ -1,5 +1,6 @@
 import { FailureLog, type Log } from '@tidings/chassis'
 import type { CreatedTask, TaskStatus } from '@tidings/protocol'
+import type { RequestTrace } from '../http/trace.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { TaskHistory } from './history.ts'
 import { taskExists } from './problem.ts'
@@ -30,24 +31,25 @@ export class TaskCreation {
    *
    * @throws Problem `task-exists` when the id belongs to a task of another member or kind.
    */
-  async create(task: TaskIdentity): Promise<{ task: CreatedTask; isNew: boolean }> {
+  async create(task: TaskIdentity, trace: RequestTrace): Promise<{ task: CreatedTask; isNew: boolean }> {
     const { store, outbox, leaseMs } = this.#options
-    const { row, isNew, outboxRows } = await store.create(task)
+    const { row, isNew, outboxRows } = await store.create(task, trace)
     if (row.memberId !== task.memberId || row.kind !== task.kind) throw taskExists()
     // The channel begins before the task is announced. `created` does not go through the outbox, which may publish a row twice: a
     // second `created` would make clients discard what they have of the task.
-    if (isNew || isOpen(row)) await this.#beginChannel(task, row.status)
+    if (isNew || isOpen(row)) await this.#beginChannel(task, row.status, trace)
     await outbox.publish(outboxRows)
     return { task: { ...task, status: row.status, leaseSeconds: leaseMs / 1_000 }, isNew }
   }
 
-  async #beginChannel(task: TaskIdentity, status: TaskStatus): Promise<void> {
+  async #beginChannel(task: TaskIdentity, status: TaskStatus, { requestId, traceparent }: RequestTrace): Promise<void> {
     const { history } = this.#options
     try {
-      await history.open(task, status)
+      await history.open(task, status, traceparent)
     } catch (error) {
       this.#failures.failed('a task is created without Redis: its channel begins with the first event', error, {
         taskId: task.taskId,
+        requestId,
       })
     }
   }

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { FailureLog, type Log } from '@tidings/chassis'
 import type { MemberId, TaskState, TaskStatus } from '@tidings/protocol'
 import { Problem, unavailable } from '../http/problem.ts'
+import type { RequestTrace } from '../http/trace.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { TaskHistory } from './history.ts'
 import { noSuchTask, taskOver, tooManyEarlyCancels } from './problem.ts'
@@ -56,12 +57,12 @@ export class TaskEnding {
    *
    * @throws Problem as {@link end}, or `rate-limited` when too many cancels of the member are waiting for their tasks.
    */
-  async cancel(taskId: string, memberId: MemberId): Promise<void> {
+  async cancel(taskId: string, memberId: MemberId, trace: RequestTrace): Promise<void> {
     const { store } = this.#options
     const row = (await store.find(taskId)) ?? (await store.cancelEarly(taskId, memberId))
     if (!row) throw tooManyEarlyCancels()
     if (row.memberId !== memberId) throw noSuchTask()
-    await this.end(taskId, { status: 'cancelled' })
+    await this.end(taskId, { status: 'cancelled', trace })
   }
 
   /** Ends a task unless it is over already. Resolves to whether this was its end. */
@@ -91,20 +92,20 @@ export class TaskEnding {
   /** Stores and publishes the end of a task that is closed. Resolves to whether this was its end. */
   async #store(task: TaskIdentity, state: TaskState, end: TaskEnd, closer: string): Promise<boolean> {
     const { store, outbox, onEnd } = this.#options
-    const rows = await store.end(task, state, end).catch((error: unknown) => this.#recover(task, closer, error))
+    const rows = await store.end(task, state, end).catch((error: unknown) => this.#recover(task, closer, error, end))
     if (!rows) return false
     onEnd(end.status)
-    await Promise.all([this.#markEnded(task, end.status), outbox.publish(rows)])
-    void this.#expireSoon(task)
+    await Promise.all([this.#markEnded(task, end), outbox.publish(rows)])
+    void this.#expireSoon(task, end)
     return true
   }
 
-  async #expireSoon(task: TaskIdentity): Promise<void> {
+  async #expireSoon(task: TaskIdentity, end: TaskEnd): Promise<void> {
     const { history } = this.#options
     try {
       await history.expireSoon(task)
     } catch (error) {
-      this.#failures.failed('the history of an ended task is kept for an hour', error, { taskId: task.taskId })
+      this.#failures.failed('the history of an ended task is kept for an hour', error, idsOf(task, end))
     }
   }
 
@@ -144,28 +145,32 @@ export class TaskEnding {
    * Handles an end whose transaction failed, after which it may be stored or not. Marks the task as ended when an end is stored, and
    * accepts events again otherwise. While neither can be done, the task stays closed. Always throws `error`.
    */
-  async #recover(task: TaskIdentity, closer: string, error: unknown): Promise<never> {
+  async #recover(task: TaskIdentity, closer: string, error: unknown, end: TaskEnd): Promise<never> {
     const { store, history } = this.#options
     try {
       const row = await store.find(task.taskId)
       if (row && isTerminal(row.status)) await history.markEnded(task, row.status)
       else await history.reopen(task, closer)
     } catch (second) {
-      this.#failures.failed('a task stays closed until its end is repeated or its lease expires', second, { taskId: task.taskId })
+      this.#failures.failed('a task stays closed until its end is repeated or its lease expires', second, idsOf(task, end))
     }
     throw error
   }
 
-  async #markEnded(task: TaskIdentity, status: TerminalStatus): Promise<void> {
+  async #markEnded(task: TaskIdentity, end: TaskEnd): Promise<void> {
     const { history } = this.#options
     try {
-      await history.markEnded(task, status)
+      await history.markEnded(task, end.status)
     } catch (error) {
-      this.#failures.failed('the end of a task could not be recorded in redis: the next event reads it from MySQL', error, {
-        taskId: task.taskId,
-      })
+      const event = 'the end of a task could not be recorded in redis: the next event reads it from MySQL'
+      this.#failures.failed(event, error, idsOf(task, end))
     }
   }
+}
+
+/** The fields of log lines about an end. */
+function idsOf({ taskId }: TaskIdentity, { trace }: TaskEnd): { taskId: string; requestId?: string } {
+  return { taskId, ...(trace && { requestId: trace.requestId }) }
 }
 
 function refuseDifferentEnd(row: TaskRow, { status, result, error }: TaskEnd): void {

@@ -9,7 +9,16 @@ import {
   runIdOf,
   runKey,
 } from '@tidings/chassis'
-import { historyKey, type TaskEvent, TaskFold, type TaskProducerEvent, type TaskState, type TaskStatus } from '@tidings/protocol'
+import {
+  decodePublication,
+  historyKey,
+  type TaskEvent,
+  TaskFold,
+  type TaskProducerEvent,
+  type TaskState,
+  type TaskStatus,
+  tracedBody,
+} from '@tidings/protocol'
 import { unavailable } from '../http/problem.ts'
 import { type TaskIdentity, taskChannel } from './row.ts'
 import {
@@ -40,6 +49,8 @@ export interface AppendAt {
    * whose response was lost.
    */
   readonly allowRepeat?: boolean
+  /** Trace of the request that appends. */
+  readonly traceparent?: string | undefined
 }
 
 /** Result of appending an event. `renew`: the lease in MySQL is due for renewal. `over`: the task is closing, or over. */
@@ -87,6 +98,7 @@ export interface EndedTasks {
 /** Position before all ended tasks. */
 export const beforeEndedTasks = '0-0'
 
+const decoder = new TextDecoder()
 /** A connection with a pending command is replaced after receiving nothing for this many command timeouts. */
 const commandTimeoutsUntilReconnect = 5
 /** An event renews the lease in MySQL when the last renewal is older than the lease divided by this. */
@@ -143,15 +155,17 @@ export class TaskHistory {
   }
 
   /** Begins the channel, or restores what Redis has lost of the task. Returns the task's status. */
-  open(task: TaskIdentity, status: TaskStatus): Promise<string> {
+  open(task: TaskIdentity, status: TaskStatus, traceparent?: string): Promise<string> {
     const { memberId: _, ...rest } = task
     const created: TaskEvent = { type: 'created', ...rest }
     const call: OpenCall = { status, runId: this.#runId() }
-    return orUnavailable(this.#scripts.taskOpen(...this.#keysOf(task), JSON.stringify(call), JSON.stringify(created)))
+    const body = tracedBody(traceparent, JSON.stringify(created))
+    return orUnavailable(this.#scripts.taskOpen(...this.#keysOf(task), JSON.stringify(call), body))
   }
 
   /** Appends one event. An empty `progress` of a running task is not published. */
-  async append(task: TaskIdentity, event: TaskProducerEvent, { offset, allowRepeat = false }: AppendAt): Promise<AppendResult> {
+  async append(task: TaskIdentity, event: TaskProducerEvent, at: AppendAt): Promise<AppendResult> {
+    const { offset, allowRepeat = false, traceparent } = at
     const body = JSON.stringify(event)
     const { percent, stage } = event.type === 'progress' ? event : {}
     const call: EventCall = {
@@ -166,7 +180,9 @@ export class TaskHistory {
       renewAfterMs: this.#renewAfterMs,
       runId: this.#runId(),
     }
-    const reply = await orUnavailable(this.#scripts.taskEvent(...this.#keysOf(task), JSON.stringify(call), body))
+    const reply = await orUnavailable(
+      this.#scripts.taskEvent(...this.#keysOf(task), JSON.stringify(call), tracedBody(traceparent, body)),
+    )
     const [outcome, first, second, third] = reply
     if (outcome === 'ok') return { outcome, position: String(first), textBytes: Number(second), renew: third === 1 }
     if (outcome === 'over') return { outcome, status: String(first) }
@@ -216,12 +232,12 @@ export class TaskHistory {
 
   /** Returns the state of the task after all of its publications. */
   async state(task: TaskIdentity): Promise<TaskState> {
-    const publications = await orUnavailable(this.#redis.lrange(this.#keysOf(task)[0], 0, -1))
+    const publications = await orUnavailable(this.#redis.lrangeBuffer(this.#keysOf(task)[0], 0, -1))
     const { memberId: _, ...name } = task
     const queued: TaskState = { ...name, status: 'queued', text: '', data: [] }
     const fold = new TaskFold(queued)
     for (const publication of publications) {
-      fold.add(JSON.parse(publication.slice(publication.indexOf('\n') + 1)) as TaskEvent)
+      fold.add(JSON.parse(decoder.decode(decodePublication(publication).body)) as TaskEvent)
     }
     return fold.state ?? queued
   }
@@ -254,8 +270,8 @@ export class TaskHistory {
   }
 }
 
-/** Error replies that a defect of a script causes, rather than an outage. */
-const scriptDefect = /^(?:ERR|WRONGTYPE) /
+/** Error replies that a defect of a script causes, rather than an outage or the ACL of Redis. */
+const scriptDefect = /^(?:ERR (?!The user executing the script can't )|WRONGTYPE )/
 
 async function orUnavailable<T>(reply: Promise<T>): Promise<T> {
   try {

@@ -155,7 +155,7 @@ status = call.status
 local text, data, lost = 0, 0, false
 if lastPosition() then
   for _, publication in ipairs(redis.call('LRANGE', historyKey, 0, -1)) do
-    local body = string.match(publication, '^%d+%-%d+\\n(.*)$')
+    local body = string.gsub(string.match(publication, '^%d+%-%d+\\n(.*)$'), '^00%-%x+%-%x+%-%x+\\n', '')
     local ok, event = pcall(cjson.decode, body)
     if ok and event.type == 'append' then text = text + #event.text end
     if ok and event.type == 'data' then data = data + #body end

@@ -1,7 +1,15 @@
-import { type MemberId, memberChannel, type TaskAnnouncement, type TaskEvent, type TaskState } from '@tidings/protocol'
+import {
+  type MemberId,
+  memberChannel,
+  type TaskAnnouncement,
+  type TaskEvent,
+  type TaskState,
+  tracedBody,
+} from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import { DatabaseAway, isDuplicate } from '../database/error.ts'
 import { findMember, storeMember } from '../database/member-key.ts'
+import type { RequestTrace } from '../http/trace.ts'
 import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
@@ -22,6 +30,8 @@ export interface TaskEnd {
   readonly error?: string | undefined
   /** A notification for the member's inbox. */
   readonly notify?: { readonly message: string; readonly redirectPath: string } | undefined
+  /** The request that ends the task. */
+  readonly trace?: RequestTrace
 }
 
 /** `isNew` is false when the task existed before. */
@@ -54,7 +64,7 @@ export class TaskStore {
   }
 
   /** When a task with this id exists, returns that one, which may be of another member or kind. */
-  async create(task: TaskIdentity): Promise<StoredCreation> {
+  async create(task: TaskIdentity, trace: RequestTrace): Promise<StoredCreation> {
     try {
       const outboxRows = await this.#database.transaction(async (connection) => {
         await connection.write(
@@ -62,14 +72,14 @@ export class TaskStore {
            VALUES (?, ?, ?, ?, 'queued', NOW(3) + INTERVAL ? MICROSECOND)`,
           [task.taskId, await storeMember(connection, task.memberId), task.kind, task.title ?? null, this.#leaseMs * 1_000],
         )
-        return [await insertAnnouncement(connection, task, 'started', 'queued')]
+        return [await insertAnnouncement(connection, task, { type: 'started', status: 'queued', ...trace })]
       })
       return { row: await this.#findExisting(task.taskId), isNew: true, outboxRows }
     } catch (error) {
       if (!isDuplicate(error)) throw error
       const row = await this.#findExisting(task.taskId)
       return row.kind === null && row.memberId === task.memberId
-        ? this.#createCancelled(task)
+        ? this.#createCancelled(task, trace)
         : { row, isNew: false, outboxRows: [] }
     }
   }
@@ -126,7 +136,7 @@ export class TaskStore {
 
   /** Returns the outbox rows that publish the end, or undefined when the task is over already: only the first end is stored. */
   end(task: TaskIdentity, state: TaskState, end: TaskEnd): Promise<OutboxRow[] | undefined> {
-    const { status, result, error, notify } = end
+    const { status, result, error, notify, trace } = end
     const deadline = performance.now() + endTimeoutMs
     return this.#database.transaction(async (connection) => {
       const { affectedRows } = await connection.write(
@@ -145,7 +155,7 @@ export class TaskStore {
       )
       if (affectedRows === 0) return undefined
       const rows = await insertFinished(connection, task, end)
-      if (notify) rows.push(await insertNotification(connection, task.memberId, notify))
+      if (notify) rows.push(await insertNotification(connection, task.memberId, notify, trace?.traceparent))
       if (performance.now() > deadline) throw new DatabaseAway()
       return rows
     })
@@ -179,13 +189,13 @@ export class TaskStore {
     return this.#findExisting(taskId)
   }
 
-  async #createCancelled(task: TaskIdentity): Promise<StoredCreation> {
+  async #createCancelled(task: TaskIdentity, trace: RequestTrace): Promise<StoredCreation> {
     const outboxRows = await this.#database.transaction(async (connection) => {
       const { affectedRows } = await connection.write(
         'UPDATE task SET kind = ?, title = ?, lease_until = NULL WHERE task_id = ? AND kind IS NULL',
         [task.kind, task.title ?? null, task.taskId],
       )
-      return affectedRows === 0 ? [] : insertFinished(connection, task, { status: 'cancelled' })
+      return affectedRows === 0 ? [] : insertFinished(connection, task, { status: 'cancelled', trace })
     })
     return { row: await this.#findExisting(task.taskId), isNew: outboxRows.length > 0, outboxRows }
   }
@@ -201,8 +211,9 @@ export class TaskStore {
 async function insertFinished(
   connection: Connection,
   task: TaskIdentity,
-  { status, result, error }: TaskEnd,
+  { status, result, error, trace }: TaskEnd,
 ): Promise<OutboxRow[]> {
+  const traceparent = trace?.traceparent
   const finished: TaskEvent = {
     type: 'finished',
     status,
@@ -210,25 +221,25 @@ async function insertFinished(
     ...(error !== undefined && { error }),
   }
   return [
-    await insertOutboxRow(connection, taskChannel(task), JSON.stringify(finished)),
-    await insertAnnouncement(connection, task, 'finished', status),
+    await insertOutboxRow(connection, taskChannel(task), tracedBody(traceparent, JSON.stringify(finished))),
+    await insertAnnouncement(connection, task, { type: 'finished', status, traceparent }),
   ]
 }
 
 function insertAnnouncement(
   connection: Connection,
   { memberId, ...name }: TaskIdentity,
-  type: TaskAnnouncement['type'],
-  status: TaskAnnouncement['status'],
+  { type, status, traceparent }: Pick<TaskAnnouncement, 'type' | 'status'> & { readonly traceparent: string | undefined },
 ): Promise<OutboxRow> {
   const announcement: TaskAnnouncement = { type, ...name, status }
-  return insertOutboxRow(connection, memberChannel(memberId, 'task'), JSON.stringify(announcement))
+  return insertOutboxRow(connection, memberChannel(memberId, 'task'), tracedBody(traceparent, JSON.stringify(announcement)))
 }
 
 async function insertNotification(
   connection: Connection,
   memberId: MemberId,
   { message, redirectPath }: { readonly message: string; readonly redirectPath: string },
+  traceparent: string | undefined,
 ): Promise<OutboxRow> {
   const { insertId } = await connection.write('INSERT INTO notification (member_id, message, redirect_path) VALUES (?, ?, ?)', [
     await storeMember(connection, memberId),
@@ -236,5 +247,5 @@ async function insertNotification(
     redirectPath,
   ])
   const body = bodyOf(memberId, insertId, bodyEndOf({ message, redirectPath }))
-  return insertOutboxRow(connection, channelOf(memberId), body)
+  return insertOutboxRow(connection, channelOf(memberId), tracedBody(traceparent, body))
 }

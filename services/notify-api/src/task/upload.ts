@@ -1,7 +1,6 @@
 import { type AcceptedTaskEvent, maxAppendLength, type TaskProducerEvent } from '@tidings/protocol'
 import type { Problem } from '../http/problem.ts'
 import type { BodyReader } from './body-reader.ts'
-import type { AppendAt } from './history.ts'
 import { textOffset } from './problem.ts'
 import type { TaskIdentity } from './row.ts'
 import type { UploadDecoder } from './upload-decoder.ts'
@@ -13,6 +12,9 @@ export interface UploadRequest {
   readonly decoder: UploadDecoder
   /** Byte offset at which the task's text must end when the upload begins; undefined: anywhere. */
   readonly offset: number | undefined
+  readonly traceparent: string | undefined
+  /** Called at the end, also of an upload that fails, with the bytes of text that the task has then. */
+  readonly onEnd: (textBytes: number) => void
 }
 
 export interface TaskUploadOptions {
@@ -69,12 +71,14 @@ export class TaskUpload {
         if (this.#appendDueMs() <= 0) await this.#flush()
       }
       for (const event of decoder.end()) await this.#add(event)
+      await this.#flush()
     } catch (error) {
       // Also append the text that was received before the body broke off. After a failed write append nothing: it would leave a hole.
       if (!this.#writing) await this.#flush()
       throw error
+    } finally {
+      this.#request.onEnd(this.#accepted.textBytes)
     }
-    await this.#flush()
     return this.#accepted
   }
 
@@ -107,13 +111,14 @@ export class TaskUpload {
   async #appendFirst(length: number): Promise<void> {
     const text = this.#text.slice(0, length)
     this.#appendedAt = performance.now()
-    await this.#write({ type: 'append', text }, { offset: this.#accepted.textBytes })
+    await this.#write({ type: 'append', text }, this.#accepted.textBytes)
     this.#text = this.#text.slice(length)
   }
 
-  async #write(event: TaskProducerEvent, at?: AppendAt): Promise<void> {
+  async #write(event: TaskProducerEvent, offset?: number): Promise<void> {
     this.#writing = true
-    this.#accepted = await this.#options.writer.write(this.task, event, at)
+    const { traceparent } = this.#request
+    this.#accepted = await this.#options.writer.write(this.task, event, { offset, traceparent })
     this.#writing = false
     this.writtenAt = performance.now()
     this.aliveAt = this.writtenAt

@@ -1,9 +1,13 @@
+import { channel as diagnosticsChannel } from 'node:diagnostics_channel'
 import type { Position, Publication } from '@tidings/protocol'
 import type { Metrics } from '../ops/metrics.ts'
 import type { Broker } from '../redis/broker.ts'
 import { Cursor, type CursorSink, nowhere } from './cursor.ts'
 import { messageIdOf } from './message-head.ts'
 import type { Subscription } from './subscription.ts'
+
+/** For a preload that traces: each traced publication that was handed to sessions (infra/observability/opentelemetry). */
+const traced = diagnosticsChannel('tidings:delivery')
 
 /** One channel with its subscriptions in this process. Each publication is encoded once for all subscriptions that get the same bytes. */
 export class Channel implements CursorSink {
@@ -13,11 +17,13 @@ export class Channel implements CursorSink {
   readonly ready: Promise<void>
   /** Number of subscriptions that wait for `ready`. */
   joining = 0
+  readonly #name: string
   readonly #metrics: Metrics
   readonly #groups = new Map<string, Set<Subscription>>()
 
   /** `onRefused`: the broker refuses a channel that it has listened to. */
   constructor(name: string, broker: Broker, metrics: Metrics, onRefused: (channel: Channel) => void) {
+    this.#name = name
     this.#metrics = metrics
     this.cursor = new Cursor(name, nowhere, broker.history, this)
     this.ready = this.cursor.listen(broker, () => onRefused(this))
@@ -57,12 +63,16 @@ export class Channel implements CursorSink {
     for (const group of this.#groups.values()) {
       let message: Buffer | undefined
       for (const subscription of group) {
-        message ??= subscription.head.encode(messageId, publication.body)
+        message ??= subscription.head.encode(messageId, publication.body, publication.traceparent)
         subscription.receive(publication, message)
       }
       deliveries += group.size
     }
     this.#metrics.delivered(deliveries)
+    const { traceparent } = publication
+    if (traceparent !== undefined && traced.hasSubscribers) {
+      traced.publish({ traceparent, channel: this.#name, position: messageId, deliveries })
+    }
   }
 
   repaired(): void {

@@ -25,9 +25,10 @@ export class MessageHead {
   }
 
   /** Returns the whole WebSocket message: its header, the MESSAGE frame, NUL. */
-  encode(messageId: string, body: Uint8Array): Buffer {
+  encode(messageId: string, body: Uint8Array, traceparent?: string): Buffer {
     const ack = this.#ackId === undefined ? '' : `\nack:${messageId}@${this.#ackId}`
-    const head = `${this.#before}${messageId}${this.#between}${body.length}${ack}\n\n`
+    const trace = traceparent === undefined ? '' : `\ntraceparent:${traceparent}`
+    const head = `${this.#before}${messageId}${this.#between}${body.length}${ack}${trace}\n\n`
     const headBytes = this.#ascii ? head.length : Buffer.byteLength(head)
     const { message, at } = allocateMessage(headBytes + body.length + 1)
     message.write(head, at, this.#ascii ? 'latin1' : 'utf8')

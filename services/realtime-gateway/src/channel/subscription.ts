@@ -101,7 +101,7 @@ export class Subscription implements CursorSink {
 
   deliver(publication: Publication): void | Promise<void> {
     const messageId = messageIdOf(publication, this.#cursor?.position)
-    this.#outlet.send(this.head.encode(messageId, publication.body))
+    this.#outlet.send(this.head.encode(messageId, publication.body, publication.traceparent))
     const settled = this.ackMode === 'auto' ? undefined : this.#awaitAck(messageId)
     return this.#lane.behind ? this.#lane.drained().then(() => settled) : settled
   }

@@ -4,6 +4,9 @@ import { Close } from '@tidings/protocol'
 /** Codes of the gateway, and of a client that leaves or fails. A client may send any number, which must not become a time series. */
 const closeCodes: ReadonlySet<number> = new Set([...Object.values(Close), 1001, 1005, 1006, 1007, 1009])
 
+/** Statuses of refused upgrades. */
+const refusalStatuses = [401, 403, 426, 429, 503]
+
 /** Metrics of the gateway, each named `tidings_gateway_…`. One instance a process. */
 export class Metrics {
   readonly registry = new Registry()
@@ -28,6 +31,13 @@ export class Metrics {
     labelNames: ['shard'],
     registers: [this.registry],
   })
+
+  constructor() {
+    // A series that begins with its first event has no increase that an alert could see.
+    for (const code of closeCodes) this.#closes.inc({ code }, 0)
+    for (const status of refusalStatuses) this.#refusals.inc({ status }, 0)
+    for (const recovered of ['true', 'false']) this.#resumes.inc({ recovered }, 0)
+  }
 
   /** True when publications were delivered in this tick. */
   #delivering = false
