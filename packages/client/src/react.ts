@@ -107,10 +107,7 @@ type InboxCalls = Omit<Inbox, keyof Store<unknown>>
 
 // What is shown while there is nothing: also on a server, and while the browser hydrates what the server has rendered.
 const idleInbox: InboxState = { items: [], unreadCount: 0, unseenCount: 0, status: 'idle', hasMore: false }
-const idleView = {
-  ...new Cell<InboxViewState>({ items: [], status: 'idle', hasMore: false }),
-  loadMore: () => Promise.resolve(false),
-}
+const idleView = new Cell<InboxViewState>({ items: [], status: 'idle', hasMore: false })
 const idleConnection: ConnectionState = { status: 'stopped', leader: false }
 const idleTasks: TasksState = { items: [] }
 const refuse = () => Promise.resolve(false)
@@ -124,7 +121,7 @@ const idleInboxCalls: InboxCalls & Partial<Store<unknown>> = {
   markSeen: refuse,
   markAllRead: refuse,
   reload: refuse,
-  view: () => idleView,
+  view: () => ({ getSnapshot: idleView.getSnapshot, subscribe: idleView.subscribe, loadMore: refuse }),
   countsByKind: (kinds) =>
     new Cell(Object.fromEntries(kinds.map((kind): [string, KindCount] => [kind, { unread: 0, unseen: 0 }]))),
 }
