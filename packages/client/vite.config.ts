@@ -35,7 +35,7 @@ const script: UserConfig = {
     target: 'es2023',
     sourcemap: true,
     lib: {
-      entry: 'src/index.ts',
+      entry: 'src/script.ts',
       name: 'Tidings',
       formats: ['iife', 'es'],
       fileName: (format) => (format === 'es' ? 'tidings.mjs' : 'tidings.js'),

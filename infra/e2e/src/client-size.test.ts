@@ -5,6 +5,8 @@ import { build } from 'vite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const maxGzipBytes = 25 * 1_024
+/** What the bell adds to the rest. */
+const maxBellGzipBytes = 10 * 1_024
 
 let directory: string
 beforeAll(() => {
@@ -26,6 +28,8 @@ async function bundle(name: string, source: string): Promise<Buffer> {
   return readFileSync(join(directory, name, 'bundle.js'))
 }
 
+const gzippedBytes = (code: Buffer) => gzipSync(code, { level: 9 }).length
+
 /** The size that the README of the client states, in thousands of bytes. */
 function statedKilobytes(): number {
   const readme = readFileSync(join(import.meta.dirname, '../../../packages/client/README.md'), 'utf8')
@@ -34,11 +38,22 @@ function statedKilobytes(): number {
 
 test('is under 25 KB gzipped with stompjs, as large as its README states, and contains no schemas', async () => {
   const code = await bundle('whole', `import { createTidings } from '@tidings/client'\ncreateTidings().start()`)
-  const { length } = gzipSync(code, { level: 9 })
+  const length = gzippedBytes(code)
   console.log(`@tidings/client with stompjs: ${code.length} bytes, ${length} bytes gzipped (at most ${maxGzipBytes})`)
   expect(length).toBeLessThan(maxGzipBytes)
   expect(statedKilobytes()).toBe(Math.ceil(length / 1_000))
   expect(code.toString()).not.toContain('ZodError')
+})
+
+test('adds at most 10 KB gzipped with the bell', async () => {
+  const [sdk, bell] = await Promise.all([
+    bundle('sdk', `import { createTidings } from '@tidings/client'\ncreateTidings().start()`),
+    bundle('bell', `import '@tidings/client/bell'`),
+  ])
+  const added = gzippedBytes(bell) - gzippedBytes(sdk)
+  console.log(`@tidings/client/bell: ${added} bytes gzipped over the SDK (at most ${maxBellGzipBytes})`)
+  expect(bell.toString()).toContain('tidings-bell')
+  expect(added).toBeLessThan(maxBellGzipBytes)
 })
 
 test('adds nothing to a bundle that does not use its imports', async () => {

@@ -69,6 +69,7 @@ test('cancels the task with the stop button', async () => {
   await page.getByRole('button', { name: 'Stop' }).click()
   await expect.poll(() => shownState(page), pollOptions).toBe('Stopped')
   await expect.poll(() => shownText(page), pollOptions).toBe('half of')
+  expect(await page.getByRole('progressbar').count()).toBe(0)
   expect(await stack.post(`/task/${taskId}/event`, { type: 'append', text: ' it' })).toBe(409)
   await context.close()
 })

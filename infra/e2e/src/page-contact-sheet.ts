@@ -9,7 +9,7 @@ import { type Language, type PageState, pageStates } from './fixture/page-state.
 /**
  * Makes the contact sheet of the README from screenshots of the demo page. With a directory as argument it also writes a screenshot of
  * every state in both themes, on a desktop and on a phone, to it. Run after `npm run build`:
- * `node infra/e2e/dist/page-contact-sheet.js [directory]`.
+ * `node infra/e2e/dist/page-contact-sheet.js [directory]`. It needs a font with Korean: `apt-get install fonts-noto-cjk`.
  */
 const desktop = { viewport: { width: 1120, height: 760 } }
 const phone = { viewport: { width: 375, height: 760 }, hasTouch: true, isMobile: true }
@@ -26,14 +26,14 @@ interface Shot {
 /** The screenshots of the contact sheet, row by row. */
 const sheet: readonly (readonly Shot[])[] = [
   [
-    { state: 'answer', theme: 'light', size: 'desktop' },
+    { state: 'inbox', theme: 'light', size: 'desktop' },
     { state: 'inbox', theme: 'light', size: 'phone' },
     { state: 'sent', theme: 'dark', size: 'desktop' },
   ],
   [
     { state: 'inbox', theme: 'dark', size: 'desktop' },
-    { state: 'answer', theme: 'dark', size: 'phone' },
-    { state: 'toast', theme: 'light', size: 'desktop' },
+    { state: 'home', theme: 'dark', size: 'phone' },
+    { state: 'answer', theme: 'light', size: 'desktop' },
   ],
 ]
 const rowPixels = 330

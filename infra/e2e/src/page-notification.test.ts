@@ -62,7 +62,6 @@ test('keeps the toast under the pointer when others arrive, and shows those when
 test('returns to the sign-in form at sign-out, and refuses an invalid member id there', async () => {
   const context = await openDevice(browser, { url: stack.url, memberId: nextMemberId() })
   const page = await openPage(context)
-  await page.getByRole('button', { name: /^Account of member/ }).click()
   await page.getByRole('button', { name: 'Sign out' }).click()
   await page.getByLabel('Member id').fill('minus one')
   await page.getByRole('button', { name: 'Sign in' }).click()
@@ -102,8 +101,9 @@ test('requests the permission for browser notifications only from the button', a
   const requestCount = () =>
     page.evaluate(() => (globalThis as unknown as { permissionRequests: { count: number } }).permissionRequests.count)
   expect(await requestCount()).toBe(0)
-  await page.getByRole('button', { name: 'Turn on' }).click()
-  await page.getByText('On. Shown when no tab of this page is in view.').waitFor()
+  const turnOn = page.getByRole('button', { name: 'Turn on browser notifications' })
+  await turnOn.click()
+  await turnOn.waitFor({ state: 'detached' })
   expect(await requestCount()).toBe(1)
   await context.close()
 })
@@ -118,12 +118,11 @@ test('shows in the send console how many recipients were online: for one member,
   await send()
   await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toMatch(/online$/)
 
-  await page.getByRole('radio', { name: 'Several' }).check()
-  await page.getByLabel('Members').fill(`${memberId}, 999999`)
+  await page.getByLabel('To', { exact: true }).fill(`${memberId}, 999999`)
   await send()
   await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toMatch(/1 of 2 online$/)
 
-  await page.getByRole('radio', { name: 'Everyone' }).check()
+  await page.getByRole('checkbox', { name: 'Everyone' }).check()
   await page.getByRole('textbox', { name: 'Message' }).fill('for all')
   await send()
   // Check the toast first: it disappears by itself after a while.
@@ -133,7 +132,7 @@ test('shows in the send console how many recipients were online: for one member,
 
   await page.getByLabel('Opens').fill('//elsewhere.example')
   await send()
-  await page.getByText('A path of this site').waitFor()
+  await expect.poll(() => sent.first().textContent(), { timeout: 40_000 }).toMatch(/^Not sent: .*redirectPath/s)
   await context.close()
 })
 

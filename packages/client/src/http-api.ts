@@ -30,6 +30,8 @@ export class HttpApi {
   post<T>(path: string, body: object = {}): Promise<ApiResult<T>> {
     return this.#call<T>(path, {
       method: 'POST',
+      // The page may be left meanwhile, as when a notification is opened.
+      keepalive: true,
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     })

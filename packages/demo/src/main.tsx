@@ -3,7 +3,6 @@ import { installNetworkFaults } from './break/network-fault.ts'
 import { Page } from './page/page.tsx'
 import './style/token.css'
 import './style/base.css'
-import './style/control.css'
 
 installNetworkFaults()
 const root = document.getElementById('root')

@@ -1,7 +1,6 @@
 import { useTask } from '@tidings/client/react'
-import { type ReactNode, useState } from 'react'
-import { useMessages } from '../preference/preference.ts'
-import { AnswerText } from './answer-text.tsx'
+import type { ReactNode } from 'react'
+import { useMessages } from '../language/language.ts'
 import { sourcesOf } from './source.ts'
 
 const cancellable: ReadonlySet<string> = new Set(['queued', 'running'])
@@ -10,33 +9,31 @@ const cancellable: ReadonlySet<string> = new Set(['queued', 'running'])
 export function AnswerView({ taskId }: { readonly taskId: string }): ReactNode {
   const { answer } = useMessages()
   const { status, title, stage, percent = 0, text, data, error, cancel } = useTask(taskId)
-  const [stopping, setStopping] = useState(false)
   const active = cancellable.has(status)
   const sources = sourcesOf(data)
-  const stop = async () => {
-    setStopping(true)
-    if (!(await cancel())) setStopping(false)
-  }
   return (
-    <article className="answer" aria-busy={active} data-status={status}>
-      <header className="answer-header">
+    <article className="answer" aria-busy={active}>
+      <header>
         <h3>{title ?? ' '}</h3>
         {active && (
-          <button type="button" className="button small" aria-disabled={stopping} onClick={() => void (stopping || stop())}>
-            {stopping ? answer.stopping : answer.stop}
+          <button type="button" onClick={() => void cancel()}>
+            {answer.stop}
           </button>
         )}
       </header>
-      <p className="answer-state" role="status">
+      <p className="muted small" role="status">
         {status === 'running' && stage !== undefined ? stage : answer.status[status]}
         {error !== undefined && `: ${error}`}
       </p>
-      <progress max={100} value={active ? percent : 100} aria-label={answer.progress} />
+      <progress max={100} value={percent} aria-label={answer.progress} />
       <div className="answer-body">
-        <AnswerText text={text} writing={active && text !== ''} />
+        {/* Focusable, so that it can be scrolled by keyboard. */}
+        <section className="answer-text" tabIndex={0} aria-label={answer.text}>
+          <p dir="auto">{text}</p>
+        </section>
         <aside aria-label={answer.sources}>
-          <h4 className="label">{answer.sources}</h4>
-          <ol className="answer-sources">
+          <h4>{answer.sources}</h4>
+          <ol className="answer-sources small">
             {sources.map((source) => (
               <li key={source.url}>
                 <a href={source.url} target="_blank" rel="noreferrer">

@@ -1,15 +1,17 @@
 import { useTidings } from '@tidings/client/react'
 import type { MemberId } from '@tidings/protocol'
 import { type ReactNode, useEffect, useState } from 'react'
+import { post } from '../post.ts'
 import { useStore } from '../store.ts'
-import { useMessages } from '../preference/preference.ts'
+import { useMessages } from '../language/language.ts'
 import './break-card.css'
-import { Ledger } from './ledger.ts'
+import { isProbe, Ledger, probeData } from './ledger.ts'
 import { LedgerView } from './ledger-view.tsx'
 import { injectFault, simulatedOffline } from './network-fault.ts'
-import { sendProbes } from './send-probes.ts'
 
 const probeCount = 20
+/** Leaves time to inject a fault between two probes. */
+const pauseMs = 120
 
 /** Lets a person inject network faults while probes are being sent, and shows that every probe arrives. */
 export function BreakCard({ memberId }: { readonly memberId: MemberId }): ReactNode {
@@ -20,59 +22,52 @@ export function BreakCard({ memberId }: { readonly memberId: MemberId }): ReactN
   const [failed, setFailed] = useState(false)
   const offline = useStore(simulatedOffline)
 
-  useEffect(() => onNotification((item) => ledger.recordArrival(item)), [onNotification, ledger])
+  useEffect(() => onNotification((item) => isProbe(item) && ledger.recordArrival(item)), [onNotification, ledger])
 
   const sendBurst = async () => {
     if (sending !== undefined) return
-    setSending(0)
-    const message = (number: number) => words.probe(number, probeCount)
-    setFailed(!(await sendProbes(ledger, { memberId, count: probeCount, message, onSent: setSending })))
+    setFailed(false)
+    for (let number = 1; number <= probeCount; number += 1) {
+      setSending(number)
+      const probe = { memberId, message: words.probe(number, probeCount), redirectPath: '/', data: probeData }
+      const sentAt = Date.now()
+      const result = await post<{ notificationId: number }>('/demo/send', probe)
+      if ('refusal' in result) {
+        setFailed(true)
+        break
+      }
+      ledger.recordSent(result.body.notificationId, sentAt)
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    }
     setSending(undefined)
   }
 
   return (
-    <section className="card break-card" aria-labelledby="break-title">
+    <section className="card" aria-labelledby="break-title">
       <h2 id="break-title">{words.title}</h2>
       <p className="muted">{words.lead}</p>
-      <div className="fault">
-        <div>
-          <p className="fault-label">{words.drop}</p>
-          <p className="muted">{words.dropHint}</p>
-        </div>
-        <button type="button" className="button" aria-label={words.drop} onClick={() => injectFault('drop')}>
-          {words.dropShort}
+      <div className="faults small">
+        <button type="button" onClick={() => injectFault('drop')}>
+          {words.drop}
         </button>
-      </div>
-      <div className="fault">
-        <div>
-          <p className="fault-label">{words.switchTo}</p>
-          <p className="muted">{words.switchHint}</p>
-        </div>
-        <button type="button" className="button" aria-label={words.switchTo} onClick={() => injectFault('switch-gateway')}>
-          {words.switchShort}
+        <p className="muted">{words.dropHint}</p>
+        <button type="button" onClick={() => injectFault('switch-gateway')}>
+          {words.switchTo}
         </button>
-      </div>
-      <div className="fault">
-        <div>
-          <p id="offline-label" className="fault-label">
-            {words.offline}
-          </p>
-          <p className="muted">{words.offlineHint}</p>
-        </div>
+        <p className="muted">{words.switchHint}</p>
         <button
           type="button"
-          className="switch"
           role="switch"
           aria-checked={offline}
-          aria-labelledby="offline-label"
           onClick={() => injectFault(offline ? 'go-online' : 'go-offline')}
-        />
-      </div>
-      <div className="burst">
-        <button type="button" className="button strong" aria-disabled={sending !== undefined} onClick={() => void sendBurst()}>
-          <span className="number">{sending === undefined ? words.burst(probeCount) : words.bursting(sending, probeCount)}</span>
+        >
+          {words.offline}
         </button>
-        <button type="button" className="button plain" onClick={() => ledger.clear()}>
+        <p className="muted">{words.offlineHint}</p>
+        <button type="button" className="strong" aria-disabled={sending !== undefined} onClick={() => void sendBurst()}>
+          {sending === undefined ? words.burst(probeCount) : words.bursting(sending, probeCount)}
+        </button>
+        <button type="button" className="plain" onClick={() => ledger.clear()}>
           {words.clear}
         </button>
       </div>

@@ -1,31 +1,17 @@
 import { useTidings } from '@tidings/client/react'
 import { type ReactNode, useState } from 'react'
-import { useMessages } from '../preference/preference.ts'
-import './permission-row.css'
+import { useMessages } from '../language/language.ts'
 
-/** Asks for permission to show browser notifications. Only a click may ask: browsers reject other requests. */
+/** Asks for permission to show browser notifications until the user has decided. Only a click may ask: browsers reject other requests. */
 export function PermissionRow(): ReactNode {
   const { permission: words } = useMessages()
   const { requestPermission } = useTidings()
-  const [permission, setPermission] = useState(currentPermission)
+  const [permission, setPermission] = useState(() => ('Notification' in window ? Notification.permission : 'denied'))
   const ask = async () => setPermission(await requestPermission())
+  if (permission !== 'default') return null
   return (
-    <section className="permission-row" aria-label={words.title}>
-      <div>
-        <h3>{words.title}</h3>
-        <p className="muted" role="status">
-          {words[permission]}
-        </p>
-      </div>
-      {permission === 'default' && (
-        <button type="button" className="button small" onClick={() => void ask()}>
-          {words.ask}
-        </button>
-      )}
-    </section>
+    <button type="button" className="plain small" onClick={() => void ask()}>
+      {words.ask}
+    </button>
   )
-}
-
-function currentPermission(): NotificationPermission | 'unsupported' {
-  return 'Notification' in window ? Notification.permission : 'unsupported'
 }

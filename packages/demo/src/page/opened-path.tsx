@@ -1,6 +1,5 @@
 import type { ReactNode } from 'react'
-import { Icon } from '../control/icon.tsx'
-import { useMessages } from '../preference/preference.ts'
+import { useMessages } from '../language/language.ts'
 import { openPath, usePath } from './path.ts'
 
 /** A placeholder for the page of a product that a notification leads to. */
@@ -14,8 +13,7 @@ export function OpenedPath(): ReactNode {
         <h2 id="opened-path">{page.openedTitle(path)}</h2>
         <p className="muted">{page.opened}</p>
       </div>
-      <button type="button" className="button small" onClick={() => openPath('/')}>
-        <Icon name="back" size={16} />
+      <button type="button" onClick={() => openPath('/')}>
         {page.back}
       </button>
     </section>

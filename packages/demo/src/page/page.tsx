@@ -1,5 +1,5 @@
 import { type ReactNode, useEffect } from 'react'
-import { useMessages } from '../preference/preference.ts'
+import { useMessages } from '../language/language.ts'
 import { openSession, useSession } from '../session/session.ts'
 import { SignIn } from '../session/sign-in.tsx'
 import { SignedIn } from './signed-in.tsx'
@@ -11,17 +11,13 @@ export function Page(): ReactNode {
 
   if (session.status === 'signed-in') return <SignedIn key={session.memberId} memberId={session.memberId} />
   if (session.status === 'signed-out') return <SignIn ended={session.ended} />
+  if (session.status === 'opening') return <p className="visually-hidden">{words.opening}</p>
   return (
-    <main className="page-status">
-      {session.status === 'unreachable' && (
-        <div role="alert">
-          <h1>{words.unreachable}</h1>
-          <button type="button" className="button" onClick={() => void openSession()}>
-            {tryAgain}
-          </button>
-        </div>
-      )}
-      {session.status === 'opening' && <p className="visually-hidden">{words.opening}</p>}
+    <main id="content" role="alert">
+      <h1>{words.unreachable}</h1>
+      <button type="button" onClick={() => void openSession()}>
+        {tryAgain}
+      </button>
     </main>
   )
 }

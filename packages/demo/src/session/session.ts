@@ -1,4 +1,5 @@
 import type { MemberId } from '@tidings/protocol'
+import { post } from '../post.ts'
 import { Store, useStore } from '../store.ts'
 
 /** Whether a member is signed in. The cookie is HttpOnly, so the page asks the server. */
@@ -33,20 +34,14 @@ export async function openSession(): Promise<void> {
 
 /** @returns whether the sign-in succeeded. */
 export async function signIn(memberId: MemberId): Promise<boolean> {
-  try {
-    const { ok } = await post('/login', { memberId })
-    if (ok) {
-      session.set({ status: 'signed-in', memberId })
-      notifyOtherTabs()
-    }
-    return ok
-  } catch {
-    return false
-  }
+  if ('refusal' in (await post('/login', { memberId }))) return false
+  session.set({ status: 'signed-in', memberId })
+  notifyOtherTabs()
+  return true
 }
 
 export async function signOut(): Promise<void> {
-  await post('/logout', {}).catch(() => undefined)
+  await post('/logout', {})
   session.set({ status: 'signed-out', ended: false })
   notifyOtherTabs()
 }
@@ -59,8 +54,4 @@ export function endSession(): void {
 function notifyOtherTabs(): void {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- BroadcastChannel has no target origin
   otherTabs.postMessage('changed')
-}
-
-function post(path: string, body: object): Promise<Response> {
-  return fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
 }
