@@ -60,7 +60,7 @@ h2:focus-visible { outline: none }
 .body { display: flex; flex: 1; flex-direction: column; overflow-y: auto; overscroll-behavior: contain }
 ul { list-style: none; padding: 0 }
 .item { border-bottom: 1px solid var(--line); padding: .75rem .75rem .375rem 1.25rem; padding-inline: 2.25rem .75rem; position: relative }
-.link { color: inherit; cursor: pointer; text-decoration: none }
+.link { color: inherit; cursor: pointer; display: block; min-height: 1.5rem; text-decoration: none }
 .link::after { content: ""; inset: 0; position: absolute }
 .link:focus-visible { outline: none }
 .link:focus-visible::after { outline: 2px solid var(--accent); outline-offset: -3px }
