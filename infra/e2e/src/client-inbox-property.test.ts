@@ -6,9 +6,9 @@ import { readInbox, waitForStatus } from './fixture/client-state.ts'
 import { type ClientStack, startClientStack } from './fixture/client-stack.ts'
 
 const long = process.env['TIDINGS_LONG'] === '1'
-const rounds = long ? 20 : 2
+const rounds = long ? 10 : 2
 /** Operations of one device in a round. */
-const operations = long ? 190 : 50
+const operations = long ? 380 : 50
 const devices = 3
 const member = 1
 /** A device that does not know a removed broadcast reads the count within half a minute. */

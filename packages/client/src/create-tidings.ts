@@ -90,7 +90,7 @@ function createUntyped(options: TidingsOptions): Tidings {
     },
     missed(destination, spreadMs) {
       if (destination === taskAnnouncementDestination) tasks.missed(spreadMs)
-      else if (handlers[destination]) inbox.missed(spreadMs)
+      else if (handlers[destination]) inbox.missed(spreadMs, { states: destination !== notificationDestination })
       else messages.missed(destination, spreadMs)
     },
     refused: (destination) => messages.refused(destination),

@@ -113,6 +113,8 @@ export class LiveInbox implements Inbox {
   #completeUpTo: number | undefined
   #failures = 0
   #connected = false
+  /** Each known notification may have changed: all are to be read again, or dropped. */
+  #statesAreLost = false
   /** Views and counts of kinds are to be read again with the inbox. */
   #partsAreLost = false
   /** From then on, the arrival of a notification that the inbox contains is a repeat. */
@@ -194,8 +196,8 @@ export class LiveInbox implements Inbox {
     if (performance.now() <= this.#deliveryLagEndsAt) this.#deliveryLagEndsAt = Number.POSITIVE_INFINITY
   }
 
-  /** Messages may have been lost: reads what they would have brought. */
-  missed(spreadMs = 0): void {
+  /** Messages may have been lost: reads what they would have brought. `states`: they may have changed any notification. */
+  missed(spreadMs = 0, { states = false } = {}): void {
     if (!this.#started) return
     if (this.#model.list.loaded) {
       this.#announcements.hold()
@@ -203,6 +205,7 @@ export class LiveInbox implements Inbox {
     }
     const delayMs = gatherMs + Math.random() * spreadMs
     this.#partsAreLost = true
+    if (states) this.#statesAreLost = true
     if (this.#reading) this.#readAgainAfterMs ??= delayMs
     else this.#readIn(delayMs)
   }
@@ -455,7 +458,7 @@ export class LiveInbox implements Inbox {
   #drop(notificationIds: readonly number[]): void {
     const change: Change = { notificationIds, revision: 0, removed: true }
     this.#log.add(change)
-    // First: setting the model drops what has expired, and would find these in the views again.
+    // From all lists before the state is updated, which looks for what has expired.
     for (const each of this.#views) each.apply(change)
     this.#setModel({ ...this.#model, list: applyChange(this.#model.list, change) })
   }
@@ -546,7 +549,9 @@ export class LiveInbox implements Inbox {
   async #readNewest(): Promise<boolean> {
     const generation = this.#generation
     const startedAt = performance.now()
-    const completeUpTo = this.#completeUpTo ?? newestId(this.#model.list)
+    const oldest = this.#statesAreLost ? this.#model.list.entries.at(-1)?.item.notificationId : undefined
+    this.#statesAreLost = false
+    const completeUpTo = oldest ?? this.#completeUpTo ?? newestId(this.#model.list)
     const knownBefore = new Set(this.#model.list.entries.map(({ item }) => item.notificationId))
     const [page, unread] = await Promise.all([
       this.#pages.readDownTo(this.#model.list.loaded ? completeUpTo : undefined),
@@ -554,6 +559,7 @@ export class LiveInbox implements Inbox {
     ])
     if (generation !== this.#generation) return false
     const failure = [page, unread].find((result) => !result.ok)
+    if (failure && oldest !== undefined) this.#statesAreLost = true
     if (!page.ok || !unread.ok) return this.#failed(failure)
     const { memberId } = page.body
     if (memberId !== unread.body.memberId) return this.#failed(memberChanged)

@@ -13,7 +13,6 @@ import {
   matches,
   mergeNewest,
   mergeOlder,
-  newestId,
   type Pending,
   reaches,
   shownItems,
@@ -150,7 +149,8 @@ export class LiveView implements InboxView {
     const page = this.#host.entriesOf(result.body)
     const { nextCursor } = result.body
     if (before === null) {
-      this.#list = mergeNewest(this.#list, page, nextCursor, { completeUpTo: newestId(this.#list), knownBefore })
+      // Older items may have changed in the meantime: they are dropped, and can be loaded again.
+      this.#list = mergeNewest(this.#list, page, nextCursor, { completeUpTo: -1, knownBefore })
     } else if (this.#list.cursor === before) this.#list = mergeOlder(this.#list, page, nextCursor)
     return true
   }
