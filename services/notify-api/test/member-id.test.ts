@@ -51,6 +51,7 @@ test('each of several similar ids is a member of its own', async () => {
     expect(await inbox(memberId)).toMatchObject([{ ...content, memberId, notificationId, readAt: null }])
     expect((await api.member(memberId).post(`/notification/${notificationId}/read`)).body).toEqual({
       unreadCount: 0,
+      unseenCount: 0,
       revision: 1,
     })
   }
@@ -77,7 +78,7 @@ test('a member with a text id reads notifications and broadcasts', async () => {
   expect(await inbox(member)).toMatchObject([broadcast])
   const gateway = await stack.listen(`member:${member}:read`)
   const read = await api.member(member).post(`/notification/${broadcast['notificationId'] as number}/read`)
-  expect(read.body).toEqual({ unreadCount: 0, revision: 1 })
+  expect(read.body).toEqual({ unreadCount: 0, unseenCount: 0, revision: 1 })
   expect((await api.member(`${member}2`).get('/notification/unread-count')).body).toEqual({
     memberId: `${member}2`,
     unreadCount: 1,

@@ -35,6 +35,9 @@ describe('POST /notification/send', () => {
         data: { orderId: 77, tags: ['a', null, { deep: true }] },
         createdAt: expect.any(String),
         readAt: null,
+        seen: false,
+        archived: false,
+        count: 1,
       },
     ])
     gateway.close()
@@ -133,7 +136,16 @@ describe('POST /notification/broadcast', () => {
     for (const memberId of [61, 62]) {
       const { body: inbox } = await api.member(memberId).get('/notification')
       expect(inbox['items']).toEqual([
-        { ...body, message: '점검 안내', redirectPath: '/notice', createdAt: expect.any(String), readAt: null },
+        {
+          ...body,
+          message: '점검 안내',
+          redirectPath: '/notice',
+          createdAt: expect.any(String),
+          readAt: null,
+          seen: false,
+          archived: false,
+          count: 1,
+        },
       ])
     }
     gateway.close()

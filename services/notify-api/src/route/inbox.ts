@@ -150,7 +150,8 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
   }
 
   app.delete(
-    '/notification/:id',
+    // Digits only: a misspelt `/notification/sned` is an unknown path, not one that takes DELETE.
+    '/notification/:id(^\\d+$)',
     {
       onRequest: guards.backendOrMemberWrites('notification:recall'),
       schema: {
