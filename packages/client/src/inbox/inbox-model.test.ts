@@ -25,12 +25,12 @@ const arrival = (notificationId: number, more: Partial<InboxItem> = {}): Entry =
 })
 
 const entries = (ids: readonly number[], revision = 1) => entriesOf({ items: ids.map(storedItem), revision })
-const none = { knownBefore: new Set<number>() }
+const none = { knownBefore: new Set<number>(), revision: 9 }
 const count = (unreadCount: number, revision: number): UnreadCount => ({ unreadCount, unseenCount: unreadCount, revision })
 
 function newest(model: InboxModel, ids: readonly number[], nextCursor: number | null = null, completeUpTo?: number): InboxModel {
   const known = new Set(model.list.entries.map((each) => each.item.notificationId))
-  const options = { knownBefore: known, ...(completeUpTo !== undefined && { completeUpTo }) }
+  const options = { knownBefore: known, revision: 1, ...(completeUpTo !== undefined && { completeUpTo }) }
   return { ...model, list: mergeNewest(model.list, entries(ids), nextCursor, options) }
 }
 
@@ -116,10 +116,17 @@ describe('mergeNewest and mergeOlder', () => {
 
   test('keeps items that arrived during the request, and drops those that the page lacks', () => {
     const { list } = addArrival(loaded([3, 2]), arrival(4))
-    expect(mergeNewest(list, entries([2]), null, { knownBefore: new Set([3, 2]) }).entries).toMatchObject([
+    expect(mergeNewest(list, entries([2]), null, { knownBefore: new Set([3, 2]), revision: 1 }).entries).toMatchObject([
       { item: { notificationId: 4 } },
       { item: { notificationId: 2 } },
     ])
+  })
+
+  test('keeps what came out of the archive after the page', () => {
+    const archived = changed(loaded([3, 2]), { notificationIds: [3], revision: 2, archived: true })
+    const { list } = changed(archived, { notificationIds: [3], revision: 4, archived: false })
+    const options = { knownBefore: new Set([3, 2]), revision: 3 }
+    expect(mergeNewest(list, entries([2], 3), null, options).entries).toMatchObject([{ item: { notificationId: 3 } }, {}])
   })
 
   test('a change that is newer than the page stays; one that the page includes does not come back', () => {

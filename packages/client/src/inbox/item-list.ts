@@ -54,21 +54,28 @@ export function addEntry(list: ItemList, entry: Entry): ItemList {
   return { ...list, entries: kept, cursor: kept === entries ? list.cursor : (kept.at(-1)?.item.notificationId ?? null) }
 }
 
+interface NewestPage {
+  readonly completeUpTo?: number
+  readonly knownBefore: ReadonlySet<number>
+  readonly revision: number
+}
+
 /**
  * Merges the newest page. `completeUpTo` is the newest notification below which nothing is missing. Entries below the page stay when the
- * page reaches down to it, and are dropped when they would leave a gap. So are those of `knownBefore` that the page lacks: the page was
- * requested when these were known.
+ * page reaches down to it, and are dropped when they would leave a gap. So are those of `knownBefore` that the page lacks, unless they changed
+ * after its `revision`: the page was requested when these were known.
  */
 export function mergeNewest(
   list: ItemList,
   page: readonly Entry[],
   nextCursor: number | null,
-  { completeUpTo = newestId(list), knownBefore }: { completeUpTo?: number; knownBefore: ReadonlySet<number> },
+  { completeUpTo = newestId(list), knownBefore, revision }: NewestPage,
 ): ItemList {
   const oldest = nextCursor ?? 0
-  const newer = list.entries.filter(
-    ({ item: { notificationId } }) => notificationId >= oldest && !knownBefore.has(notificationId),
-  )
+  const newer = list.entries.filter(({ item: { notificationId }, readRevision, archivedRevision }) => {
+    if (notificationId < oldest) return false
+    return !knownBefore.has(notificationId) || Math.max(readRevision, archivedRevision) > revision
+  })
   const older = nextCursor === null ? [] : list.entries.filter(({ item }) => item.notificationId < oldest)
   const reached = list.loaded && oldest <= completeUpTo
   return {

@@ -571,7 +571,11 @@ export class LiveInbox implements Inbox {
     this.#error = undefined
     this.#readFailed = false
     const before = this.#model
-    const list = mergeNewest(before.list, this.#entriesOf(page.body), page.body.nextCursor, { completeUpTo, knownBefore })
+    const list = mergeNewest(before.list, this.#entriesOf(page.body), page.body.nextCursor, {
+      completeUpTo,
+      knownBefore,
+      revision: page.body.revision,
+    })
     this.#model = applyCount({ ...before, list }, unread.body, { sameRevision: true })
     if (!before.list.loaded && this.#connected) this.#limitDeliveryLag()
     this.#recount.recounted(startedAt)

@@ -147,10 +147,10 @@ export class LiveView implements InboxView {
     this.#error = result.ok ? undefined : result.error
     if (!result.ok) return false
     const page = this.#host.entriesOf(result.body)
-    const { nextCursor } = result.body
+    const { nextCursor, revision } = result.body
     if (before === null) {
       // Older items may have changed in the meantime: they are dropped, and can be loaded again.
-      this.#list = mergeNewest(this.#list, page, nextCursor, { completeUpTo: -1, knownBefore })
+      this.#list = mergeNewest(this.#list, page, nextCursor, { completeUpTo: -1, knownBefore, revision })
     } else if (this.#list.cursor === before) this.#list = mergeOlder(this.#list, page, nextCursor)
     return true
   }
