@@ -3,6 +3,9 @@ import { ClosingLineReporter } from './infra/local/src/closing-line-reporter.ts'
 
 const conditions = ['tidings:source', 'node', 'import', 'module', 'default']
 
+/** What is shipped, tried from outside. Slow: these install packages, compile programs, start whole deployments or use the demo page. */
+const acceptance = ['infra/acceptance/src/**/*.test.ts', 'infra/e2e/src/{nginx,page-*,privilege,tls}.test.ts']
+
 export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
@@ -16,11 +19,10 @@ export default defineConfig({
             '{packages,infra}/*/src/**/*.test.ts',
             'packages/demo/server/src/**/*.test.ts',
           ],
-          exclude: ['infra/acceptance/**'],
+          exclude: acceptance,
         },
       },
-      // Slow: they install packages and compile programs. `npm run acceptance` runs them.
-      { extends: true, test: { name: 'acceptance', include: ['infra/acceptance/src/**/*.test.ts'] } },
+      { extends: true, test: { name: 'acceptance', include: acceptance } },
     ],
     globalSetup: ['infra/local/src/vitest-servers.ts'],
     reporters: ['default', new ClosingLineReporter()],

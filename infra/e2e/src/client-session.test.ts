@@ -190,7 +190,7 @@ describe('signOut()', () => {
     for (const page of [leader, follower]) {
       await waitFor(async () => (await readConnection(page)).status === 'stopped', { deadlineMs, what: 'stopped' })
       expect(await readConnection(page)).toEqual({ status: 'stopped', reason: 'signed-out', leader: false })
-      expect(await readInbox(page)).toEqual({ items: [], unreadCount: 0, status: 'idle', hasMore: false })
+      expect(await readInbox(page)).toEqual({ items: [], unreadCount: 0, unseenCount: 0, status: 'idle', hasMore: false })
       expect(await iconCount(page)).toBe(0)
     }
     // The token is refused, was not renewed, and the other device stays.

@@ -123,10 +123,10 @@ describe('POST /notification/unread-count', () => {
     const members = body['members'] as { memberId: number }[]
     expect(members.map(({ memberId }) => memberId)).toEqual(memberIds)
     expect(members.slice(0, 4)).toEqual([
-      { memberId: 43, unreadCount: 2, revision: 0 },
-      { memberId: 42, unreadCount: 1, revision: 1 },
-      { memberId: 44, unreadCount: 1, revision: 0 },
-      { memberId: 41, unreadCount: 2, revision: 0 },
+      { memberId: 43, unreadCount: 2, unseenCount: 2, revision: 0 },
+      { memberId: 42, unreadCount: 1, unseenCount: 1, revision: 1 },
+      { memberId: 44, unreadCount: 1, unseenCount: 1, revision: 0 },
+      { memberId: 41, unreadCount: 2, unseenCount: 2, revision: 0 },
     ])
     for (const memberId of [41, 42]) {
       const own = await api.member(memberId).get('/notification/unread-count')
