@@ -82,6 +82,7 @@ test('a member with a text id reads notifications and broadcasts', async () => {
   expect((await api.member(`${member}2`).get('/notification/unread-count')).body).toEqual({
     memberId: `${member}2`,
     unreadCount: 1,
+    unseenCount: 1,
     revision: 0,
   })
 
@@ -91,11 +92,13 @@ test('a member with a text id reads notifications and broadcasts', async () => {
   expect((await api.member(member).get('/notification/unread-count')).body).toEqual({
     memberId: member,
     unreadCount: 3,
+    unseenCount: 3,
     revision: 1,
   })
   expect((await api.member(member).post('/notification/read-all', { upTo: ids[1] })).body).toEqual({
     notificationIds: [ids[1], ids[0]],
     unreadCount: 1,
+    unseenCount: 1,
     revision: 2,
   })
   const { body: page } = await api.member(member).get('/notification?unread=true&limit=1')
@@ -107,9 +110,17 @@ test('a member with a text id reads notifications and broadcasts', async () => {
       notificationIds: [broadcast['notificationId']],
       readAt: expect.any(String),
       unreadCount: 0,
+      unseenCount: 0,
       revision: 1,
     },
-    { memberId: member, notificationIds: [ids[1], ids[0]], readAt: expect.any(String), unreadCount: 1, revision: 2 },
+    {
+      memberId: member,
+      notificationIds: [ids[1], ids[0]],
+      readAt: expect.any(String),
+      unreadCount: 1,
+      unseenCount: 1,
+      revision: 2,
+    },
   ])
 })
 

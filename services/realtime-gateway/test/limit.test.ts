@@ -105,6 +105,7 @@ test('refuses the third displacement of a member within a minute with 429, and l
       title: 'Too Many Requests',
       status: 429,
       detail: 'too many sessions of this member were displaced within a minute (MAX_SESSIONS_PER_MEMBER)',
+      requestId: expect.any(String),
     })
     expect(refusal.headers['retry-after']).toMatch(/^\d+$/)
     expect(Number(refusal.headers['retry-after'])).toBeGreaterThan(30)
