@@ -4,7 +4,7 @@ import { ClosingLineReporter } from './infra/local/src/closing-line-reporter.ts'
 const conditions = ['tidings:source', 'node', 'import', 'module', 'default']
 
 /** What is shipped, tried from outside. Slow: these install packages, compile programs, start whole deployments or use the demo page. */
-const acceptance = ['infra/acceptance/src/**/*.test.ts', 'infra/e2e/src/{nginx,page-*,privilege,tls}.test.ts']
+const acceptance = ['infra/acceptance/src/**/*.test.ts', 'infra/e2e/src/{galera,nginx,npm-start,page-*,privilege,tls}.test.ts']
 
 export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
