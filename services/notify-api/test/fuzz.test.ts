@@ -188,7 +188,7 @@ test('a request that the document allows is never refused as invalid', async () 
           response.status,
         )
       }),
-      { numRuns: runs, seed },
+      { numRuns: runs, seed, endOnFailure: true },
     )
   }
 }, 180_000)
@@ -210,7 +210,7 @@ test('a request that is invalid in one place is refused with the name of that pl
         expect([400, 413], response.text).toContain(response.status)
         expect(fields, response.text).toContain(`${part} ${name}`)
       }),
-      { numRuns: 2 * runs, seed },
+      { numRuns: 2 * runs, seed, endOnFailure: true },
     )
   }
 }, 180_000)
@@ -233,7 +233,7 @@ test('unknown fields, other bodies and other content types are refused with a do
           expectDocumented(one, other, 'application/xml')
         },
       ),
-      { numRuns: runs, seed },
+      { numRuns: runs, seed, endOnFailure: true },
     )
   }
 }, 180_000)

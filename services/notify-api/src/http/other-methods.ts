@@ -1,5 +1,9 @@
 import type { FastifyInstance, HTTPMethods } from 'fastify'
+import { unknownPath } from './problem-handler.ts'
 import { Problem } from './problem.ts'
+
+/** An integer, or the UUID of a task. */
+const idForm = /^(?:\d+|[0-9a-f-]{36})$/
 
 const all = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const satisfies HTTPMethods[]
 
@@ -22,7 +26,10 @@ export function refuseOtherMethods(app: FastifyInstance): () => void {
         url,
         method: all.filter((method) => !known.has(method)),
         schema: { hide: true },
-        onRequest: (_request, _reply, done) => {
+        onRequest: ({ params }, _reply, done) => {
+          // `/notification/sned` is a misspelt path, not a notification that takes DELETE only.
+          const { id = '0' } = params as { id?: string }
+          if (!idForm.test(id)) return done(unknownPath())
           done(new Problem('method-not-allowed', `This path takes ${allow}.`, { headers: { allow } }))
         },
         handler: () => undefined,

@@ -35,7 +35,11 @@ export function problemHandler(log: Log) {
 }
 
 export function notFound(): never {
-  throw new Problem('not-found', 'There is no such call.', { errors: [{ in: 'path', pointer: '#', detail: 'is not known' }] })
+  throw unknownPath()
+}
+
+export function unknownPath(): Problem {
+  return new Problem('not-found', 'There is no such call.', { errors: [{ in: 'path', pointer: '#', detail: 'is not known' }] })
 }
 
 /** Sends a problem, bypassing the serializers of the route, which are for its own responses. */

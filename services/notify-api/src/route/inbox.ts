@@ -44,9 +44,11 @@ const PageQuery = z.strictObject({
   kind: NotificationKind.optional(),
 })
 
+const kindForm = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}'
 const CountQuery = z.strictObject({
   kinds: z
     .string()
+    .meta({ pattern: `^${kindForm}(,${kindForm})*$` })
     .transform((text) => [...new Set(text.split(','))])
     .pipe(z.array(NotificationKind).max(maxKindsPerCount))
     .optional()
@@ -150,8 +152,7 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
   }
 
   app.delete(
-    // Digits only: a misspelt `/notification/sned` is an unknown path, not one that takes DELETE.
-    '/notification/:id(^\\d+$)',
+    '/notification/:id',
     {
       onRequest: guards.backendOrMemberWrites('notification:recall'),
       schema: {
