@@ -239,7 +239,7 @@ test('after stop() shows nothing until the member is known: the same one has the
 
   await page.evaluate(() => window.tidings.stop())
   await device.signIn(62)
-  // The gateway is away: only the inbox says who has signed in.
+  // The gateway is away: only the inbox names the member.
   stack.proxy.takeDown()
   const seen = await page.evaluateHandle(() => {
     const states: unknown[] = []

@@ -23,7 +23,7 @@ export interface AuditFields {
 
 const decorator = 'audit'
 
-/** Has a line logged at the end of the request: who has changed what, with the status and the id of the request. */
+/** Has a line logged at the end of the request: the caller, the change, the status and the id of the request. */
 export function audit(request: FastifyRequest, fields: AuditFields): void {
   request.setDecorator<AuditFields>(decorator, fields)
 }
