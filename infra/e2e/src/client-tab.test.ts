@@ -95,7 +95,7 @@ async function openDialog(page: Page): Promise<() => Promise<void>> {
 
 test('replaces a leading tab that stands still behind a dialog, and follows in it after the dialog', async () => {
   const device = await stack.openDevice(31)
-  const pages = [await device.openTab(), await device.openTab(), await device.openTab(), await device.openTab()]
+  const pages = await Promise.all(Array.from({ length: 10 }, () => device.openTab()))
   for (const page of pages) await waitForStatus(page, 'connected')
   for (const page of pages) await waitForUnread(page, 0)
   const leader = await waitForLeader(pages)

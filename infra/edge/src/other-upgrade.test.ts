@@ -1,17 +1,21 @@
+import { type ServiceProcess, startService } from '@tidings/local'
 import { fastify } from 'fastify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startEdge } from './edge.test.fixture.ts'
 import { exchange } from './raw-http.test.fixture.ts'
 
 const api = fastify()
-let apiUrl: string
+let edge: ServiceProcess
 
 beforeAll(async () => {
   api.post('/notification/send', ({ body }, reply) => reply.code(201).send({ received: body }))
   api.get('/notification', ({ query }) => ({ query }))
-  apiUrl = await api.listen({ host: '127.0.0.1', port: 0 })
+  const apiUrl = await api.listen({ host: '127.0.0.1', port: 0 })
+  edge = await startService('edge', { GATEWAY_URLS: 'http://127.0.0.1:1', NOTIFY_API_URL: apiUrl })
 })
-afterAll(() => api.close())
+afterAll(async () => {
+  await edge.stop()
+  await api.close()
+})
 
 describe('a WebSocket upgrade of a target that is not /ws', () => {
   test.each([
@@ -26,7 +30,6 @@ describe('a WebSocket upgrade of a target that is not /ws', () => {
     ['POST /ws', 404],
     ['OPTIONS *', 404],
   ])('%s is refused with %i, and the edge lives', async (requestLine, status) => {
-    const edge = await startEdge({})
     const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
     const response = await exchange(edge.port, `${requestLine} HTTP/1.1\r\nHost: edge\r\n${upgrade}\r\n`)
     expect(response.slice(0, response.indexOf('\r\n'))).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
@@ -34,7 +37,6 @@ describe('a WebSocket upgrade of a target that is not /ws', () => {
   })
 
   test.each(['Host:\r\n', 'Host: [\r\n', ''])('with %j is refused with 400 or 404, and the edge lives', async (host) => {
-    const edge = await startEdge({})
     const response = await exchange(edge.port, `GET // HTTP/1.1\r\n${host}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)
     expect(response).toMatch(/^HTTP\/1\.1 40[04] /)
     expect((await fetch(`${edge.url}/live`)).status).toBe(200)
@@ -48,7 +50,6 @@ describe('an upgrade to h2c is ignored', () => {
   const withLength = `${post}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n`
 
   test('and a GET is served over HTTP/1.1', async () => {
-    const edge = await startEdge({ NOTIFY_API_URL: apiUrl })
     const response = await exchange(edge.port, `GET /notification?limit=1 HTTP/1.1\r\n${h2c}\r\n`)
     expect(response).toMatch(/^HTTP\/1\.1 200 .*\{"query":\{"limit":"1"\}\}$/s)
     expect(await exchange(edge.port, `GET /live HTTP/1.1\r\n${h2c}\r\n`)).toMatch(/^HTTP\/1\.1 200 .*\{"live":true\}$/s)
@@ -63,7 +64,6 @@ describe('an upgrade to h2c is ignored', () => {
       [`${post}Transfer-Encoding: chunked\r\n\r\n`, `${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n`, '0\r\n\r\n'],
     ],
   ])('and a POST with its body %s is served over HTTP/1.1', async (_, parts) => {
-    const edge = await startEdge({ NOTIFY_API_URL: apiUrl })
     const response = await exchange(edge.port, ...parts)
     expect(response).toMatch(/^HTTP\/1\.1 201 /)
     const received = Buffer.from(response.split('\r\n\r\n')[1] ?? '', 'latin1').toString()
