@@ -11,6 +11,9 @@ import {
 import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 import { mysqlUrl } from './database/mysql-url.ts'
+import type { EscalationSettings } from './reach/escalation.ts'
+import { escalateSetting, refuseUnconfigured } from './reach/escalate-setting.ts'
+import { type Way, ways } from './reach/way.ts'
 
 const maxEvents = historyLimits.taskEvents.length
 const maxSeconds = 86_400
@@ -53,6 +56,12 @@ export const Variables = z.object({
   TASK_ROLLUP_MS: positive(40).check(...within(1, 1_000)),
   TASK_STREAM_IDLE_SECONDS: positive(300).check(...within(1, maxSeconds)),
   MAX_REVOCATIONS: positive(1_000_000).check(...within(1, 100_000_000)),
+  ESCALATE: escalateSetting,
+  PUSH_GRACE_SECONDS: z.coerce
+    .number()
+    .int()
+    .default(5)
+    .check(...within(0, 3_600)),
   BROADCAST_LOOKBACK_DAYS: positive(7).check(...within(1, 36_500)),
   RETENTION_DAYS: positive(90).check(...within(1, 36_500)),
   RETENTION_INTERVAL_SECONDS: positive(60).check(...within(1, maxSeconds)),
@@ -96,11 +105,22 @@ const Config = Variables.transform((variables, context) => ({
     idleMs: variables.TASK_STREAM_IDLE_SECONDS * 1_000,
   },
   taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
+  escalation: escalationSettings(variables, context),
   maxRevocations: variables.MAX_REVOCATIONS,
   tokenLife: { maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400, leewaySeconds: variables.CLOCK_LEEWAY_SECONDS },
   broadcastLookbackDays: variables.BROADCAST_LOOKBACK_DAYS,
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
+
+function escalationSettings(variables: z.infer<typeof Variables>, context: z.core.$RefinementCtx): EscalationSettings {
+  const isConfigured: Readonly<Record<Way, boolean>> = {
+    push: false,
+    webhook: false,
+  }
+  const configured = new Set(ways.filter((way) => isConfigured[way]))
+  refuseUnconfigured(variables.ESCALATE, configured, context)
+  return { defaults: variables.ESCALATE, configured, pushGraceMs: variables.PUSH_GRACE_SECONDS * 1_000 }
+}
 
 export type Config = z.infer<typeof Config>
 
