@@ -16,6 +16,9 @@ import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
+import { EscalationPolicy } from './reach/escalation.ts'
+import { Reach } from './reach/reach.ts'
+import { EscalationStore } from './reach/store.ts'
 import { readiness } from './readiness.ts'
 import { Expiry } from './retention/expiry.ts'
 import { Retention } from './retention/retention.ts'
@@ -58,6 +61,14 @@ await run(async (): Promise<RunningService> => {
     log,
     onReport: metrics.onOutboxReport,
   })
+  const escalations = new EscalationPolicy(config.escalation)
+  const reach = new Reach({
+    store: new EscalationStore(database),
+    deliverers: {},
+    log,
+    onOutcome: metrics.onEscalation,
+    onBacklog: metrics.onEscalationBacklog,
+  })
   const idempotencyStore = new IdempotencyStore(database, config.group)
   const idempotency = new Idempotency(idempotencyStore, log)
   const collapsing = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
@@ -66,6 +77,8 @@ await run(async (): Promise<RunningService> => {
     collapsingDatabase: collapsing,
     outbox,
     idempotency,
+    escalations,
+    reach,
     limits: config.group,
     onCommit: metrics.onCommit,
   })
@@ -85,6 +98,7 @@ await run(async (): Promise<RunningService> => {
   const tasks = openTasks({
     database,
     outbox,
+    reach,
     redis,
     publishTimeoutMs,
     ...task,
@@ -102,7 +116,12 @@ await run(async (): Promise<RunningService> => {
     onPass: metrics.onRetention,
   })
   const expiry = new Expiry({ database, members, lease: new Lease(database, 'expiry'), outbox, log })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, publisher, tasks } })
+  const app = await buildApp({
+    config,
+    log,
+    metrics,
+    deps: { sender, inbox, reads, sessions, outbox, publisher, tasks, escalations },
+  })
   const connections = openConnections(app)
   await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
@@ -128,6 +147,7 @@ await run(async (): Promise<RunningService> => {
       await sender.close()
       await idempotencyStore.close()
       await outbox.close()
+      await reach.close()
       publisher.close()
       await permissions.close()
       await writer.close()

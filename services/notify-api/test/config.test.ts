@@ -33,6 +33,7 @@ const bounds: Readonly<Record<string, readonly [least: number, most: number]>> =
   TASK_ROLLUP_MS: [1, 1_000],
   TASK_STREAM_IDLE_SECONDS: [1, 86_400],
   MAX_REVOCATIONS: [1, 100_000_000],
+  PUSH_GRACE_SECONDS: [0, 3_600],
   BROADCAST_LOOKBACK_DAYS: [1, 36_500],
   WEBHOOK_TIMEOUT_MS: [100, 8_000],
   WEBHOOK_CONCURRENCY: [1, 1_000],
