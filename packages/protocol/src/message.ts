@@ -370,3 +370,158 @@ export const maxIdsPerReceived = 100
 export const MarkReceived = z.strictObject({ notificationIds: z.array(NotificationId).min(1).max(maxIdsPerReceived) })
 export type MarkReceived = z.infer<typeof MarkReceived>
 
+/** Most notifications of one {@link StatusQuery}. */
+export const maxIdsPerStatusQuery = 1_000
+
+/** How far an escalation of a notification is: see PROTOCOL.md, Ask about notifications. */
+const EscalationState = z.enum(['waiting', 'sent', 'dead']).nullable()
+
+/** What became of a notification: the response of `GET /notification/{id}/status`. */
+export const NotificationStatus = z.object({
+  notificationId: NotificationId,
+  memberId: MemberId,
+  createdAt: z.iso.datetime(),
+  published: z.boolean().describe('whether Redis has it, from where gateways deliver it'),
+  received: z.boolean().describe('whether a device has received it'),
+  seen: z.boolean(),
+  readAt: z.iso.datetime().nullable(),
+  archived: z.boolean(),
+  push: EscalationState,
+  webhook: EscalationState,
+})
+export type NotificationStatus = z.infer<typeof NotificationStatus>
+
+/** Request of `POST /notification/status`. */
+export const StatusQuery = z.strictObject({ notificationIds: z.array(NotificationId).min(1).max(maxIdsPerStatusQuery) })
+export type StatusQuery = z.infer<typeof StatusQuery>
+
+/** Response of `POST /notification/status`, in the order of `notificationIds`. `unknown` has the ids that `GET` would answer with 404. */
+export const NotificationStatuses = z.object({ notifications: z.array(NotificationStatus), unknown: z.array(NotificationId) })
+export type NotificationStatuses = z.infer<typeof NotificationStatuses>
+
+/** Body of a request to the webhook (PROTOCOL.md, Webhook): the member has not seen a notification. */
+export const WebhookEvent = z.object({
+  type: z.literal('notification.unseen'),
+  /** When it was still unseen. */
+  timestamp: z.iso.datetime(),
+  data: InboxItem.pick({
+    notificationId: true,
+    message: true,
+    redirectPath: true,
+    kind: true,
+    data: true,
+    count: true,
+    createdAt: true,
+  }).extend({ memberId: MemberId }),
+})
+export type WebhookEvent = z.infer<typeof WebhookEvent>
+
+const SessionId = z.uuid('must be a UUID')
+
+/**
+ * Request of `POST /session/revoke`: refuses the tokens that the member was issued until now, or the token of one session, and closes
+ * their sessions on every gateway.
+ */
+export const RevokeSession = z.strictObject({ memberId: MemberId, sessionId: SessionId.optional() })
+export type RevokeSession = z.infer<typeof RevokeSession>
+
+/** Path parameters of `POST /session/{sessionId}/revoke`. */
+export const SessionPath = z.object({ sessionId: SessionId })
+
+/** A session of a member, as a gateway reports it. */
+export const SessionInfo = z.object({
+  sessionId: SessionId,
+  connectedAt: z.iso.datetime(),
+  lastActivityAt: z.iso.datetime(),
+  /** The `User-Agent` of the handshake, at most 200 characters; absent when the client sent none. */
+  userAgent: z.string().optional(),
+})
+export type SessionInfo = z.infer<typeof SessionInfo>
+
+/** A session in the response of `GET /session`. */
+export const OwnSession = SessionInfo.extend({
+  current: z.boolean().describe('whether the session uses the token of this request'),
+})
+
+/** Response of `GET /session`, oldest first. `complete` is false when a gateway did not reply in time. */
+export const SessionList = z.object({ sessions: z.array(OwnSession), complete: z.boolean() })
+export type SessionList = z.infer<typeof SessionList>
+
+const ReadState = z.object({
+  memberId: MemberId,
+  /** Authoritative: the response of `GET /notification/unread-count` at this revision. */
+  ...counts,
+  /** Grows with every change of the member's inbox state. A count with a smaller revision than the last one is out of date. */
+  revision: z.int().positive(),
+})
+const Named = NotificationIds.min(1)
+
+/** A change of a member's inbox state, on `/member/queue/read`. It names each notification that changed, and no other has. */
+export const ReadMessage = z.union([
+  /** These notifications were read. */
+  ReadState.extend({ notificationIds: Named, readAt: z.iso.datetime() }),
+  /** These were marked as unread again. They stay seen. */
+  ReadState.extend({ unreadIds: Named }),
+  /** These were seen. */
+  ReadState.extend({ seenIds: Named }),
+  ReadState.extend({ archivedIds: Named }),
+  /** These are no longer archived. */
+  ReadState.extend({ unarchivedIds: Named }),
+  /** These are no longer in the inbox: deleted by the member, recalled, expired, or removed because of their age. */
+  ReadState.extend({ removedIds: Named }),
+])
+export type ReadMessage = z.infer<typeof ReadMessage>
+
+/** These broadcasts are no longer in any inbox: recalled, or expired. On `/topic/all`. */
+export const BroadcastRemoval = z.object({ removedIds: Named })
+export type BroadcastRemoval = z.infer<typeof BroadcastRemoval>
+
+/** A message from the gateway to one session, on `/member/queue/session`. */
+export const SessionMessage = z.discriminatedUnion('type', [
+  /** Publications of this destination are lost and cannot be recovered: read the state over HTTP. */
+  z.object({ type: z.literal('gap'), destination: z.string() }),
+  /** The token expires soon, at `expiresAt` in Unix seconds. */
+  z.object({ type: z.literal('expiring'), expiresAt: z.int() }),
+  /** The gateway is about to close this session with 1012: reconnect after this delay. */
+  z.object({ type: z.literal('draining'), reconnectAfterMs: z.int().nonnegative() }),
+])
+export type SessionMessage = z.infer<typeof SessionMessage>
+
+/** A refused SEND, on `/member/queue/error`: the problem (RFC 9457) of the HTTP call to which the gateway forwarded it. */
+export const ErrorMessage = z.object({
+  /** Destination of the SEND. */
+  destination: z.string(),
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string().optional(),
+  /** Id of the HTTP call, in the log of notify-api. */
+  requestId: z.string().optional(),
+})
+export type ErrorMessage = z.infer<typeof ErrorMessage>
+
+/** Tokens that are refused before they expire: those of a member issued before a time, or a single one. */
+export const Revocation = z.object({
+  memberId: MemberId,
+  /** Base64url of the first 16 bytes of SHA-256 over header and payload of the token, as signed; empty: all tokens of the member. */
+  tokenHash: z.string(),
+  /** Tokens with an earlier `iat`, in Unix seconds, are refused, also those without; 0 for a single token. */
+  issuedBefore: z.int().nonnegative(),
+  /** Unix seconds, when the last of these tokens has expired. */
+  expiresAt: z.int().positive(),
+})
+export type Revocation = z.infer<typeof Revocation>
+
+/** A command for all gateways, on the channel `gateway:control`. */
+export const ControlMessage = z.discriminatedUnion('type', [
+  Revocation.extend({ type: z.literal('revoke') }),
+  /** The revocations were written to an empty Redis: read them all. */
+  z.object({ type: z.literal('revocations') }),
+  /** Append a {@link SessionsReply} to the key of the question. Published without position: a late reply would be of no use. */
+  z.object({ type: z.literal('sessions'), memberId: MemberId, questionId: z.uuid() }),
+])
+export type ControlMessage = z.infer<typeof ControlMessage>
+
+/** The member's sessions on one gateway, each with the hash of its token and when that expires, in Unix seconds. */
+export const SessionsReply = z.array(SessionInfo.extend({ tokenHash: z.string(), expiresAt: z.int().positive() }))
+export type SessionsReply = z.infer<typeof SessionsReply>
