@@ -12,7 +12,7 @@ import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 import { mysqlUrl } from './database/mysql-url.ts'
 import type { EscalationSettings } from './reach/escalation.ts'
-import { escalateSetting, refuseUnconfigured } from './reach/escalate-setting.ts'
+import { escalationDefaults } from './reach/escalate-setting.ts'
 import { type Way, ways } from './reach/way.ts'
 import { webhookSecrets } from './webhook/secret.ts'
 import { webhookSettings, webhookUrl } from './webhook/setting.ts'
@@ -60,7 +60,7 @@ export const Variables = z.object({
   TASK_ROLLUP_MS: positive(40).check(...within(1, 1_000)),
   TASK_STREAM_IDLE_SECONDS: positive(300).check(...within(1, maxSeconds)),
   MAX_REVOCATIONS: positive(1_000_000).check(...within(1, 100_000_000)),
-  ESCALATE: escalateSetting,
+  ESCALATE: z.string().optional(),
   PUSH_GRACE_SECONDS: z.coerce
     .number()
     .int()
@@ -128,8 +128,8 @@ function escalationSettings(variables: z.infer<typeof Variables>, context: z.cor
     webhook: variables.WEBHOOK_URL !== undefined,
   }
   const configured = new Set(ways.filter((way) => isConfigured[way]))
-  refuseUnconfigured(variables.ESCALATE, configured, context)
-  return { defaults: variables.ESCALATE, configured, pushGraceMs: variables.PUSH_GRACE_SECONDS * 1_000 }
+  const defaults = escalationDefaults(variables.ESCALATE, configured, context)
+  return { defaults, configured, pushGraceMs: variables.PUSH_GRACE_SECONDS * 1_000 }
 }
 
 export type Config = z.infer<typeof Config>

@@ -99,6 +99,22 @@ test.each(['mysql://u:p%23%2F%40%25@db/tidings', 'mysql://db/tidings?ssl={}', 'm
   },
 )
 
+const escalateForm = 'must be JSON such as {"order":{"push":true},"*":{"webhook":true,"afterSeconds":600}}'
+test.each([
+  ['order', escalateForm],
+  ['[]', escalateForm],
+  ['{"order":{}}', 'order.push: push or webhook must be true'],
+  ['{"order":true}', 'order: must be false or an object'],
+  ['{"order":{"push":1}}', 'order: push: Invalid input: expected boolean, received number'],
+  ['{"*":{"webhook":true,"afterSeconds":604801}}', '*.afterSeconds: Too big'],
+  ['{"*":{"webhook":true,"after":1}}', '*: Unrecognized key: "after"'],
+  ['{"two words":{"push":true}}', 'two words: must be * or a kind'],
+  ['{"order":{"push":true}}', 'order: push needs VAPID_PUBLIC_KEY'],
+  ['{"order":false,"*":{"webhook":true}}', '*: webhook needs WEBHOOK_URL'],
+])('ESCALATE may not be %s', (ESCALATE, message) => {
+  expect(() => configFrom({ ...required, ESCALATE })).toThrow(`  ESCALATE: ${message}`)
+})
+
 test.each(['true', 'false', 'OFF', '0'])('MIGRATE may not be %s', (MIGRATE) => {
   expect(() => configFrom({ ...required, MIGRATE })).toThrow('  MIGRATE: must be on or off')
 })
