@@ -12,6 +12,7 @@ import { IdempotencyStore } from './notification/idempotency-store.ts'
 import { InboxMembers } from './notification/inbox-member.ts'
 import { InboxStore } from './notification/inbox-store.ts'
 import { ReadStore } from './notification/read-store.ts'
+import { StatusStore } from './notification/status-store.ts'
 import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
@@ -27,6 +28,7 @@ import { RedisSessions } from './session/redis-sessions.ts'
 import { SessionControl } from './session/session-control.ts'
 import { RevocationStore } from './session/store.ts'
 import { openTasks } from './task/tasks.ts'
+import { Webhook } from './webhook/webhook.ts'
 
 /** How long the close may take after the shutdown delay. */
 const closeMs = 30_000
@@ -64,7 +66,7 @@ await run(async (): Promise<RunningService> => {
   const escalations = new EscalationPolicy(config.escalation)
   const reach = new Reach({
     store: new EscalationStore(database),
-    deliverers: {},
+    deliverers: { ...(config.webhook && { webhook: new Webhook(config.webhook) }) },
     log,
     onOutcome: metrics.onEscalation,
     onBacklog: metrics.onEscalationBacklog,
@@ -86,6 +88,7 @@ await run(async (): Promise<RunningService> => {
   const members = new InboxMembers(config.broadcastLookbackDays)
   const inbox = new InboxStore(database, members)
   const reads = new ReadStore(database, members)
+  const statuses = new StatusStore(database)
   const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.tokenLife),
@@ -120,7 +123,7 @@ await run(async (): Promise<RunningService> => {
     config,
     log,
     metrics,
-    deps: { sender, inbox, reads, sessions, outbox, publisher, tasks, escalations },
+    deps: { sender, inbox, reads, statuses, sessions, outbox, publisher, tasks, escalations },
   })
   const connections = openConnections(app)
   await sessions.load()
