@@ -12,10 +12,14 @@ import { IdempotencyStore } from './notification/idempotency-store.ts'
 import { InboxMembers } from './notification/inbox-member.ts'
 import { InboxStore } from './notification/inbox-store.ts'
 import { ReadStore } from './notification/read-store.ts'
+import { StatusStore } from './notification/status-store.ts'
 import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
+import { EscalationPolicy } from './reach/escalation.ts'
+import { Reach } from './reach/reach.ts'
+import { EscalationStore } from './reach/store.ts'
 import { readiness } from './readiness.ts'
 import { Expiry } from './retention/expiry.ts'
 import { Retention } from './retention/retention.ts'
@@ -24,6 +28,7 @@ import { RedisSessions } from './session/redis-sessions.ts'
 import { SessionControl } from './session/session-control.ts'
 import { RevocationStore } from './session/store.ts'
 import { openTasks } from './task/tasks.ts'
+import { Webhook } from './webhook/webhook.ts'
 
 /** How long the close may take after the shutdown delay. */
 const closeMs = 30_000
@@ -58,6 +63,14 @@ await run(async (): Promise<RunningService> => {
     log,
     onReport: metrics.onOutboxReport,
   })
+  const escalations = new EscalationPolicy(config.escalation)
+  const reach = new Reach({
+    store: new EscalationStore(database),
+    deliverers: { ...(config.webhook && { webhook: new Webhook(config.webhook) }) },
+    log,
+    onOutcome: metrics.onEscalation,
+    onBacklog: metrics.onEscalationBacklog,
+  })
   const idempotencyStore = new IdempotencyStore(database, config.group)
   const idempotency = new Idempotency(idempotencyStore, log)
   const collapsing = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
@@ -66,6 +79,8 @@ await run(async (): Promise<RunningService> => {
     collapsingDatabase: collapsing,
     outbox,
     idempotency,
+    escalations,
+    reach,
     limits: config.group,
     onCommit: metrics.onCommit,
   })
@@ -73,6 +88,7 @@ await run(async (): Promise<RunningService> => {
   const members = new InboxMembers(config.broadcastLookbackDays)
   const inbox = new InboxStore(database, members)
   const reads = new ReadStore(database, members)
+  const statuses = new StatusStore(database)
   const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.tokenLife),
@@ -85,6 +101,7 @@ await run(async (): Promise<RunningService> => {
   const tasks = openTasks({
     database,
     outbox,
+    reach,
     redis,
     publishTimeoutMs,
     ...task,
@@ -102,7 +119,12 @@ await run(async (): Promise<RunningService> => {
     onPass: metrics.onRetention,
   })
   const expiry = new Expiry({ database, members, lease: new Lease(database, 'expiry'), outbox, log })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, publisher, tasks } })
+  const app = await buildApp({
+    config,
+    log,
+    metrics,
+    deps: { sender, inbox, reads, statuses, sessions, outbox, publisher, tasks, escalations },
+  })
   const connections = openConnections(app)
   await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
@@ -128,6 +150,7 @@ await run(async (): Promise<RunningService> => {
       await sender.close()
       await idempotencyStore.close()
       await outbox.close()
+      await reach.close()
       publisher.close()
       await permissions.close()
       await writer.close()

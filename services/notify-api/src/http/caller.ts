@@ -51,6 +51,7 @@ export type Scope =
   | 'notification:broadcast'
   | 'notification:read'
   | 'notification:recall'
+  | 'notification:status'
   | 'message:send'
   | 'presence:read'
   | 'session:revoke'
