@@ -16,6 +16,7 @@ import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
+import { PushSubscriptions } from './push/subscription-store.ts'
 import { readiness } from './readiness.ts'
 import { Expiry } from './retention/expiry.ts'
 import { Retention } from './retention/retention.ts'
@@ -73,6 +74,7 @@ await run(async (): Promise<RunningService> => {
   const members = new InboxMembers(config.broadcastLookbackDays)
   const inbox = new InboxStore(database, members)
   const reads = new ReadStore(database, members)
+  const pushSubscriptions = new PushSubscriptions(database, config.maxPushSubscriptions)
   const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.tokenLife),
@@ -102,7 +104,12 @@ await run(async (): Promise<RunningService> => {
     onPass: metrics.onRetention,
   })
   const expiry = new Expiry({ database, members, lease: new Lease(database, 'expiry'), outbox, log })
-  const app = await buildApp({ config, log, metrics, deps: { sender, inbox, reads, sessions, outbox, publisher, tasks } })
+  const app = await buildApp({
+    config,
+    log,
+    metrics,
+    deps: { sender, inbox, reads, pushSubscriptions, sessions, outbox, publisher, tasks },
+  })
   const connections = openConnections(app)
   await sessions.load()
   // Connect first, so that the first responses can report `online`. Without Redis the service still starts.
