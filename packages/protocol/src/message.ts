@@ -139,7 +139,32 @@ const MemberIds = z.array(MemberId).min(1).max(maxMembersPerSend)
 export const SendBroadcast = z.strictObject(content)
 export type SendBroadcast = z.infer<typeof SendBroadcast>
 
-const sendContent = { ...content, collapseKey: CollapseKey.optional() }
+/** How soon a push service wakes a device for a push (RFC 8030 §5.3). */
+export const Urgency = z.enum(['very-low', 'low', 'normal', 'high'])
+export type Urgency = z.infer<typeof Urgency>
+
+/** Longest `afterSeconds`: a week. */
+export const maxEscalationSeconds = 604_800
+
+/** How a notification goes out that reaches no open tab: by push, by webhook, or by both. At least one of the two is true. */
+export const Escalate = z
+  .strictObject({
+    /** To the member's devices, for what none of them has received. */
+    push: z.boolean().optional(),
+    /** To the webhook of the installation, for what the member has not seen. */
+    webhook: z.boolean().optional(),
+    /** Time from the send to the webhook; without a webhook, to the push. */
+    afterSeconds: z.int().min(0).max(maxEscalationSeconds).optional(),
+    urgency: Urgency.optional(),
+  })
+  .refine(({ push, webhook }) => push === true || webhook === true, { path: ['push'], error: 'push or webhook must be true' })
+export type Escalate = z.infer<typeof Escalate>
+
+/** An {@link Escalate}, or false, which turns off what the configuration sets for the kind. */
+export const EscalateOrOff = z.union([Escalate, z.literal(false)], 'must be false or an object')
+export type EscalateOrOff = z.infer<typeof EscalateOrOff>
+
+const sendContent = { ...content, collapseKey: CollapseKey.optional(), escalate: EscalateOrOff.optional() }
 
 /** A {@link SendNotification} for one member. */
 export const SendToMember = z.strictObject({ memberId: MemberId, ...sendContent })
@@ -337,6 +362,13 @@ export type RecallResult = z.infer<typeof RecallResult>
 /** Response of `DELETE /notification/{id}`: the counts to a member, and a {@link RecallResult} to a backend. */
 export const DeleteNotificationResult = z.union([UnreadCount, RecallResult])
 documentedAs.set(DeleteNotificationResult, UnreadCount.extend(RecallResult.shape).partial())
+
+/** Most ids in one {@link MarkReceived}. */
+export const maxIdsPerReceived = 100
+
+/** Request of `POST /notification/received`: own notifications that a device of the member has received. */
+export const MarkReceived = z.strictObject({ notificationIds: z.array(NotificationId).min(1).max(maxIdsPerReceived) })
+export type MarkReceived = z.infer<typeof MarkReceived>
 
 const SessionId = z.uuid('must be a UUID')
 

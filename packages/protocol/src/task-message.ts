@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { MemberId } from './member-id.ts'
-import { checkData, maxMessageLength, RedirectPath, wholeText } from './message.ts'
+import { checkData, EscalateOrOff, maxMessageLength, NotificationKind, RedirectPath, wholeText } from './message.ts'
 
 // Schemas of tasks (TASK.md). Text is counted in bytes of UTF-8, because producers in all languages can count those.
 
@@ -95,7 +95,12 @@ export const AcceptedTaskEvent = z.object({ position: z.string(), textBytes: z.i
 export type AcceptedTaskEvent = z.infer<typeof AcceptedTaskEvent>
 
 /** The notification of a {@link FinishTask}. */
-export const TaskNotification = z.strictObject({ message: wholeText(maxMessageLength), redirectPath: RedirectPath })
+export const TaskNotification = z.strictObject({
+  message: wholeText(maxMessageLength),
+  redirectPath: RedirectPath,
+  kind: NotificationKind.optional(),
+  escalate: EscalateOrOff.optional(),
+})
 
 /** Request of `POST /task/{id}/finish`. `notify` also stores a notification for the member, in the same transaction. */
 export const FinishTask = z.strictObject({

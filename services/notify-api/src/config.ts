@@ -13,6 +13,9 @@ import { z } from 'zod'
 import { mysqlUrl } from './database/mysql-url.ts'
 import type { WebPushSettings } from './push/settings.ts'
 import { isKeyPair } from './push/vapid.ts'
+import type { EscalationSettings } from './reach/escalation.ts'
+import { escalationDefaults } from './reach/escalate-setting.ts'
+import { type Way, ways } from './reach/way.ts'
 
 const maxEvents = historyLimits.taskEvents.length
 const maxSeconds = 86_400
@@ -69,6 +72,12 @@ export const Variables = z.object({
   PUSH_TTL_SECONDS: positive(259_200).check(...within(1, maxPushTtlSeconds)),
   PUSH_PRIVATE_ADDRESSES: z.enum(['refuse', 'allow'], 'must be refuse or allow').default('refuse'),
   MAX_PUSH_SUBSCRIPTIONS: positive(10).check(...within(1, 100)),
+  ESCALATE: z.string().optional(),
+  PUSH_GRACE_SECONDS: z.coerce
+    .number()
+    .int()
+    .default(5)
+    .check(...within(0, 3_600)),
   BROADCAST_LOOKBACK_DAYS: positive(7).check(...within(1, 36_500)),
   RETENTION_DAYS: positive(90).check(...within(1, 36_500)),
   RETENTION_INTERVAL_SECONDS: positive(60).check(...within(1, maxSeconds)),
@@ -112,6 +121,7 @@ const Config = Variables.transform((variables, context) => ({
     idleMs: variables.TASK_STREAM_IDLE_SECONDS * 1_000,
   },
   taskStream: { rollUpMs: variables.TASK_ROLLUP_MS, maxLineBytes: variables.MAX_BODY_BYTES },
+  escalation: escalationSettings(variables, context),
   maxRevocations: variables.MAX_REVOCATIONS,
   tokenLife: { maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400, leewaySeconds: variables.CLOCK_LEEWAY_SECONDS },
   push: pushSettings(variables, context),
@@ -119,6 +129,16 @@ const Config = Variables.transform((variables, context) => ({
   broadcastLookbackDays: variables.BROADCAST_LOOKBACK_DAYS,
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
+
+function escalationSettings(variables: z.infer<typeof Variables>, context: z.core.$RefinementCtx): EscalationSettings {
+  const isConfigured: Readonly<Record<Way, boolean>> = {
+    push: variables.VAPID_PUBLIC_KEY !== undefined,
+    webhook: false,
+  }
+  const configured = new Set(ways.filter((way) => isConfigured[way]))
+  const defaults = escalationDefaults(variables.ESCALATE, configured, context)
+  return { defaults, configured, pushGraceMs: variables.PUSH_GRACE_SECONDS * 1_000 }
+}
 
 export type Config = z.infer<typeof Config>
 

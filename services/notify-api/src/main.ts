@@ -17,6 +17,10 @@ import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
 import { PushSubscriptions } from './push/subscription-store.ts'
+import { WebPush } from './push/web-push.ts'
+import { EscalationPolicy } from './reach/escalation.ts'
+import { Reach } from './reach/reach.ts'
+import { EscalationStore } from './reach/store.ts'
 import { readiness } from './readiness.ts'
 import { Expiry } from './retention/expiry.ts'
 import { Retention } from './retention/retention.ts'
@@ -59,6 +63,15 @@ await run(async (): Promise<RunningService> => {
     log,
     onReport: metrics.onOutboxReport,
   })
+  const pushSubscriptions = new PushSubscriptions(database, config.maxPushSubscriptions)
+  const escalations = new EscalationPolicy(config.escalation)
+  const reach = new Reach({
+    store: new EscalationStore(database),
+    deliverers: { ...(config.push && { push: new WebPush(config.push, pushSubscriptions) }) },
+    log,
+    onOutcome: metrics.onEscalation,
+    onBacklog: metrics.onEscalationBacklog,
+  })
   const idempotencyStore = new IdempotencyStore(database, config.group)
   const idempotency = new Idempotency(idempotencyStore, log)
   const collapsing = new Database(config.database.url, { ...config.database, connections: 1, scripts: true })
@@ -67,6 +80,8 @@ await run(async (): Promise<RunningService> => {
     collapsingDatabase: collapsing,
     outbox,
     idempotency,
+    escalations,
+    reach,
     limits: config.group,
     onCommit: metrics.onCommit,
   })
@@ -74,7 +89,6 @@ await run(async (): Promise<RunningService> => {
   const members = new InboxMembers(config.broadcastLookbackDays)
   const inbox = new InboxStore(database, members)
   const reads = new ReadStore(database, members)
-  const pushSubscriptions = new PushSubscriptions(database, config.maxPushSubscriptions)
   const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.tokenLife),
@@ -87,6 +101,7 @@ await run(async (): Promise<RunningService> => {
   const tasks = openTasks({
     database,
     outbox,
+    reach,
     redis,
     publishTimeoutMs,
     ...task,
@@ -108,7 +123,7 @@ await run(async (): Promise<RunningService> => {
     config,
     log,
     metrics,
-    deps: { sender, inbox, reads, pushSubscriptions, sessions, outbox, publisher, tasks },
+    deps: { sender, inbox, reads, pushSubscriptions, sessions, outbox, publisher, tasks, escalations },
   })
   const connections = openConnections(app)
   await sessions.load()
@@ -135,6 +150,7 @@ await run(async (): Promise<RunningService> => {
       await sender.close()
       await idempotencyStore.close()
       await outbox.close()
+      await reach.close()
       publisher.close()
       await permissions.close()
       await writer.close()

@@ -1,5 +1,8 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { OutboxReport } from './outbox/sweep.ts'
+import type { EscalationBacklog } from './reach/store.ts'
+import type { Way } from './reach/way.ts'
+import type { EscalationOutcome } from './reach/worker.ts'
 import type { Retired } from './retention/store.ts'
 
 const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -78,6 +81,24 @@ export class Metrics {
     labelNames: ['table'],
     registers: this.#registers,
   })
+  readonly escalations = new Counter({
+    name: 'tidings_escalations_total',
+    help: 'Notifications for members without an open tab, by way and by the outcome of a delivery by this instance.',
+    labelNames: ['way', 'outcome'],
+    registers: this.#registers,
+  })
+  readonly escalationRows = new Gauge({
+    name: 'tidings_escalation_rows',
+    help: 'Escalations by way and state, each counted up to 100000: waiting, due among these, and dead.',
+    labelNames: ['way', 'state'],
+    registers: this.#registers,
+  })
+  readonly escalationOldest = new Gauge({
+    name: 'tidings_escalation_oldest_due_age_seconds',
+    help: 'Time for which the oldest escalation has been due, by way.',
+    labelNames: ['way'],
+    registers: this.#registers,
+  })
   readonly tasksEnded = new Counter({
     name: 'tidings_tasks_ended_total',
     help: 'Tasks ended by this instance, by status.',
@@ -120,6 +141,13 @@ export class Metrics {
   }
 
   readonly onPublish = (seconds: number): void => this.publishSeconds.observe(seconds)
+
+  readonly onEscalation = (way: Way, outcome: EscalationOutcome): void => this.escalations.inc({ way, outcome })
+
+  readonly onEscalationBacklog = (way: Way, { waiting, due, dead, oldestDueAgeMs }: EscalationBacklog): void => {
+    for (const [state, rows] of Object.entries({ waiting, due, dead })) this.escalationRows.set({ way, state }, rows)
+    this.escalationOldest.set({ way }, oldestDueAgeMs / 1_000)
+  }
 
   readonly onRetention = (retired: Retired): void => {
     for (const [table, rows] of Object.entries(retired)) this.retired.inc({ table }, rows)

@@ -37,6 +37,7 @@ const bounds: Readonly<Record<string, readonly [least: number, most: number]>> =
   PUSH_PER_ORIGIN: [1, 10_000],
   PUSH_TTL_SECONDS: [1, 2_419_200],
   MAX_PUSH_SUBSCRIPTIONS: [1, 100],
+  PUSH_GRACE_SECONDS: [0, 3_600],
   BROADCAST_LOOKBACK_DAYS: [1, 36_500],
   RETENTION_DAYS: [1, 36_500],
   RETENTION_INTERVAL_SECONDS: [1, 86_400],
@@ -119,6 +120,22 @@ test('Web Push is off without VAPID keys', () => {
     vapid: { publicKey: vapid.VAPID_PUBLIC_KEY },
     privateAddresses: 'refuse',
   })
+})
+
+const escalateForm = 'must be JSON such as {"order":{"push":true},"*":{"webhook":true,"afterSeconds":600}}'
+test.each([
+  ['order', escalateForm],
+  ['[]', escalateForm],
+  ['{"order":{}}', 'order.push: push or webhook must be true'],
+  ['{"order":true}', 'order: must be false or an object'],
+  ['{"order":{"push":1}}', 'order: push: Invalid input: expected boolean, received number'],
+  ['{"*":{"webhook":true,"afterSeconds":604801}}', '*.afterSeconds: Too big'],
+  ['{"*":{"webhook":true,"after":1}}', '*: Unrecognized key: "after"'],
+  ['{"two words":{"push":true}}', 'two words: must be * or a kind'],
+  ['{"order":{"push":true}}', 'order: push needs VAPID_PUBLIC_KEY'],
+  ['{"order":false,"*":{"webhook":true}}', '*: webhook needs WEBHOOK_URL'],
+])('ESCALATE may not be %s', (ESCALATE, message) => {
+  expect(() => configFrom({ ...required, ESCALATE })).toThrow(`  ESCALATE: ${message}`)
 })
 
 test.each(['true', 'false', 'OFF', '0'])('MIGRATE may not be %s', (MIGRATE) => {

@@ -48,6 +48,39 @@ async function devices(...channels: string[]) {
   }
 }
 
+test('received marks own notifications, ignores all other ids, and publishes nothing', async () => {
+  const [member, stranger] = ['received', 299]
+  const ids = [await sendTo(member), await sendTo(member), await sendTo(stranger), await broadcast()] as const
+  const { publications } = await stack.listen(`member:${member}:read`)
+  const marked = async () => {
+    const rows = await stack.rows<{ id: number; received: number }>(
+      'SELECT notification_id AS id, received FROM notification WHERE notification_id IN (?)',
+      [ids],
+    )
+    return rows.filter(({ received }) => received === 1).map(({ id }) => id)
+  }
+  const report = (notificationIds: readonly number[]) => api.member(member).post('/notification/received', { notificationIds })
+  const reported = [ids[0], ids[2], ids[3], Number.MAX_SAFE_INTEGER]
+  expect(await report(reported)).toMatchObject({ status: 204 })
+  expect(await marked()).toEqual([ids[0]])
+  // What is marked is neither written nor locked again.
+  const unlock = await stack.lockRow('SELECT 1 FROM notification WHERE notification_id = ? FOR UPDATE', [ids[0]])
+  const { status } = await report(reported)
+  await unlock()
+  expect(status).toBe(204)
+  expect(await report([ids[1]])).toMatchObject({ status: 204 })
+  expect(await marked()).toEqual([ids[0], ids[1]])
+  expect((await items(member)).map(({ seen, readAt }) => [seen, readAt])).toEqual([
+    [false, null],
+    [false, null],
+    [false, null],
+  ])
+  expect(publications).toEqual([])
+  for (const notificationIds of [[], Array.from({ length: 101 }, (_, id) => id + 1), [0], ['1']])
+    expect(await report(notificationIds as number[])).toMatchObject({ status: 400 })
+  await api.delete(`/notification/${ids[3]}`)
+})
+
 describe('a change of one notification', () => {
   test('is published with the counts, is idempotent, and moves the notification between the lists', async () => {
     const member = 201

@@ -77,10 +77,17 @@ test('forwards a SEND as an HTTP request with the credentials of the session, an
   await expectReceipt(session, '1')
   sendFrame(session, 'SEND', { destination: '/publish/notification/read', receipt: '2' }, '{"upTo":12345}')
   await expectReceipt(session, '2')
+  sendFrame(session, 'SEND', { destination: '/publish/notification/seen', receipt: '3' }, '{"upTo":12345}')
+  await expectReceipt(session, '3')
+  const received = '{"notificationIds":[12345,12346]}'
+  sendFrame(session, 'SEND', { destination: '/publish/notification/received', receipt: '4' }, received)
+  await expectReceipt(session, '4')
   const common = { method: 'POST', cookie: `access_token=${token}`, origin: 'http://localhost:8080', type: 'application/json' }
   expect(calls).toEqual([
     { ...common, url: '/notification/12345/read', body: '{}' },
     { ...common, url: '/notification/read-all', body: '{"upTo":12345}' },
+    { ...common, url: '/notification/seen', body: '{"upTo":12345}' },
+    { ...common, url: '/notification/received', body: received },
   ])
   await expectNothingElse(session)
 })

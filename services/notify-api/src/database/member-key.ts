@@ -30,6 +30,10 @@ export function memberIdOf({ memberId, textId }: StoredMember): MemberId {
   return textId ?? Number(memberId)
 }
 
+export function memberKeyOf({ memberId }: StoredMember): MemberKey {
+  return typeof memberId === 'number' ? memberId : raw(memberId)
+}
+
 /** Returns the key with which to read the rows of a member. A text id for which nothing is stored gets a key without rows. */
 export async function findMember(connection: Connection, memberId: MemberId): Promise<MemberKey> {
   if (typeof memberId === 'number') return memberId

@@ -97,6 +97,9 @@ function fieldErrors(part: FieldError['in'], issue: z.core.$ZodIssue): FieldErro
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ in: part, pointer: pointerOf([...issue.path, key]), detail: 'is not known' }))
   }
+  // Of a union, the option that is wrong inside.
+  const inside = issue.code === 'invalid_union' && issue.errors.find((issues) => issues.some(({ path }) => path.length > 0))
+  if (inside) return inside.flatMap((one) => fieldErrors(part, { ...one, path: [...issue.path, ...one.path] }))
   return [{ in: part, pointer: pointerOf(issue.path), detail: issue.message }]
 }
 

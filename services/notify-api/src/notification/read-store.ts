@@ -1,7 +1,7 @@
 import { maxIdsPerReadMessage, type MemberId, memberChannel, type ReadMessage, type UnreadCount } from '@tidings/protocol'
 import type { OutboxRow } from '../outbox/row.ts'
 import type { Connection, Database } from '../database/database.ts'
-import { memberIdOf, type MemberKey, type StoredMember, textIdColumn } from '../database/member-key.ts'
+import { findMember, memberIdOf, type MemberKey, type StoredMember, textIdColumn } from '../database/member-key.ts'
 import { type InboxChange, inboxChanges, type StoredState } from './inbox-change.ts'
 import type { InboxMember, InboxMembers } from './inbox-member.ts'
 import { broadcastMarks, countUnread, notExpired, ofInbox, type Statement } from './inbox-store.ts'
@@ -81,6 +81,22 @@ export class ReadStore {
       const named = mark.as === 'read' ? { notificationIds, readAt: now?.toISOString() ?? '' } : { seenIds: notificationIds }
       const event = now && (await insertReadEvent(connection, { memberId, ...named, ...state }))
       return { state, event, notificationIds, more: notificationIds.length === maxIdsPerReadMessage }
+    })
+  }
+
+  /** Marks own notifications of the member as received; other ids are ignored. What is marked already is neither written nor locked. */
+  async markReceived(memberId: MemberId, notificationIds: readonly number[]): Promise<void> {
+    await this.#database.run(async (connection) => {
+      // A plain read: an UPDATE would wait for rows that others have locked.
+      const rows = await connection.rows<{ notificationId: number }>(
+        `SELECT notification_id AS notificationId FROM notification FORCE INDEX (PRIMARY)
+         WHERE notification_id IN (?) AND member_id = ? AND received = 0`,
+        [notificationIds, await findMember(connection, memberId)],
+      )
+      if (rows.length === 0) return
+      await connection.write('UPDATE notification FORCE INDEX (PRIMARY) SET received = 1 WHERE notification_id IN (?)', [
+        rows.map((row) => row.notificationId),
+      ])
     })
   }
 

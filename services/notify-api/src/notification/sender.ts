@@ -10,6 +10,8 @@ import type { Database } from '../database/database.ts'
 import { isDuplicate } from '../database/error.ts'
 import { failureOf, GroupCommit, type GroupLimits } from '../database/group-commit.ts'
 import type { Outbox } from '../outbox/outbox.ts'
+import { type EscalationPolicy, isPushed } from '../reach/escalation.ts'
+import type { Reach } from '../reach/reach.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { IdempotencyKey } from './idempotency-key.ts'
 import { allMembers, channelOf } from './published-body.ts'
@@ -29,6 +31,8 @@ export interface SenderDeps {
   readonly collapsingDatabase: Database
   readonly outbox: Pick<Outbox, 'publishEach' | 'deferNotifications'>
   readonly idempotency: Idempotency
+  readonly escalations: EscalationPolicy
+  readonly reach: Pick<Reach, 'expedite'>
   readonly limits: GroupLimits
   readonly onCommit: WriteGroupDeps['onCommit']
 }
@@ -55,13 +59,17 @@ type ResponseBuilder<Body> = (notificationIds: readonly number[], online: readon
 export class Sender {
   readonly #outbox: SenderDeps['outbox']
   readonly #idempotency: Idempotency
+  readonly #escalations: EscalationPolicy
+  readonly #reach: SenderDeps['reach']
   readonly #group: GroupCommit<GroupEntry, StoredEntry>
   /** Those with a collapse key wait for locks, so others do not share their transactions. */
   readonly #collapsing: GroupCommit<CollapsingEntry, StoredEntry>
 
-  constructor({ database, collapsingDatabase, outbox, idempotency, limits, onCommit }: SenderDeps) {
+  constructor({ database, collapsingDatabase, outbox, idempotency, escalations, reach, limits, onCommit }: SenderDeps) {
     this.#outbox = outbox
     this.#idempotency = idempotency
+    this.#escalations = escalations
+    this.#reach = reach
     const deps: WriteGroupDeps = { database, outbox, onCommit }
     this.#group = new GroupCommit({ commit: (group) => writeGroup(group, deps), failure: failureOf }, limits)
     const collapsingDeps: WriteGroupDeps = { ...deps, database: collapsingDatabase }
@@ -73,14 +81,19 @@ export class Sender {
     return this.#group.queued + this.#collapsing.queued
   }
 
-  /** Sends one notification, or the same for each of several members. */
+  /**
+   * Sends one notification, or the same for each of several members.
+   *
+   * @throws Problem `invalid` when it asks for a way that is not configured.
+   */
   send(
-    { memberId, memberIds, ...content }: SendNotification,
+    { memberId, memberIds, escalate, ...content }: SendNotification,
     key: IdempotencyKey | undefined,
     traceparent: string | undefined,
   ): Promise<Sent<SentNotification | SentNotifications>> {
     const recipients = memberIds ?? [memberId as MemberId]
-    return this.#sendOnce({ memberIds: recipients, ...content, key, traceparent }, (notificationIds, online) => {
+    const escalation = this.#escalations.plan(escalate, content.kind)
+    return this.#sendOnce({ memberIds: recipients, ...content, escalation, key, traceparent }, (notificationIds, online) => {
       const notifications = recipients.map((recipient, index) => ({
         notificationId: notificationIds[index] as number,
         memberId: recipient,
@@ -135,7 +148,9 @@ export class Sender {
     const { notificationIds, online } = await (collapseKey === undefined
       ? this.#group.submit(entry)
       : this.#collapsing.submit({ ...entry, collapseKey }))
-    return responseOf(notificationIds, await Promise.all(online))
+    const isOnline = await Promise.all(online)
+    if (isPushed(entry.escalation)) this.#reach.expedite(notificationIds.filter((_, index) => isOnline[index] === false))
+    return responseOf(notificationIds, isOnline)
   }
 }
 

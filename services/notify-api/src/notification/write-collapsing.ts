@@ -4,6 +4,7 @@ import type { Connection, ScriptResult } from '../database/database.ts'
 import { keyText, type MemberKey, storeMembers } from '../database/member-key.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import { anyDeferred } from '../outbox/store.ts'
+import { escalationInsert, escalationRows } from '../reach/escalation.ts'
 import { notExpired } from './inbox-store.ts'
 import { bodyOf, channelOf } from './published-body.ts'
 import {
@@ -25,6 +26,8 @@ export interface CollapsingEntry extends GroupEntry {
 interface NewRow {
   readonly entry: CollapsingEntry
   readonly memberId: MemberId
+  /** `member_id`, as SQL. */
+  readonly member: string
   /** `member_id` and `collapse_key`, as SQL. */
   readonly key: string
   /** What it replaces: a stored notification, or an earlier row of the same group. */
@@ -71,8 +74,8 @@ async function lockRows(
   group: readonly CollapsingEntry[],
   textMembers: ReadonlyMap<MemberId, MemberKey>,
 ): Promise<NewRow[]> {
-  const keyOf = (memberId: MemberId, collapseKey: string) =>
-    `${keyText(textMembers.get(memberId) ?? (memberId as number))},${escape(collapseKey)}`
+  const memberOf = (memberId: MemberId) => keyText(textMembers.get(memberId) ?? (memberId as number))
+  const keyOf = (memberId: MemberId, collapseKey: string) => `${memberOf(memberId)},${escape(collapseKey)}`
   // Sorted, so that transactions with the same keys wait for each other instead of deadlocking.
   const keys = [
     ...new Set(group.flatMap(({ memberIds, collapseKey }) => memberIds.map((id) => keyOf(id, collapseKey)))),
@@ -96,7 +99,7 @@ async function lockRows(
       const before = open.get(key)
       const count = (before?.count ?? 0) + 1
       open.set(key, { replaces: { index: rows.length }, count })
-      rows.push({ entry, memberId, key, replaces: before?.replaces, count })
+      rows.push({ entry, memberId, member: memberOf(memberId), key, replaces: before?.replaces, count })
     }
   }
   return rows
@@ -167,6 +170,9 @@ async function commitRest(
     return `(${ids[index]}${step},${escape(channelOf(memberId))},CONCAT(${escape(start)},@b${group.indexOf(entry)}))`
   })
   const expiries = rows.flatMap(({ entry }, index) => (entry.expiresAt ? [`(${ids[index]},${expiryOf(entry)})`] : []))
+  const escalations = rows.flatMap(({ entry: { escalation }, member }, index) =>
+    escalation ? escalationRows(escalation, String(ids[index]), member) : [],
+  )
   const replaced = replacedIds.filter((id) => id !== undefined)
   const statements = [
     `INSERT INTO outbox (notification_id,channel,body) VALUES ${outbox.join(',')}`,
@@ -177,6 +183,7 @@ async function commitRest(
       ? [`INSERT INTO idempotency_key (key_hash,request_hash,first_notification_id,id_step) VALUES ${keys.join(',')}`]
       : []),
     ...(expiries.length > 0 ? [`INSERT INTO notification_expiry (notification_id,expires_at) VALUES ${expiries.join(',')}`] : []),
+    ...(escalations.length > 0 ? [escalationInsert(escalations)] : []),
     ...(replaced.length > 0 ? [`DELETE FROM notification WHERE notification_id IN (${replaced.join(',')})`] : []),
     'COMMIT',
     // After the commit, as in `writeGroup`.

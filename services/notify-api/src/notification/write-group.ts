@@ -6,6 +6,7 @@ import type { Weight } from '../database/group-commit.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import { anyDeferred } from '../outbox/store.ts'
+import { type Escalation, escalationInsert, escalationRows } from '../reach/escalation.ts'
 import type { IdempotencyKey } from './idempotency-key.ts'
 import { bodyEndOf, bodyOf, channelOf } from './published-body.ts'
 
@@ -19,6 +20,7 @@ export interface NewNotification {
   readonly kind?: string | undefined
   /** ISO 8601. */
   readonly expiresAt?: string | undefined
+  readonly escalation?: Escalation | undefined
   readonly key: IdempotencyKey | undefined
   readonly traceparent: string | undefined
 }
@@ -33,6 +35,7 @@ export interface GroupEntry extends Weight {
   readonly data: string | undefined
   readonly kind: string | undefined
   readonly expiresAt: Date | undefined
+  readonly escalation: Escalation | undefined
   /** The part of the published body that follows the id. */
   readonly bodyEnd: string
   readonly key: IdempotencyKey | undefined
@@ -46,13 +49,14 @@ export function groupEntry({
   data,
   kind,
   expiresAt,
+  escalation,
   key,
   traceparent,
 }: NewNotification): GroupEntry {
   const json = data && JSON.stringify(data)
   const expiry = expiresAt === undefined ? undefined : new Date(expiresAt)
   const bodyEnd = bodyEndOf({ message, redirectPath, data: json, kind, expiresAt: expiry?.toISOString() })
-  const content = { message, redirectPath, data: json, kind, expiresAt: expiry }
+  const content = { message, redirectPath, data: json, kind, expiresAt: expiry, escalation }
   const weight = { rows: memberIds.length, bytes: bodyEnd.length }
   return { memberIds, ...content, bodyEnd, key, traceparent, ...weight }
 }
@@ -158,6 +162,7 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
   const keys: string[] = []
   const outbox: string[] = []
   const expiries: string[] = []
+  const escalations: string[] = []
   const extended = group.some(({ kind, expiresAt }) => kind !== undefined || expiresAt !== undefined)
   const rows = group.reduce((total, { memberIds }) => total + memberIds.length, 0)
   // Part of the first row only. A single row needs no step.
@@ -165,7 +170,7 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
     index === 0 && rows > 1 ? `+0*(${variable}:=@@auto_increment_increment)` : ''
   // The row of a notification has no body. Its column holds the trace, when any request of the group has one.
   const traced = group.some(({ traceparent }) => traceparent !== undefined)
-  for (const { memberIds, message, redirectPath, data, kind, expiresAt, key, traceparent } of group) {
+  for (const { memberIds, message, redirectPath, data, kind, expiresAt, escalation, key, traceparent } of group) {
     const several = memberIds.length > 1
     // Content for several members is sent to the server once, as a variable.
     const text = (value: string | undefined) => {
@@ -177,10 +182,12 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
     if (key) keys.push(`(x'${key.keyHash}',x'${key.requestHash}',${idOf(notifications.length)},${rows > 1 ? '@step' : 1})`)
     for (const memberId of memberIds) {
       const index = notifications.length
-      notifications.push(`(${escape(textMembers.get(memberId) ?? memberId)}${noted('@step', index)},${values})`)
+      const member = escape(textMembers.get(memberId) ?? memberId)
+      notifications.push(`(${member}${noted('@step', index)},${values})`)
       const trace = traced ? `,${escape(traceparent ?? null)}` : ''
       outbox.push(`(${idOf(index)}${noted('@outbox_step', index)}${trace})`)
       if (expiry) expiries.push(`(${idOf(index)},${expiry})`)
+      if (escalation) escalations.push(...escalationRows(escalation, idOf(index), member))
     }
   }
   const statements = [
@@ -190,6 +197,7 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
       ? [`INSERT INTO idempotency_key (key_hash,request_hash,first_notification_id,id_step) VALUES ${keys.join(',')}`]
       : []),
     ...(expiries.length > 0 ? [`INSERT INTO notification_expiry (notification_id,expires_at) VALUES ${expiries.join(',')}`] : []),
+    ...(escalations.length > 0 ? [escalationInsert(escalations)] : []),
     `INSERT INTO outbox (notification_id${traced ? ',body' : ''}) VALUES ${outbox.join(',')}`,
     ...(rows > 1 ? ['SELECT @step AS notification,@outbox_step AS outbox'] : []),
     'COMMIT',
@@ -198,7 +206,8 @@ function groupScript(group: readonly GroupEntry[], textMembers: ReadonlyMap<Memb
     'COMMIT',
   ]
   const notificationStatement = variables.length > 0 ? 1 : 0
-  const outboxStatement = notificationStatement + 1 + (keys.length > 0 ? 1 : 0) + (expiries.length > 0 ? 1 : 0)
+  const between = [keys, expiries, escalations].filter((rowsOfTable) => rowsOfTable.length > 0)
+  const outboxStatement = notificationStatement + 1 + between.length
   return {
     sql: statements.join(';'),
     notificationStatement,

@@ -1,6 +1,7 @@
 import {
   DeleteNotificationResult,
   InboxPage,
+  MarkReceived,
   MarkSeen,
   maxKindsPerCount,
   type MemberId,
@@ -192,6 +193,24 @@ export function inboxRoutes(app: Api, guards: Guards, { inbox, reads, outbox }: 
       },
     },
     (request) => mark(memberOf(request), { ...request.body, as: 'seen' }),
+  )
+
+  app.post(
+    '/notification/received',
+    {
+      onRequest: guards.memberWrites,
+      schema: {
+        operationId: 'markNotificationsReceived',
+        summary: 'Report own notifications that a device has received, so that they are not pushed; nothing is published',
+        security: memberSecurity,
+        body: MarkReceived,
+        response: { 204: z.null(), ...problemResponses('forbidden-origin', 'too-large', 'unsupported-media-type') },
+      },
+    },
+    async (request, reply) => {
+      await reads.markReceived(memberOf(request), request.body.notificationIds)
+      return reply.code(204).send(null)
+    },
   )
 
   app.post(

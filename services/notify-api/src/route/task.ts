@@ -16,11 +16,13 @@ import { audit } from '../http/audit.ts'
 import { callerOf, memberOf } from '../http/caller.ts'
 import { memberSecurity, problemResponses, serviceSecurity } from '../http/document.ts'
 import { traceOf } from '../http/trace.ts'
+import type { EscalationPolicy } from '../reach/escalation.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { Api, Guards } from './api.ts'
 
 export interface TaskDeps {
   readonly tasks: Tasks
+  readonly escalations: EscalationPolicy
 }
 
 export const TaskParams = z.object({ id: TaskId })
@@ -38,7 +40,7 @@ const PageQuery = z.strictObject({
 const security = serviceSecurity('task:write')
 
 /** Calls of backends about their long-running work. */
-export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void {
+export function taskRoutes(app: Api, guards: Guards, { tasks, escalations }: TaskDeps): void {
   app.post(
     '/task',
     {
@@ -107,8 +109,9 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
     },
     async (request) => {
       const { id: taskId } = request.params
-      const { status } = request.body
-      await tasks.ending.end(taskId, { ...request.body, trace: traceOf(request) })
+      const { status, notify, ...end } = request.body
+      const escalation = notify && escalations.plan(notify.escalate, notify.kind, '#/notify/escalate')
+      await tasks.ending.end(taskId, { ...end, status, notify: notify && { ...notify, escalation }, trace: traceOf(request) })
       audit(request, { taskId, taskStatus: status })
       return { taskId, status }
     },
@@ -116,7 +119,7 @@ export function taskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void 
 }
 
 /** Calls of members about their tasks. */
-export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: TaskDeps): void {
+export function memberTaskRoutes(app: Api, guards: Guards, { tasks }: Pick<TaskDeps, 'tasks'>): void {
   app.get(
     '/task',
     {

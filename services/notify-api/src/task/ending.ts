@@ -6,16 +6,19 @@ import type { MemberId, TaskState, TaskStatus } from '@tidings/protocol'
 import { Problem, unavailable } from '../http/problem.ts'
 import type { RequestTrace } from '../http/trace.ts'
 import type { Outbox } from '../outbox/outbox.ts'
+import { isPushed } from '../reach/escalation.ts'
+import type { Reach } from '../reach/reach.ts'
 import type { TaskHistory } from './history.ts'
 import { noSuchTask, taskOver, tooManyEarlyCancels } from './problem.ts'
 import { identityOf, isTerminal, type TaskIdentity, type TaskRow, type TerminalStatus } from './row.ts'
 import { closeTimeoutMs } from './script.ts'
-import type { TaskEnd, TaskStore } from './store.ts'
+import type { StoredEnd, TaskEnd, TaskStore } from './store.ts'
 
 export interface TaskEndingOptions {
   readonly store: TaskStore
   readonly history: TaskHistory
-  readonly outbox: Pick<Outbox, 'publish'>
+  readonly outbox: Pick<Outbox, 'publishEach'>
+  readonly reach: Pick<Reach, 'expedite'>
   readonly log: Log
   /** Called once for each task that this instance ends. */
   readonly onEnd: (status: TerminalStatus) => void
@@ -91,13 +94,19 @@ export class TaskEnding {
 
   /** Stores and publishes the end of a task that is closed. Resolves to whether this was its end. */
   async #store(task: TaskIdentity, state: TaskState, end: TaskEnd, closer: string): Promise<boolean> {
-    const { store, outbox, onEnd } = this.#options
-    const rows = await store.end(task, state, end).catch((error: unknown) => this.#recover(task, closer, error, end))
-    if (!rows) return false
+    const { store, onEnd } = this.#options
+    const stored = await store.end(task, state, end).catch((error: unknown) => this.#recover(task, closer, error, end))
+    if (!stored) return false
     onEnd(end.status)
-    await Promise.all([this.#markEnded(task, end), outbox.publish(rows)])
+    await Promise.all([this.#markEnded(task, end), this.#publish(stored, end)])
     void this.#expireSoon(task, end)
     return true
+  }
+
+  async #publish({ rows, notificationId }: StoredEnd, { notify }: TaskEnd): Promise<void> {
+    const { outbox, reach } = this.#options
+    const online = await Promise.all(outbox.publishEach(rows, { noneDeferred: false }))
+    if (notificationId !== undefined && isPushed(notify?.escalation) && online.at(-1) === false) reach.expedite([notificationId])
   }
 
   async #expireSoon(task: TaskIdentity, end: TaskEnd): Promise<void> {

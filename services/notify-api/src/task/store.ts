@@ -8,11 +8,12 @@ import {
 } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import { DatabaseAway, isDuplicate } from '../database/error.ts'
-import { findMember, storeMember } from '../database/member-key.ts'
+import { findMember, keyText, storeMember } from '../database/member-key.ts'
 import type { RequestTrace } from '../http/trace.ts'
 import { bodyEndOf, bodyOf, channelOf } from '../notification/published-body.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
+import { type Escalation, escalationInsert, escalationRows } from '../reach/escalation.ts'
 import {
   itemColumns,
   rowColumns,
@@ -24,14 +25,27 @@ import {
   type TerminalStatus,
 } from './row.ts'
 
+/** A notification for the member's inbox. */
+export interface EndNotification {
+  readonly message: string
+  readonly redirectPath: string
+  readonly kind?: string | undefined
+  readonly escalation?: Escalation | undefined
+}
+
 export interface TaskEnd {
   readonly status: TerminalStatus
   readonly result?: unknown
   readonly error?: string | undefined
-  /** A notification for the member's inbox. */
-  readonly notify?: { readonly message: string; readonly redirectPath: string } | undefined
+  readonly notify?: EndNotification | undefined
   /** The request that ends the task. */
   readonly trace?: RequestTrace
+}
+
+/** The outbox rows that publish an end, that of its notification last. */
+export interface StoredEnd {
+  readonly rows: readonly OutboxRow[]
+  readonly notificationId: number | undefined
 }
 
 /** `isNew` is false when the task existed before. */
@@ -134,8 +148,8 @@ export class TaskStore {
     })
   }
 
-  /** Returns the outbox rows that publish the end, or undefined when the task is over already: only the first end is stored. */
-  end(task: TaskIdentity, state: TaskState, end: TaskEnd): Promise<OutboxRow[] | undefined> {
+  /** Returns undefined when the task is over already: only the first end is stored. */
+  end(task: TaskIdentity, state: TaskState, end: TaskEnd): Promise<StoredEnd | undefined> {
     const { status, result, error, notify, trace } = end
     const deadline = performance.now() + endTimeoutMs
     return this.#database.transaction(async (connection) => {
@@ -155,9 +169,9 @@ export class TaskStore {
       )
       if (affectedRows === 0) return undefined
       const rows = await insertFinished(connection, task, end)
-      if (notify) rows.push(await insertNotification(connection, task.memberId, notify, trace?.traceparent))
+      const notified = notify && (await insertNotification(connection, task.memberId, notify, trace?.traceparent))
       if (performance.now() > deadline) throw new DatabaseAway()
-      return rows
+      return { rows: notified ? [...rows, notified.row] : rows, notificationId: notified?.notificationId }
     })
   }
 
@@ -238,14 +252,17 @@ function insertAnnouncement(
 async function insertNotification(
   connection: Connection,
   memberId: MemberId,
-  { message, redirectPath }: { readonly message: string; readonly redirectPath: string },
+  { message, redirectPath, kind, escalation }: EndNotification,
   traceparent: string | undefined,
-): Promise<OutboxRow> {
-  const { insertId } = await connection.write('INSERT INTO notification (member_id, message, redirect_path) VALUES (?, ?, ?)', [
-    await storeMember(connection, memberId),
-    message,
-    redirectPath,
-  ])
-  const body = bodyOf(memberId, insertId, bodyEndOf({ message, redirectPath }))
-  return insertOutboxRow(connection, channelOf(memberId), tracedBody(traceparent, body))
+): Promise<{ readonly row: OutboxRow; readonly notificationId: number }> {
+  const member = await storeMember(connection, memberId)
+  const { insertId: notificationId } = await connection.write(
+    'INSERT INTO notification (member_id, message, redirect_path, kind) VALUES (?, ?, ?, ?)',
+    [member, message, redirectPath, kind ?? null],
+  )
+  if (escalation) {
+    await connection.write(escalationInsert(escalationRows(escalation, String(notificationId), keyText(member))))
+  }
+  const body = tracedBody(traceparent, bodyOf(memberId, notificationId, bodyEndOf({ message, redirectPath, kind })))
+  return { row: await insertOutboxRow(connection, channelOf(memberId), body), notificationId }
 }

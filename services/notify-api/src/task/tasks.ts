@@ -1,6 +1,7 @@
 import type { Log, RedisTarget } from '@tidings/chassis'
 import type { Database } from '../database/database.ts'
 import type { Outbox } from '../outbox/outbox.ts'
+import type { Reach } from '../reach/reach.ts'
 import { TaskCreation } from './creation.ts'
 import { TaskEnding } from './ending.ts'
 import { TaskHistory, type TaskLimits } from './history.ts'
@@ -13,7 +14,8 @@ import { TaskWriter } from './writer.ts'
 
 export interface TasksOptions {
   readonly database: Database
-  readonly outbox: Pick<Outbox, 'publish'>
+  readonly outbox: Pick<Outbox, 'publish' | 'publishEach'>
+  readonly reach: Pick<Reach, 'expedite'>
   readonly redis: RedisTarget
   readonly publishTimeoutMs: number
   readonly limits: TaskLimits
@@ -47,14 +49,14 @@ export interface OpenTasks extends Tasks {
  * its lease. Its end is stored in MySQL with all text and data, and published after that.
  */
 export function openTasks(options: TasksOptions): OpenTasks {
-  const { database, outbox, redis, publishTimeoutMs, limits, idleMs, rollUpMs, log, onEnd } = options
+  const { database, outbox, reach, redis, publishTimeoutMs, limits, idleMs, rollUpMs, log, onEnd } = options
   const { leaseMs } = limits
   const store = new TaskStore(database, leaseMs)
   const history = new TaskHistory(redis, { timeoutMs: publishTimeoutMs, limits, log })
   const creation = new TaskCreation({ store, history, outbox, leaseMs, log })
   const writer = new TaskWriter({ store, history, log })
   const uploads = new TaskUploads({ writer, history, leaseMs, idleMs, rollUpMs, log })
-  const ending = new TaskEnding({ store, history, outbox, log, onEnd })
+  const ending = new TaskEnding({ store, history, outbox, reach, log, onEnd })
   const reader = new TaskReader({ store, history, log })
   const leaseSweep = new LeaseSweep({ store, history, ending, leaseMs, log })
   return {

@@ -1,5 +1,5 @@
 import { problemOf } from '@tidings/chassis'
-import { ErrorMessage, NotificationId, TaskId } from '@tidings/protocol'
+import { ErrorMessage, MarkReceived, MarkSeen, NotificationId, TaskId } from '@tidings/protocol'
 import { z } from 'zod'
 import { type Credentials, credentialHeaders } from './credentials.ts'
 import { parseJson } from './parse-json.ts'
@@ -26,6 +26,8 @@ const calls = {
         ? { path: `/notification/${body.notificationId}/read`, body: {} }
         : { path: '/notification/read-all', body },
     ),
+  '/publish/notification/seen': MarkSeen.transform((body) => ({ path: '/notification/seen', body })),
+  '/publish/notification/received': MarkReceived.transform((body) => ({ path: '/notification/received', body })),
   '/publish/task/cancel': z
     .strictObject({ taskId: TaskId })
     .transform(({ taskId }) => ({ path: `/task/${taskId}/cancel`, body: {} })),
