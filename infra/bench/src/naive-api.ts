@@ -25,9 +25,12 @@ await run(async () => {
   const redis = connectRedis(config.redis.url, {})
   const database = new Database(config.database.url, config.database)
 
-  const outbox: Pick<Outbox, 'publish'> = {
+  const outbox: Pick<Outbox, 'publish' | 'publishEach'> = {
     async publish(rows) {
-      await Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body)))
+      await Promise.all(this.publishEach(rows, { noneDeferred: true }))
+    },
+    publishEach(rows) {
+      return rows.map(async ({ channel, body }) => (await redis.publish(channel, body)) > 0)
     },
   }
   const { publishTimeoutMs, task, taskStream } = config
@@ -59,6 +62,7 @@ await run(async () => {
       tasks,
       inbox: new InboxStore(database, members),
       reads: new ReadStore(database, members),
+      pushSubscriptions: { put: unused, remove: unused },
       sessions: { revocations: new Revocations(), revokeMember: unused, revokeSession: unused, of: unused },
     },
   })
