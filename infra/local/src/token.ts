@@ -12,6 +12,7 @@ export const serviceScopes = [
   'notification:broadcast',
   'notification:read',
   'notification:recall',
+  'notification:status',
   'message:send',
   'presence:read',
   'session:revoke',

@@ -370,6 +370,52 @@ export const maxIdsPerReceived = 100
 export const MarkReceived = z.strictObject({ notificationIds: z.array(NotificationId).min(1).max(maxIdsPerReceived) })
 export type MarkReceived = z.infer<typeof MarkReceived>
 
+/** Most notifications of one {@link StatusQuery}. */
+export const maxIdsPerStatusQuery = 1_000
+
+/** How far an escalation of a notification is: see PROTOCOL.md, Ask about notifications. */
+const EscalationState = z.enum(['waiting', 'sent', 'dead']).nullable()
+
+/** What became of a notification: the response of `GET /notification/{id}/status`. */
+export const NotificationStatus = z.object({
+  notificationId: NotificationId,
+  memberId: MemberId,
+  createdAt: z.iso.datetime(),
+  published: z.boolean().describe('whether Redis has it, from where gateways deliver it'),
+  received: z.boolean().describe('whether a device has received it'),
+  seen: z.boolean(),
+  readAt: z.iso.datetime().nullable(),
+  archived: z.boolean(),
+  push: EscalationState,
+  webhook: EscalationState,
+})
+export type NotificationStatus = z.infer<typeof NotificationStatus>
+
+/** Request of `POST /notification/status`. */
+export const StatusQuery = z.strictObject({ notificationIds: z.array(NotificationId).min(1).max(maxIdsPerStatusQuery) })
+export type StatusQuery = z.infer<typeof StatusQuery>
+
+/** Response of `POST /notification/status`, in the order of `notificationIds`. `unknown` has the ids that `GET` would answer with 404. */
+export const NotificationStatuses = z.object({ notifications: z.array(NotificationStatus), unknown: z.array(NotificationId) })
+export type NotificationStatuses = z.infer<typeof NotificationStatuses>
+
+/** Body of a request to the webhook (PROTOCOL.md, Webhook): the member has not seen a notification. */
+export const WebhookEvent = z.object({
+  type: z.literal('notification.unseen'),
+  /** When it was still unseen. */
+  timestamp: z.iso.datetime(),
+  data: InboxItem.pick({
+    notificationId: true,
+    message: true,
+    redirectPath: true,
+    kind: true,
+    data: true,
+    count: true,
+    createdAt: true,
+  }).extend({ memberId: MemberId }),
+})
+export type WebhookEvent = z.infer<typeof WebhookEvent>
+
 const SessionId = z.uuid('must be a UUID')
 
 /**

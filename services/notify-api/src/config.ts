@@ -16,11 +16,15 @@ import { isKeyPair } from './push/vapid.ts'
 import type { EscalationSettings } from './reach/escalation.ts'
 import { escalationDefaults } from './reach/escalate-setting.ts'
 import { type Way, ways } from './reach/way.ts'
+import { webhookSecrets } from './webhook/secret.ts'
+import { webhookSettings, webhookUrl } from './webhook/setting.ts'
 
 const maxEvents = historyLimits.taskEvents.length
 const maxSeconds = 86_400
 /** A caller does not wait longer for a response. */
 const maxWaitMs = 60_000
+/** A delivery ends before its claim does. */
+const maxWebhookMs = 8_000
 /** The statement of a group fits into the smallest `max_allowed_packet` of the supported servers, 16 MiB, also when escaped. */
 const maxGroupBytes = 4_194_304
 /** Upper bound of text and of data, so that a row with both fits into one statement. */
@@ -79,6 +83,11 @@ export const Variables = z.object({
     .default(5)
     .check(...within(0, 3_600)),
   BROADCAST_LOOKBACK_DAYS: positive(7).check(...within(1, 36_500)),
+  WEBHOOK_URL: webhookUrl.optional(),
+  WEBHOOK_SECRET: webhookSecrets.optional(),
+  WEBHOOK_TIMEOUT_MS: positive(5_000).check(...within(100, maxWebhookMs)),
+  WEBHOOK_CONCURRENCY: positive(20).check(...within(1, 1_000)),
+  WEBHOOK_MAX_ATTEMPTS: positive(20).check(...within(1, 100)),
   RETENTION_DAYS: positive(90).check(...within(1, 36_500)),
   RETENTION_INTERVAL_SECONDS: positive(60).check(...within(1, maxSeconds)),
 })
@@ -127,13 +136,14 @@ const Config = Variables.transform((variables, context) => ({
   push: pushSettings(variables, context),
   maxPushSubscriptions: variables.MAX_PUSH_SUBSCRIPTIONS,
   broadcastLookbackDays: variables.BROADCAST_LOOKBACK_DAYS,
+  webhook: webhookSettings(variables, context),
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
 }))
 
 function escalationSettings(variables: z.infer<typeof Variables>, context: z.core.$RefinementCtx): EscalationSettings {
   const isConfigured: Readonly<Record<Way, boolean>> = {
     push: variables.VAPID_PUBLIC_KEY !== undefined,
-    webhook: false,
+    webhook: variables.WEBHOOK_URL !== undefined,
   }
   const configured = new Set(ways.filter((way) => isConfigured[way]))
   const defaults = escalationDefaults(variables.ESCALATE, configured, context)

@@ -12,6 +12,7 @@ import { IdempotencyStore } from './notification/idempotency-store.ts'
 import { InboxMembers } from './notification/inbox-member.ts'
 import { InboxStore } from './notification/inbox-store.ts'
 import { ReadStore } from './notification/read-store.ts'
+import { StatusStore } from './notification/status-store.ts'
 import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
@@ -29,6 +30,7 @@ import { RedisSessions } from './session/redis-sessions.ts'
 import { SessionControl } from './session/session-control.ts'
 import { RevocationStore } from './session/store.ts'
 import { openTasks } from './task/tasks.ts'
+import { Webhook } from './webhook/webhook.ts'
 
 /** How long the close may take after the shutdown delay. */
 const closeMs = 30_000
@@ -67,7 +69,10 @@ await run(async (): Promise<RunningService> => {
   const escalations = new EscalationPolicy(config.escalation)
   const reach = new Reach({
     store: new EscalationStore(database),
-    deliverers: { ...(config.push && { push: new WebPush(config.push, pushSubscriptions) }) },
+    deliverers: {
+      ...(config.push && { push: new WebPush(config.push, pushSubscriptions) }),
+      ...(config.webhook && { webhook: new Webhook(config.webhook) }),
+    },
     log,
     onOutcome: metrics.onEscalation,
     onBacklog: metrics.onEscalationBacklog,
@@ -89,6 +94,7 @@ await run(async (): Promise<RunningService> => {
   const members = new InboxMembers(config.broadcastLookbackDays)
   const inbox = new InboxStore(database, members)
   const reads = new ReadStore(database, members)
+  const statuses = new StatusStore(database)
   const { redis, publishTimeoutMs, task, taskStream } = config
   const sessions = new SessionControl({
     store: new RevocationStore(database, config.tokenLife),
@@ -123,7 +129,7 @@ await run(async (): Promise<RunningService> => {
     config,
     log,
     metrics,
-    deps: { sender, inbox, reads, pushSubscriptions, sessions, outbox, publisher, tasks, escalations },
+    deps: { sender, inbox, reads, pushSubscriptions, statuses, sessions, outbox, publisher, tasks, escalations },
   })
   const connections = openConnections(app)
   await sessions.load()

@@ -39,6 +39,9 @@ const bounds: Readonly<Record<string, readonly [least: number, most: number]>> =
   MAX_PUSH_SUBSCRIPTIONS: [1, 100],
   PUSH_GRACE_SECONDS: [0, 3_600],
   BROADCAST_LOOKBACK_DAYS: [1, 36_500],
+  WEBHOOK_TIMEOUT_MS: [100, 8_000],
+  WEBHOOK_CONCURRENCY: [1, 1_000],
+  WEBHOOK_MAX_ATTEMPTS: [1, 100],
   RETENTION_DAYS: [1, 36_500],
   RETENTION_INTERVAL_SECONDS: [1, 86_400],
 }
@@ -140,6 +143,45 @@ test.each([
 
 test.each(['true', 'false', 'OFF', '0'])('MIGRATE may not be %s', (MIGRATE) => {
   expect(() => configFrom({ ...required, MIGRATE })).toThrow('  MIGRATE: must be on or off')
+})
+
+const secretOf = (bytes: number) => `whsec_${Buffer.alloc(bytes, 'zebra').toString('base64')}`
+const webhook = { WEBHOOK_URL: 'https://hooks.example.com/tidings?tenant=7', WEBHOOK_SECRET: secretOf(24) }
+
+test.each([
+  ['zebra', 'must be an https:// or http:// URL'],
+  ['ftp://zebra', 'must be an https:// or http:// URL'],
+  ['https://zebra@hooks.example.com', 'URL without user, password'],
+  ['https://hooks.example.com/#zebra', 'and fragment'],
+])('WEBHOOK_URL may not be %j', (WEBHOOK_URL, message) => {
+  const start = () => configFrom({ ...required, ...webhook, WEBHOOK_URL })
+  expect(start).toThrow(message)
+  expect(start).not.toThrow('zebra')
+})
+
+test.each([
+  ['zebra', 'must be whsec_ and the base64'],
+  ['whsec_zebra', 'must be whsec_ and the base64'],
+  [secretOf(23), 'of 24 to 64 bytes'],
+  [secretOf(65), 'of 24 to 64 bytes'],
+  [secretOf(24).replace('whsec_', ''), 'must be whsec_'],
+  [`${secretOf(24)} zebra`, 'must be whsec_'],
+  [',', 'must be whsec_'],
+  [Array(5).fill(secretOf(24)).join(' '), 'has more than 4 secrets'],
+])('WEBHOOK_SECRET may not be %j', (WEBHOOK_SECRET, message) => {
+  const start = () => configFrom({ ...required, ...webhook, WEBHOOK_SECRET })
+  expect(start).toThrow(`WEBHOOK_SECRET: `)
+  expect(start).toThrow(message)
+  expect(start).not.toThrow('zebra')
+})
+
+test('WEBHOOK_URL and WEBHOOK_SECRET need each other; several secrets have spaces or commas between them', () => {
+  const { WEBHOOK_URL, WEBHOOK_SECRET } = webhook
+  expect(() => configFrom({ ...required, WEBHOOK_URL })).toThrow('WEBHOOK_SECRET: is required with WEBHOOK_URL')
+  expect(() => configFrom({ ...required, WEBHOOK_SECRET })).toThrow('WEBHOOK_URL: is required with WEBHOOK_SECRET')
+  expect(configFrom(required).webhook).toBeUndefined()
+  const two = configFrom({ ...required, WEBHOOK_URL, WEBHOOK_SECRET: `${WEBHOOK_SECRET}, ${secretOf(64)}` })
+  expect(two.webhook).toMatchObject({ url: WEBHOOK_URL, keys: [{ length: 24 }, { length: 64 }] })
 })
 
 test.each([

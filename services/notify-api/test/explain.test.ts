@@ -3,6 +3,7 @@ import { million, openStack, type Stack } from './fixture/notify-api.ts'
 import type { InboxMember } from '../src/notification/inbox-member.ts'
 import { broadcastPage, kindCounts, ownPage, unreadCount, unreadCounts } from '../src/notification/inbox-store.ts'
 import { broadcastsToMark, type Mark, ownToMark } from '../src/notification/read-store.ts'
+import { deferredUnpublished, escalationStates, newestUnpublished, statusRows } from '../src/notification/status-store.ts'
 import { Database } from '../src/database/database.ts'
 import { findMember, storeMember } from '../src/database/member-key.ts'
 import { migrate } from '../src/database/migration.ts'
@@ -166,4 +167,39 @@ test('the unread counts of a hundred members read no row of the others', async (
   const others = Array.from({ length: 100 }, (_, index) => 600 + index)
   // A thousand unread notifications of each, and a thousand broadcasts, each with the marks of the member.
   expect(await stack.rowsRead(...unreadCounts(others.map(withAll)))).toBeLessThanOrEqual(100 * (1_000 + 3 * 1_000 + 20))
+})
+
+test('the status of a thousand notifications is read along indexes, also while 200,000 wait in the outbox', async () => {
+  const waiting = 200_000
+  await stack.rows(`INSERT INTO outbox (notification_id) SELECT notification_id FROM notification LIMIT ${waiting}`)
+  await stack.rows(
+    `INSERT INTO outbox_deferred (outbox_id, channel) SELECT outbox_id, CONCAT('member:', outbox_id MOD 1000, ':notification') FROM outbox`,
+  )
+  await stack.rows(
+    `INSERT INTO escalation (notification_id, way, member_id, urgency, due_at)
+     SELECT notification_id, 'webhook', member_id, 'normal', NOW(3) FROM notification LIMIT 10000`,
+  )
+  await stack.rows(`INSERT INTO text_member (text_id) SELECT CONCAT('member-', notification_id) FROM notification LIMIT 10000`)
+  await stack.rows('ANALYZE TABLE outbox, outbox_deferred, escalation, text_member')
+  const ids = Array.from({ length: 1_000 }, (_, index) => index * 200)
+  const channels = Array.from({ length: 10 }, (_, index) => `member:${index}:notification`)
+  const channelRows = (channels.length * waiting) / 1_000
+  // MariaDB also makes a table of the list, and the text id of the member is a row of its own.
+  const perId = 5
+  const bounds = [
+    [statusRows(ids), perId * ids.length],
+    // Read once to find them, and once to compare them.
+    [newestUnpublished(ids), 2 * 20_000 + perId * ids.length],
+    [deferredUnpublished(ids, channels), 2 * channelRows + perId * ids.length],
+    [escalationStates(ids), perId * ids.length],
+  ] as const
+  for (const [[sql, values], bound] of bounds) {
+    for (const { table, type, key, Extra } of await explain(sql, values)) {
+      expect(Extra ?? '', sql).not.toMatch(/filesort|temporary/i)
+      // Others are the list of ids, and what is derived from it.
+      if (!['notification', 'text_member', 'outbox', 'o', 'd', 'escalation'].includes(table)) continue
+      expect([type, key], sql).toEqual([expect.stringMatching(/^(range|ref|eq_ref|index)$/), expect.any(String)])
+    }
+    expect(await stack.rowsRead(sql, values), sql).toBeLessThanOrEqual(bound + 100)
+  }
 })

@@ -11,6 +11,7 @@ import { type NotificationDeps, notificationRoutes } from '../route/notification
 import { type PresenceDeps, presenceRoute } from '../route/presence.ts'
 import { type PushDeps, pushRoutes } from '../route/push.ts'
 import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
+import { type StatusDeps, statusRoutes } from '../route/status.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
 import { taskStreamRoute } from '../route/task-stream.ts'
 import { addAudit } from './audit.ts'
@@ -27,7 +28,7 @@ export interface AppOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly deps: NotificationDeps & MessageDeps & InboxDeps & PresenceDeps & PushDeps & SessionDeps & TaskDeps
+  readonly deps: NotificationDeps & MessageDeps & InboxDeps & PresenceDeps & PushDeps & SessionDeps & StatusDeps & TaskDeps
 }
 
 const requestTimeoutMs = 30_000
@@ -70,6 +71,7 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
   notificationRoutes(app, guards, deps, config.maxSendBytes)
   messageRoute(app, guards, deps, config.maxSendBytes)
   unreadCountRoute(app, guards, deps)
+  statusRoutes(app, guards, deps)
   presenceRoute(app, guards, deps)
   sessionRoutes(app, guards, deps)
   taskRoutes(app, guards, deps)

@@ -53,6 +53,7 @@ export type Scope =
   | 'notification:broadcast'
   | 'notification:read'
   | 'notification:recall'
+  | 'notification:status'
   | 'message:send'
   | 'presence:read'
   | 'session:revoke'

@@ -246,8 +246,17 @@ export function deletion(table: 'outbox' | 'outbox_deferred', outboxIds: readonl
   return `DELETE deleted FROM (${ids}) AS ids STRAIGHT_JOIN ${table} AS deleted ON deleted.outbox_id = ids.id`
 }
 
-/** Inserts a row within the caller's transaction. The caller publishes it after the commit. */
-export async function insertOutboxRow(connection: Connection, channel: string, body: string): Promise<OutboxRow> {
-  const { insertId } = await connection.write('INSERT INTO outbox (channel, body) VALUES (?, ?)', [channel, body])
+/** Inserts a row within the caller's transaction, that of a notification if it has an id. The caller publishes it after the commit. */
+export async function insertOutboxRow(
+  connection: Connection,
+  channel: string,
+  body: string,
+  notificationId: number | null = null,
+): Promise<OutboxRow> {
+  const { insertId } = await connection.write('INSERT INTO outbox (notification_id, channel, body) VALUES (?, ?, ?)', [
+    notificationId,
+    channel,
+    body,
+  ])
   return { outboxId: insertId, channel, body }
 }

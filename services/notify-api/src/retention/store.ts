@@ -31,6 +31,7 @@ export type Retired = Readonly<
     | 'broadcast_read'
     | 'broadcast_state'
     | 'collapse'
+    | 'escalation'
     | 'push_settled'
     | 'idempotency_key'
     | 'task'
@@ -67,13 +68,24 @@ export class RetentionStore {
     const broadcast_read = await deleteRows((connection) => retireDependent(connection, 'broadcast_read', batchRows))
     const broadcast_state = await deleteRows((connection) => retireDependent(connection, 'broadcast_state', batchRows))
     const collapse = await deleteRows((connection) => retireDependent(connection, 'collapse', batchRows))
+    const escalation = await deleteRows((connection) => retireEscalations(connection, batchRows))
     const push_settled = await deleteRows((connection) => retireDependent(connection, 'push_settled', batchRows))
     const idempotency_key = await deleteRows((connection) => retireKeys(connection, batchRows))
     const early = await deleteRows((connection) => retireEarlyCancels(connection, batchRows))
     const task = early + (await deleteRows((connection) => retireTasks(connection, days, batchRows)))
     const revocation = await deleteRows((connection) => retireRevocations(connection, batchRows))
     return {
-      retired: { notification, broadcast_read, broadcast_state, collapse, push_settled, idempotency_key, task, revocation },
+      retired: {
+        notification,
+        broadcast_read,
+        broadcast_state,
+        collapse,
+        escalation,
+        push_settled,
+        idempotency_key,
+        task,
+        revocation,
+      },
       failure,
     }
   }
@@ -173,6 +185,16 @@ async function retireDependent(
 ): Promise<number> {
   const { affectedRows } = await connection.write(
     `DELETE FROM ${table} WHERE notification_id < (SELECT MIN(notification_id) FROM notification) ORDER BY notification_id LIMIT ?`,
+    [rows],
+  )
+  return affectedRows
+}
+
+/** Deletes escalations whose notification is no longer stored. Not the newest: a transaction may be about to commit both. */
+async function retireEscalations(connection: Connection, rows: number): Promise<number> {
+  const { affectedRows } = await connection.write(
+    `DELETE FROM escalation WHERE notification_id < (SELECT MIN(notification_id) FROM notification)
+       AND changed_at < NOW(3) - INTERVAL 1 HOUR ORDER BY notification_id LIMIT ?`,
     [rows],
   )
   return affectedRows

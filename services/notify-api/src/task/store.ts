@@ -264,5 +264,5 @@ async function insertNotification(
     await connection.write(escalationInsert(escalationRows(escalation, String(notificationId), keyText(member))))
   }
   const body = tracedBody(traceparent, bodyOf(memberId, notificationId, bodyEndOf({ message, redirectPath, kind })))
-  return { row: await insertOutboxRow(connection, channelOf(memberId), body), notificationId }
+  return { row: await insertOutboxRow(connection, channelOf(memberId), body, notificationId), notificationId }
 }
