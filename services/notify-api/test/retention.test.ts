@@ -21,11 +21,20 @@ test('expired rows are deleted with their dependent rows; others stay', async ()
   const oldBroadcast = await broadcast()
   await api.member(1).post('/notification/read-all', { upTo: Number.MAX_SAFE_INTEGER })
   await stack.rows('UPDATE notification SET created_at = NOW(3) - INTERVAL ? DAY', [days + 1])
+  await stack.rows(
+    `INSERT INTO escalation (notification_id, way, member_id, urgency, due_at, changed_at)
+     SELECT notification_id, 'push', member_id, 'normal', '2100-01-01', NOW(3) - INTERVAL 1 DAY FROM notification`,
+  )
   await stack.rows('UPDATE idempotency_key SET created_at = NOW(3) - INTERVAL 25 HOUR')
   const kept = (await send(2)).body['notificationId']
   const newBroadcast = await broadcast()
   await api.member(1).post(`/notification/${String(newBroadcast)}/read`)
-  await waitFor(async () => (await stack.count('idempotency_key')) === 1 && (await stack.count('broadcast_read')) === 1, {
+  await stack.rows(
+    "INSERT INTO escalation (notification_id, way, member_id, urgency, due_at) VALUES (?, 'push', 2, 'low', NOW(3))",
+    [kept],
+  )
+  const tables = ['idempotency_key', 'broadcast_read', 'escalation']
+  await waitFor(async () => (await Promise.all(tables.map(stack.count))).every((count) => count === 1), {
     deadlineMs: 20_000,
     what: 'the expired rows to be deleted',
   })

@@ -26,7 +26,18 @@ export interface RetentionPass {
 
 /** Number of deleted rows by table. */
 export type Retired = Readonly<
-  Record<'notification' | 'broadcast_read' | 'broadcast_state' | 'collapse' | 'idempotency_key' | 'task' | 'revocation', number>
+  Record<
+    | 'notification'
+    | 'broadcast_read'
+    | 'broadcast_state'
+    | 'collapse'
+    | 'escalation'
+    | 'push_settled'
+    | 'idempotency_key'
+    | 'task'
+    | 'revocation',
+    number
+  >
 >
 
 const idempotencyHours = 24
@@ -57,11 +68,26 @@ export class RetentionStore {
     const broadcast_read = await deleteRows((connection) => retireDependent(connection, 'broadcast_read', batchRows))
     const broadcast_state = await deleteRows((connection) => retireDependent(connection, 'broadcast_state', batchRows))
     const collapse = await deleteRows((connection) => retireDependent(connection, 'collapse', batchRows))
+    const escalation = await deleteRows((connection) => retireEscalations(connection, batchRows))
+    const push_settled = await deleteRows((connection) => retireDependent(connection, 'push_settled', batchRows))
     const idempotency_key = await deleteRows((connection) => retireKeys(connection, batchRows))
     const early = await deleteRows((connection) => retireEarlyCancels(connection, batchRows))
     const task = early + (await deleteRows((connection) => retireTasks(connection, days, batchRows)))
     const revocation = await deleteRows((connection) => retireRevocations(connection, batchRows))
-    return { retired: { notification, broadcast_read, broadcast_state, collapse, idempotency_key, task, revocation }, failure }
+    return {
+      retired: {
+        notification,
+        broadcast_read,
+        broadcast_state,
+        collapse,
+        escalation,
+        push_settled,
+        idempotency_key,
+        task,
+        revocation,
+      },
+      failure,
+    }
   }
 }
 
@@ -154,11 +180,21 @@ async function removeUnread(
 /** Deletes rows whose notification was deleted because of its age. */
 async function retireDependent(
   connection: Connection,
-  table: 'broadcast_read' | 'broadcast_state' | 'collapse',
+  table: 'broadcast_read' | 'broadcast_state' | 'collapse' | 'push_settled',
   rows: number,
 ): Promise<number> {
   const { affectedRows } = await connection.write(
     `DELETE FROM ${table} WHERE notification_id < (SELECT MIN(notification_id) FROM notification) ORDER BY notification_id LIMIT ?`,
+    [rows],
+  )
+  return affectedRows
+}
+
+/** Deletes escalations whose notification is no longer stored. Not the newest: a transaction may be about to commit both. */
+async function retireEscalations(connection: Connection, rows: number): Promise<number> {
+  const { affectedRows } = await connection.write(
+    `DELETE FROM escalation WHERE notification_id < (SELECT MIN(notification_id) FROM notification)
+       AND changed_at < NOW(3) - INTERVAL 1 HOUR ORDER BY notification_id LIMIT ?`,
     [rows],
   )
   return affectedRows
