@@ -64,6 +64,11 @@ let keyless: ServiceProcess
 let gateway: ServiceProcess
 /** A gateway with place for one session. */
 let small: ServiceProcess
+const webhook = {
+  WEBHOOK_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}`,
+  WEBHOOK_TIMEOUT_MS: '2000',
+  WEBHOOK_CONCURRENCY: '1',
+}
 /** The receiver of the webhook. */
 let receiver: Server
 let respond: RequestListener = (_, response) => void response.writeHead(204).end()
@@ -84,13 +89,8 @@ async function setUp(): Promise<void> {
   const ofApi = { MYSQL_URL: throughRelay.href, REDIS_URL, MAX_QUEUED_MS: '60000' }
   receiver = createServer((request, response) => respond(request, response))
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
-  const webhook = {
-    WEBHOOK_URL: `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`,
-    WEBHOOK_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}`,
-    WEBHOOK_TIMEOUT_MS: '2000',
-    WEBHOOK_CONCURRENCY: '1',
-  }
-  api = await startService('notify-api', { ...ofApi, ...webhook })
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`
+  api = await startService('notify-api', { ...ofApi, ...webhook, WEBHOOK_URL: url })
   const away = 'http://127.0.0.1:1/jwks'
   const noKeys = { MEMBER_JWT_SECRET: '', SERVICE_JWT_SECRET: '', MEMBER_JWKS_URL: away, SERVICE_JWKS_URL: away }
   keyless = await startService('notify-api', { ...ofApi, ...noKeys })

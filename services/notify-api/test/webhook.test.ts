@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { waitFor } from '@tidings/local'
+import { newVapidVariables, type PushService, startPushService, waitFor } from '@tidings/local'
 import { createConnection } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Escalated } from '../src/reach/deliverer.ts'
@@ -186,12 +186,16 @@ function documentedStatements(heading: string): string[] {
 describe('notify-api', () => {
   let stack: Stack
   let api: NotifyApi
+  let pushService: PushService
   const concurrency = 4
   const memberId = 'auth0|away'
 
   beforeAll(async () => {
     stack = await openStack('webhook')
+    pushService = await startPushService()
     api = await stack.start({
+      ...newVapidVariables(),
+      PUSH_PRIVATE_ADDRESSES: 'allow',
       WEBHOOK_URL: receiver.url,
       WEBHOOK_SECRET: `${newSecret()} ${secret}`,
       WEBHOOK_TIMEOUT_MS: '8000',
@@ -199,7 +203,10 @@ describe('notify-api', () => {
       ESCALATE: '{"chat":{"webhook":true}}',
     })
   })
-  afterAll(() => stack.close())
+  afterAll(async () => {
+    await stack.close()
+    await pushService.close()
+  })
   beforeEach(() => receiver.respond(status(204)))
 
   async function send(fields: Record<string, unknown> = {}): Promise<number> {
@@ -296,6 +303,22 @@ describe('notify-api', () => {
     const others = await Promise.all(Array.from({ length: 30 }, () => send()))
     await Promise.all(others.map((id) => untilState(id, 'sent')))
     expect(receiver.open()).toBe(waiting.length)
+    for (const answer of late) answer()
+    await Promise.all(waiting.map((id) => untilState(id, 'sent')))
+  })
+
+  test('waits for as many answers as it may: pushes go out meanwhile', async () => {
+    const browser = pushService.subscribe()
+    await api.member(6).put('/push/subscription', browser.body)
+    const late: (() => void)[] = []
+    receiver.respond((response) => late.push(() => void response.writeHead(204).end()))
+    const waiting = await Promise.all(Array.from({ length: 3 * concurrency }, () => send()))
+    await waitFor(() => late.length === concurrency, { what: 'the requests that wait' })
+    const pushed = await send({ memberId: 6, escalate: { push: true } })
+    await waitFor(async () => (await statusOf(pushed))['push'] === 'sent', { what: 'the push' })
+    expect(browser.messages).toHaveLength(1)
+    expect(late).toHaveLength(concurrency)
+    receiver.respond(status(204))
     for (const answer of late) answer()
     await Promise.all(waiting.map((id) => untilState(id, 'sent')))
   })
