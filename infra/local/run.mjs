@@ -23,6 +23,12 @@ const scripts = {
     const { printToken } = await local('token.js')
     printToken(args)
   },
+  async vapid(args) {
+    await installDependencies()
+    await run(bin('tsc'), ['-b', 'infra/local'])
+    const { printVapid } = await local('vapid.js')
+    printVapid(args)
+  },
   async test(args) {
     await step('dependencies', installDependencies)
     await step('format', () => run(bin('biome'), ['format']))

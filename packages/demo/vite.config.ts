@@ -23,7 +23,7 @@ export default defineConfig({
   // For `vite` beside `npm start`: serves the page from source, and forwards everything else to the edge.
   server: {
     proxy: Object.fromEntries(
-      ['/login', '/logout', '/whoami', '/demo', '/notification', '/task', '/session', '/ws'].map((path) => [
+      ['/login', '/logout', '/whoami', '/demo', '/notification', '/task', '/session', '/push', '/ws'].map((path) => [
         path,
         { target: edge, ws: path === '/ws' },
       ]),

@@ -8,6 +8,8 @@ import { InboxMembers } from '@tidings/notify-api/notification/inbox-member'
 import { InboxStore } from '@tidings/notify-api/notification/inbox-store'
 import { migrateWhenReachable } from '@tidings/notify-api/database/migration'
 import { ReadStore } from '@tidings/notify-api/notification/read-store'
+import { StatusStore } from '@tidings/notify-api/notification/status-store'
+import { EscalationPolicy } from '@tidings/notify-api/reach/escalation'
 import { openTasks } from '@tidings/notify-api/task/tasks'
 import { createPool, type ResultSetHeader } from 'mysql2/promise'
 
@@ -25,15 +27,28 @@ await run(async () => {
   const redis = connectRedis(config.redis.url, {})
   const database = new Database(config.database.url, config.database)
 
-  const outbox: Pick<Outbox, 'publish'> = {
+  const outbox: Pick<Outbox, 'publish' | 'publishEach'> = {
     async publish(rows) {
-      await Promise.all(rows.map(({ channel, body }) => redis.publish(channel, body)))
+      await Promise.all(this.publishEach(rows, { noneDeferred: true }))
+    },
+    publishEach(rows) {
+      return rows.map(async ({ channel, body }) => (await redis.publish(channel, body)) > 0)
     },
   }
   const { publishTimeoutMs, task, taskStream } = config
   const members = new InboxMembers(config.broadcastLookbackDays)
   const { rollUpMs } = taskStream
-  const tasks = openTasks({ database, outbox, redis: config.redis, publishTimeoutMs, ...task, rollUpMs, log, onEnd: () => {} })
+  const tasks = openTasks({
+    database,
+    outbox,
+    redis: config.redis,
+    publishTimeoutMs,
+    ...task,
+    rollUpMs,
+    log,
+    onEnd: () => {},
+    reach: { expedite: () => {} },
+  })
   const app = await buildApp({
     config,
     log,
@@ -59,6 +74,9 @@ await run(async () => {
       tasks,
       inbox: new InboxStore(database, members),
       reads: new ReadStore(database, members),
+      escalations: new EscalationPolicy(config.escalation),
+      statuses: new StatusStore(database),
+      pushSubscriptions: { put: unused, remove: unused },
       sessions: { revocations: new Revocations(), revokeMember: unused, revokeSession: unused, of: unused },
     },
   })

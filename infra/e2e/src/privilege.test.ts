@@ -10,11 +10,13 @@ import {
   freeServicePort,
   localOrigin,
   memberToken,
+  newVapidVariables,
   queryDatabase,
   type ServiceProcess,
   serviceToken,
   spawnOwned,
   startDatabase,
+  startPushService,
   startRedis,
   startRedisCluster,
   startService,
@@ -174,9 +176,9 @@ describe.each([
     return text ? (JSON.parse(text) as Record<string, unknown>) : {}
   }
 
-  function asMember(path: string, method = 'POST'): Promise<Response> {
+  function asMember(path: string, method = 'POST', body?: object): Promise<Response> {
     const headers = { ...json, cookie: `access_token=${memberToken(memberId)}`, origin: localOrigin }
-    return fetch(api.url + path, { method, headers })
+    return fetch(api.url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
   }
 
   /** Uploads the text of a task, and holds the upload open until `during` has resolved. */
@@ -255,11 +257,17 @@ describe.each([
   test('notify-api does its work with the permissions of its users, and needs each of them', async () => {
     const user = users['notify-api']
     await onAll('CONFIG', 'RESETSTAT')
-    api = await startApi()
+    api = await startApi({ ...newVapidVariables(), PUSH_PRIVATE_ADDRESSES: 'allow' })
     await untilReady(api)
     expect(await readyOf(api)).toMatchObject({ body: { failing: [], degraded: [] } })
 
     const { notificationId } = await post('/notification/send', { memberId, ...content })
+    const pushService = await startPushService()
+    const browser = pushService.subscribe()
+    expect((await asMember('/push/subscription', 'PUT', browser.body)).status).toBe(204)
+    await post('/notification/send', { memberId, ...content, escalate: { push: true } })
+    await waitFor(() => browser.messages.length === 1, { what: 'the push', deadlineMs })
+    await pushService.close()
     await post('/notification/broadcast', content)
     expect(await post('/presence', { memberIds: [memberId] })).toEqual({ members: [{ memberId, online: false }] })
     // More than a history keeps.

@@ -3,7 +3,16 @@ import { sendProblem } from '@tidings/chassis'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
 /** Paths of notify-api that the edge serves, each with all paths below it. */
-export const apiPaths = ['/notification', '/message', '/presence', '/task', '/session', '/openapi.json', '/docs'] as const
+export const apiPaths = [
+  '/notification',
+  '/message',
+  '/presence',
+  '/push',
+  '/task',
+  '/session',
+  '/openapi.json',
+  '/docs',
+] as const
 
 interface ProxyOptions {
   readonly notifyApiUrl: string

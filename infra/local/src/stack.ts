@@ -7,6 +7,7 @@ import type { Exit, OwnedProcess } from './owned-process.ts'
 import { type RedisServer, startRedis } from './redis.ts'
 import { type ServiceName, type ServiceProcess, startService } from './service.ts'
 import { developmentSecrets } from './token.ts'
+import { keptVapidVariables, newVapidVariables } from './vapid.ts'
 import { waitFor } from './wait-for.ts'
 
 /** Runs a piece of work, then prints its duration and outcome on one line. */
@@ -88,6 +89,7 @@ export class Stack {
         SHUTDOWN_DELAY_SECONDS: '0',
         ...shared,
         ...forApi,
+        ...this.#vapid(),
         PORT: String(apiPort),
         MYSQL_URL: mysqlUrl,
       }),
@@ -121,6 +123,13 @@ export class Stack {
   /** The last log lines of each service, for error messages. */
   get lastLogLines(): string {
     return this.#services.map(({ name, logs }) => [`last lines of ${name}:`, ...logs.slice(-5)].join('\n')).join('\n')
+  }
+
+  /** A key pair that is kept with the data; the environment may have another one. */
+  #vapid(): NodeJS.ProcessEnv {
+    if (process.env['VAPID_PUBLIC_KEY']) return {}
+    const { directory } = this.#options
+    return { ...(directory ? keptVapidVariables(join(directory, 'vapid.json')) : newVapidVariables()) }
   }
 
   async #server<T extends DatabaseServer | RedisServer>(

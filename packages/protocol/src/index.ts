@@ -8,6 +8,7 @@ export * from './message.ts'
 export * from './parse-member-id.ts'
 export * from './position.ts'
 export * from './publication.ts'
+export * from './push.ts'
 export * from './revocation.ts'
 export { escapeHeader } from './stomp/escape.ts'
 export {

@@ -6,6 +6,7 @@ import { historyLimits } from './channel.ts'
 import { Close } from './close.ts'
 import { defaultLimits } from './limit.ts'
 import * as message from './message.ts'
+import * as push from './push.ts'
 import * as task from './task-message.ts'
 import { clientCommands, type Frame, serverCommands } from './stomp/frame.ts'
 import { FrameDecoder } from './stomp/frame-decoder.ts'
@@ -124,7 +125,7 @@ describe('examples', () => {
   })
 
   test.each(examples('json'))('$text is a valid $title', ({ title, text }) => {
-    const schema = ({ ...message, ...task } as unknown as Record<string, z.ZodType>)[title] as z.ZodType
+    const schema = ({ ...message, ...push, ...task } as unknown as Record<string, z.ZodType>)[title] as z.ZodType
     const body: unknown = JSON.parse(text)
     expect(schema.parse(body)).toEqual(body)
   })

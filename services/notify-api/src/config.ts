@@ -11,6 +11,8 @@ import {
 import { historyLimits } from '@tidings/protocol'
 import { z } from 'zod'
 import { mysqlUrl } from './database/mysql-url.ts'
+import type { WebPushSettings } from './push/settings.ts'
+import { isKeyPair } from './push/vapid.ts'
 import type { EscalationSettings } from './reach/escalation.ts'
 import { escalationDefaults } from './reach/escalate-setting.ts'
 import { type Way, ways } from './reach/way.ts'
@@ -27,6 +29,9 @@ const maxWebhookMs = 8_000
 const maxGroupBytes = 4_194_304
 /** Upper bound of text and of data, so that a row with both fits into one statement. */
 const maxColumnBytes = 4_194_304
+
+/** Push services keep a message for four weeks at most. */
+const maxPushTtlSeconds = 2_419_200
 
 /** The environment variables of this service. */
 export const Variables = z.object({
@@ -60,6 +65,17 @@ export const Variables = z.object({
   TASK_ROLLUP_MS: positive(40).check(...within(1, 1_000)),
   TASK_STREAM_IDLE_SECONDS: positive(300).check(...within(1, maxSeconds)),
   MAX_REVOCATIONS: positive(1_000_000).check(...within(1, 100_000_000)),
+  VAPID_PUBLIC_KEY: z.string().optional(),
+  VAPID_PRIVATE_KEY: z.string().optional(),
+  VAPID_SUBJECT: z
+    .string()
+    .regex(/^(mailto:[^\s<>@]+@[^\s<>@]+|https:\/\/[^\s<>]+)$/, 'must be mailto: and an address, or an https: URL')
+    .optional(),
+  PUSH_CONCURRENCY: positive(500).check(...within(1, 10_000)),
+  PUSH_PER_ORIGIN: positive(100).check(...within(1, 10_000)),
+  PUSH_TTL_SECONDS: positive(259_200).check(...within(1, maxPushTtlSeconds)),
+  PUSH_PRIVATE_ADDRESSES: z.enum(['refuse', 'allow'], 'must be refuse or allow').default('refuse'),
+  MAX_PUSH_SUBSCRIPTIONS: positive(10).check(...within(1, 100)),
   ESCALATE: z.string().optional(),
   PUSH_GRACE_SECONDS: z.coerce
     .number()
@@ -117,6 +133,8 @@ const Config = Variables.transform((variables, context) => ({
   escalation: escalationSettings(variables, context),
   maxRevocations: variables.MAX_REVOCATIONS,
   tokenLife: { maxTokenSeconds: variables.MAX_TOKEN_DAYS * 86_400, leewaySeconds: variables.CLOCK_LEEWAY_SECONDS },
+  push: pushSettings(variables, context),
+  maxPushSubscriptions: variables.MAX_PUSH_SUBSCRIPTIONS,
   broadcastLookbackDays: variables.BROADCAST_LOOKBACK_DAYS,
   webhook: webhookSettings(variables, context),
   retention: { days: variables.RETENTION_DAYS, intervalMs: variables.RETENTION_INTERVAL_SECONDS * 1_000 },
@@ -124,7 +142,7 @@ const Config = Variables.transform((variables, context) => ({
 
 function escalationSettings(variables: z.infer<typeof Variables>, context: z.core.$RefinementCtx): EscalationSettings {
   const isConfigured: Readonly<Record<Way, boolean>> = {
-    push: false,
+    push: variables.VAPID_PUBLIC_KEY !== undefined,
     webhook: variables.WEBHOOK_URL !== undefined,
   }
   const configured = new Set(ways.filter((way) => isConfigured[way]))
@@ -133,6 +151,26 @@ function escalationSettings(variables: z.infer<typeof Variables>, context: z.cor
 }
 
 export type Config = z.infer<typeof Config>
+
+/** Returns the settings of Web Push; undefined when it is not configured. Adds an issue when a part is missing. */
+function pushSettings(variables: z.infer<typeof Variables>, context: z.RefinementCtx): WebPushSettings | undefined {
+  const { VAPID_PUBLIC_KEY: publicKey, VAPID_PRIVATE_KEY: privateKey, VAPID_SUBJECT: subject } = variables
+  const refuse = (name: string, message: string) => context.addIssue({ code: 'custom', path: [name], message })
+  const given = Object.entries({ VAPID_PUBLIC_KEY: publicKey, VAPID_PRIVATE_KEY: privateKey, VAPID_SUBJECT: subject })
+  if (given.every(([, value]) => value === undefined)) return undefined
+  for (const [name, value] of given)
+    if (value === undefined) refuse(name, 'is required when the other two VAPID_ variables are set')
+  if (publicKey === undefined || privateKey === undefined || subject === undefined) return undefined
+  if (!isKeyPair(publicKey, privateKey))
+    refuse('VAPID_PRIVATE_KEY', 'must be 32 bytes in base64url, the private key of VAPID_PUBLIC_KEY')
+  return {
+    vapid: { publicKey, privateKey, subject },
+    concurrency: variables.PUSH_CONCURRENCY,
+    perOrigin: variables.PUSH_PER_ORIGIN,
+    ttlSeconds: variables.PUSH_TTL_SECONDS,
+    privateAddresses: variables.PUSH_PRIVATE_ADDRESSES,
+  }
+}
 
 /** @throws ConfigError that lists every invalid variable, without values. */
 export function configFrom(environment: NodeJS.ProcessEnv): Config {

@@ -17,6 +17,8 @@ import { Sender } from './notification/sender.ts'
 import { Outbox } from './outbox/outbox.ts'
 import { RedisPublisher } from './outbox/redis-publisher.ts'
 import { OutboxStore } from './outbox/store.ts'
+import { PushSubscriptions } from './push/subscription-store.ts'
+import { WebPush } from './push/web-push.ts'
 import { EscalationPolicy } from './reach/escalation.ts'
 import { Reach } from './reach/reach.ts'
 import { EscalationStore } from './reach/store.ts'
@@ -63,10 +65,14 @@ await run(async (): Promise<RunningService> => {
     log,
     onReport: metrics.onOutboxReport,
   })
+  const pushSubscriptions = new PushSubscriptions(database, config.maxPushSubscriptions)
   const escalations = new EscalationPolicy(config.escalation)
   const reach = new Reach({
     store: new EscalationStore(database),
-    deliverers: { ...(config.webhook && { webhook: new Webhook(config.webhook) }) },
+    deliverers: {
+      ...(config.push && { push: new WebPush(config.push, pushSubscriptions) }),
+      ...(config.webhook && { webhook: new Webhook(config.webhook) }),
+    },
     log,
     onOutcome: metrics.onEscalation,
     onBacklog: metrics.onEscalationBacklog,
@@ -123,7 +129,7 @@ await run(async (): Promise<RunningService> => {
     config,
     log,
     metrics,
-    deps: { sender, inbox, reads, statuses, sessions, outbox, publisher, tasks, escalations },
+    deps: { sender, inbox, reads, pushSubscriptions, statuses, sessions, outbox, publisher, tasks, escalations },
   })
   const connections = openConnections(app)
   await sessions.load()

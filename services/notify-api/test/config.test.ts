@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { developmentSecrets, localOrigin } from '@tidings/local'
+import { developmentSecrets, localOrigin, newVapidVariables } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { configFrom } from '../src/config.ts'
 import { hello, openStack, type Stack } from './fixture/notify-api.ts'
@@ -33,6 +33,10 @@ const bounds: Readonly<Record<string, readonly [least: number, most: number]>> =
   TASK_ROLLUP_MS: [1, 1_000],
   TASK_STREAM_IDLE_SECONDS: [1, 86_400],
   MAX_REVOCATIONS: [1, 100_000_000],
+  PUSH_CONCURRENCY: [1, 10_000],
+  PUSH_PER_ORIGIN: [1, 10_000],
+  PUSH_TTL_SECONDS: [1, 2_419_200],
+  MAX_PUSH_SUBSCRIPTIONS: [1, 100],
   PUSH_GRACE_SECONDS: [0, 3_600],
   BROADCAST_LOOKBACK_DAYS: [1, 36_500],
   WEBHOOK_TIMEOUT_MS: [100, 8_000],
@@ -98,6 +102,28 @@ test.each(['mysql://u:p%23%2F%40%25@db/tidings', 'mysql://db/tidings?ssl={}', 'm
     expect(configFrom({ ...required, MYSQL_URL: url }).database.url).toBe(url)
   },
 )
+
+const vapid = newVapidVariables()
+
+test.each([
+  [{ VAPID_SUBJECT: '' }, 'VAPID_SUBJECT: is required when the other two VAPID_ variables are set'],
+  [{ VAPID_PUBLIC_KEY: '', VAPID_SUBJECT: '' }, 'VAPID_PUBLIC_KEY: is required when the other two'],
+  [{ VAPID_SUBJECT: 'operator@example.com' }, 'VAPID_SUBJECT: must be mailto: and an address, or an https: URL'],
+  [{ VAPID_SUBJECT: 'mailto: <operator@example.com>' }, 'VAPID_SUBJECT: must be mailto:'],
+  [{ VAPID_PRIVATE_KEY: newVapidVariables().VAPID_PRIVATE_KEY }, 'VAPID_PRIVATE_KEY: must be 32 bytes in base64url, the private'],
+  [{ VAPID_PUBLIC_KEY: vapid.VAPID_PRIVATE_KEY }, 'VAPID_PRIVATE_KEY: must be 32 bytes'],
+  [{ PUSH_PRIVATE_ADDRESSES: 'true' }, 'PUSH_PRIVATE_ADDRESSES: must be refuse or allow'],
+])('with VAPID keys, %j is refused', (fault, message) => {
+  expect(() => configFrom({ ...required, ...vapid, ...fault })).toThrow(`  ${message}`)
+})
+
+test('Web Push is off without VAPID keys', () => {
+  expect(configFrom(required).push).toBeUndefined()
+  expect(configFrom({ ...required, ...vapid, VAPID_SUBJECT: 'https://example.com/contact' }).push).toMatchObject({
+    vapid: { publicKey: vapid.VAPID_PUBLIC_KEY },
+    privateAddresses: 'refuse',
+  })
+})
 
 const escalateForm = 'must be JSON such as {"order":{"push":true},"*":{"webhook":true,"afterSeconds":600}}'
 test.each([

@@ -9,6 +9,7 @@ import { type InboxDeps, inboxRoutes, unreadCountRoute } from '../route/inbox.ts
 import { type MessageDeps, messageRoute } from '../route/message.ts'
 import { type NotificationDeps, notificationRoutes } from '../route/notification.ts'
 import { type PresenceDeps, presenceRoute } from '../route/presence.ts'
+import { type PushDeps, pushRoutes } from '../route/push.ts'
 import { memberSessionRoutes, type SessionDeps, sessionRoutes } from '../route/session.ts'
 import { type StatusDeps, statusRoutes } from '../route/status.ts'
 import { memberTaskRoutes, type TaskDeps, taskRoutes } from '../route/task.ts'
@@ -27,7 +28,7 @@ export interface AppOptions {
   readonly config: Config
   readonly log: Log
   readonly metrics: Metrics
-  readonly deps: NotificationDeps & MessageDeps & InboxDeps & PresenceDeps & SessionDeps & StatusDeps & TaskDeps
+  readonly deps: NotificationDeps & MessageDeps & InboxDeps & PresenceDeps & PushDeps & SessionDeps & StatusDeps & TaskDeps
 }
 
 const requestTimeoutMs = 30_000
@@ -82,13 +83,14 @@ export async function buildApp({ config, log, metrics, deps }: AppOptions): Prom
     await browsers.register(cors, {
       origin: (origin, decide) => decide(null, allowed(origin)),
       credentials: true,
-      methods: ['GET', 'POST', 'DELETE'],
+      methods: ['GET', 'POST', 'PUT', 'DELETE'],
       exposedHeaders: ['X-Request-Id'],
       strictPreflight: false,
     })
     inboxRoutes(browsers, guards, deps)
     memberTaskRoutes(browsers, guards, deps)
     memberSessionRoutes(browsers, guards, deps)
+    pushRoutes(browsers, guards, deps, config.push)
   })
   addOtherMethods()
   return app

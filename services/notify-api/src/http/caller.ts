@@ -22,6 +22,8 @@ export interface Caller {
   readonly memberId: MemberId | undefined
   /** The token of a member. */
   readonly token?: string
+  /** When the token of a member was issued, in Unix seconds. */
+  readonly issuedAt?: number
 }
 
 /** Name of the request decorator that holds the caller. */
@@ -138,8 +140,8 @@ function authenticateAsMember(
   const presented = presentedTokens(headers, cookie)
   const callerFrom = (verdict: MemberVerdict): Caller | Problem => {
     if (verdict.refused === undefined) {
-      const { memberId } = verdict.principal
-      return { id: `member:${memberId}`, memberId, token: verdict.token }
+      const { memberId, issuedAt } = verdict.principal
+      return { id: `member:${memberId}`, memberId, token: verdict.token, issuedAt }
     }
     const detail = presented.header === 'cookie' ? `${cookie}: ${verdict.refused}` : verdict.refused
     const problem = verdict.revoked ? Revoked : Problem

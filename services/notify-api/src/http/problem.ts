@@ -29,7 +29,11 @@ export const problems = {
     title: 'The Origin is not allowed',
     when: 'a member call that changes state comes from an Origin that is not allowed',
   },
-  'not-found': { status: 404, title: 'Not found', when: 'there is no such call, or the member has no such notification or task' },
+  'not-found': {
+    status: 404,
+    title: 'Not found',
+    when: 'there is no such call, the member has no such notification or task, or Web Push is not configured',
+  },
   'method-not-allowed': {
     status: 405,
     title: 'Method not allowed',

@@ -27,7 +27,15 @@ export interface RetentionPass {
 /** Number of deleted rows by table. */
 export type Retired = Readonly<
   Record<
-    'notification' | 'broadcast_read' | 'broadcast_state' | 'collapse' | 'escalation' | 'idempotency_key' | 'task' | 'revocation',
+    | 'notification'
+    | 'broadcast_read'
+    | 'broadcast_state'
+    | 'collapse'
+    | 'escalation'
+    | 'push_settled'
+    | 'idempotency_key'
+    | 'task'
+    | 'revocation',
     number
   >
 >
@@ -61,12 +69,25 @@ export class RetentionStore {
     const broadcast_state = await deleteRows((connection) => retireDependent(connection, 'broadcast_state', batchRows))
     const collapse = await deleteRows((connection) => retireDependent(connection, 'collapse', batchRows))
     const escalation = await deleteRows((connection) => retireEscalations(connection, batchRows))
+    const push_settled = await deleteRows((connection) => retireDependent(connection, 'push_settled', batchRows))
     const idempotency_key = await deleteRows((connection) => retireKeys(connection, batchRows))
     const early = await deleteRows((connection) => retireEarlyCancels(connection, batchRows))
     const task = early + (await deleteRows((connection) => retireTasks(connection, days, batchRows)))
     const revocation = await deleteRows((connection) => retireRevocations(connection, batchRows))
-    const retired = { notification, broadcast_read, broadcast_state, collapse, escalation, idempotency_key, task, revocation }
-    return { retired, failure }
+    return {
+      retired: {
+        notification,
+        broadcast_read,
+        broadcast_state,
+        collapse,
+        escalation,
+        push_settled,
+        idempotency_key,
+        task,
+        revocation,
+      },
+      failure,
+    }
   }
 }
 
@@ -159,7 +180,7 @@ async function removeUnread(
 /** Deletes rows whose notification was deleted because of its age. */
 async function retireDependent(
   connection: Connection,
-  table: 'broadcast_read' | 'broadcast_state' | 'collapse',
+  table: 'broadcast_read' | 'broadcast_state' | 'collapse' | 'push_settled',
   rows: number,
 ): Promise<number> {
   const { affectedRows } = await connection.write(

@@ -3,6 +3,7 @@ import { controlChannel, parseMemberId } from '@tidings/protocol'
 import type { Connection, Database } from '../database/database.ts'
 import type { OutboxRow } from '../outbox/row.ts'
 import { insertOutboxRow } from '../outbox/store.ts'
+import { removeSubscriptions } from '../push/subscription-store.ts'
 
 /** A committed revocation. */
 export interface Revoked {
@@ -113,6 +114,8 @@ async function insert(connection: Connection, revocation: Revocation): Promise<R
        expires_at = GREATEST(expires_at, VALUES(expires_at)), changed_at = VALUES(changed_at)`,
     [String(memberId), tokenHash, issuedBefore, expiresAt],
   )
+  // A revoked device must not be pushed to either. Those of the member that stay subscribe again when they next start.
+  await removeSubscriptions(connection, memberId)
   const message: ControlMessage = { type: 'revoke', ...revocation }
   return { revocation, event: await insertOutboxRow(connection, controlChannel, JSON.stringify(message)) }
 }

@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import { MemberId } from './member-id.ts'
+import { NotificationId, NotificationKind, RedirectPath } from './message.ts'
+
+// Schemas of Web Push (PROTOCOL.md §4).
+
+/** Longest endpoint of a subscription. */
+export const maxEndpointLength = 2_048
+
+/** The URL at which a push service takes messages for one browser. */
+const Endpoint = z
+  .url()
+  .max(maxEndpointLength)
+  .regex(/^[\x21-\x7e]+$/, 'must be ASCII without spaces')
+
+/**
+ * Request of `PUT /push/subscription`: `PushSubscription.toJSON()` of a browser, to which a later one may add members, and two of our own.
+ */
+export const PutPushSubscription = z.object({
+  endpoint: Endpoint,
+  expirationTime: z.number().nullish(),
+  keys: z.object({
+    p256dh: z.string().regex(/^[A-Za-z0-9_-]{87}$/, 'must be 65 bytes in base64url'),
+    auth: z.string().regex(/^[A-Za-z0-9_-]{22}$/, 'must be 16 bytes in base64url'),
+  }),
+  /** An earlier endpoint of the same browser, which is removed. */
+  replaces: Endpoint.optional(),
+  /** Language of the member, a tag of BCP 47. */
+  lang: z
+    .string()
+    .regex(/^[A-Za-z0-9]{1,8}(-[A-Za-z0-9]{1,8})*$/, 'must be a language tag')
+    .max(35)
+    .optional(),
+})
+export type PutPushSubscription = z.infer<typeof PutPushSubscription>
+
+/** Request of `DELETE /push/subscription`. */
+export const DeletePushSubscription = z.object({ endpoint: Endpoint })
+export type DeletePushSubscription = z.infer<typeof DeletePushSubscription>
+
+/** Response of `GET /push/key`: the `applicationServerKey` of subscriptions, in base64url. */
+export const PushKey = z.object({ publicKey: z.string() })
+export type PushKey = z.infer<typeof PushKey>
+
+/** Plaintext of a push message: a declarative one, which a browser may show without a service worker. */
+export const PushMessage = z.object({
+  web_push: z.literal(8030),
+  notification: z.object({
+    title: z.string(),
+    body: z.string().optional(),
+    lang: z.string().optional(),
+    dir: z.literal('auto'),
+    /** The redirect path on the Origin that subscribed. Absent for an app, which has no Origin. */
+    navigate: z.url().optional(),
+    tag: z.string(),
+    data: z.object({
+      notificationId: NotificationId,
+      memberId: MemberId,
+      redirectPath: RedirectPath.optional(),
+      kind: NotificationKind.optional(),
+      data: z.record(z.string(), z.unknown()).optional(),
+      count: z.int().min(2).optional(),
+    }),
+  }),
+})
+export type PushMessage = z.infer<typeof PushMessage>
