@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -35,7 +37,7 @@ interface Rules {
 
 /**
  * The shipped rules in fast motion. Shorter are only times: `for` is a second, the ranges of five and ten minutes are half a minute, and so the
- * minute of TidingsOutboxOld is five seconds. All other thresholds are the shipped ones.
+ * minute of TidingsOutboxOld and the five minutes of TidingsEscalationsLate are five seconds. All other thresholds are the shipped ones.
  */
 function fastRules(): string {
   const { groups } = parse(shipped) as Rules
@@ -43,7 +45,7 @@ function fastRules(): string {
     group.interval = '1s'
     for (const rule of group.rules) {
       rule.for &&= '1s'
-      rule.expr = rule.expr.replaceAll(/\[(?:5|10)m\]/g, '[30s]').replace('oldest_age_seconds) > 60', 'oldest_age_seconds) > 5')
+      rule.expr = rule.expr.replaceAll(/\[(?:5|10)m\]/g, '[30s]').replace(/age_seconds\) > (?:60|300)/, 'age_seconds) > 5')
     }
   }
   return stringify({ groups })
@@ -62,6 +64,14 @@ let keyless: ServiceProcess
 let gateway: ServiceProcess
 /** A gateway with place for one session. */
 let small: ServiceProcess
+const webhook = {
+  WEBHOOK_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}`,
+  WEBHOOK_TIMEOUT_MS: '2000',
+  WEBHOOK_CONCURRENCY: '1',
+}
+/** The receiver of the webhook. */
+let receiver: Server
+let respond: RequestListener = (_, response) => void response.writeHead(204).end()
 let prometheus: OwnedProcess
 let prometheusUrl: string
 const seen = new Set<string>()
@@ -77,7 +87,10 @@ async function setUp(): Promise<void> {
   throughRelay.port = String(mysql.port)
   const REDIS_URL = `redis://127.0.0.1:${apiRedis.port}`
   const ofApi = { MYSQL_URL: throughRelay.href, REDIS_URL, MAX_QUEUED_MS: '60000' }
-  api = await startService('notify-api', ofApi)
+  receiver = createServer((request, response) => respond(request, response))
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`
+  api = await startService('notify-api', { ...ofApi, ...webhook, WEBHOOK_URL: url })
   const away = 'http://127.0.0.1:1/jwks'
   const noKeys = { MEMBER_JWT_SECRET: '', SERVICE_JWT_SECRET: '', MEMBER_JWKS_URL: away, SERVICE_JWKS_URL: away }
   keyless = await startService('notify-api', { ...ofApi, ...noKeys })
@@ -188,6 +201,8 @@ describe.skipIf(!programs)('each alert fires on the fault that it is for', () =>
   afterAll(async () => {
     for (const relay of [mysql, apiRedis, gatewayRedis]) relay?.close()
     await Promise.all([prometheus, api, keyless, gateway, small].map((each) => each?.kill()))
+    receiver?.close()
+    receiver?.closeAllConnections()
     await redis?.kill()
     rmSync(directory, { recursive: true, force: true })
   })
@@ -309,6 +324,17 @@ describe.skipIf(!programs)('each alert fires on the fault that it is for', () =>
 
   test('an issuer of tokens that is away', async () => {
     await keysFailing
+  }, 90_000)
+
+  test('a receiver of the webhook that hangs', async () => {
+    respond = () => {}
+    const to = { memberIds: memberIds.slice(0, 20), escalate: { webhook: true } }
+    await expectAlerts(['TidingsEscalationsFailing', 'TidingsEscalationsLate'], () => send(to))
+  }, 90_000)
+
+  test('a receiver of the webhook that is gone', async () => {
+    respond = (_, response) => void response.writeHead(410).end()
+    await expectAlerts(['TidingsDeadLetters'], () => send({ memberId: 1, escalate: { webhook: true } }))
   }, 90_000)
 
   test('a process that is gone', async () => {

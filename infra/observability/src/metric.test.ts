@@ -32,7 +32,8 @@ beforeAll(async () => {
   const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'observability')
   // The issuer of the members of notify-api is away.
   const away = { MEMBER_JWT_SECRET: '', MEMBER_JWKS_URL: 'http://127.0.0.1:1/jwks' }
-  const api = await startService('notify-api', { REDIS_URL, MYSQL_URL, RETENTION_INTERVAL_SECONDS: '1', ...away })
+  const webhook = { WEBHOOK_URL: 'http://127.0.0.1:1', WEBHOOK_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}` }
+  const api = await startService('notify-api', { REDIS_URL, MYSQL_URL, RETENTION_INTERVAL_SECONDS: '1', ...away, ...webhook })
   const gateway = await startService('realtime-gateway', { REDIS_URL, NOTIFY_API_URL: api.url })
   services = [api, gateway]
   for (const { opsPort } of services) {
@@ -42,7 +43,7 @@ beforeAll(async () => {
   for (const { opsPort } of services) fresh += await (await fetch(`http://127.0.0.1:${opsPort}/metrics`)).text()
   await useApi(api.url)
   await useGateway(gateway.url)
-  const labels = ['shard', 'code', 'status', 'recovered', 'call', 'caller', 'table']
+  const labels = ['shard', 'code', 'status', 'recovered', 'call', 'caller', 'table', 'way', 'state']
   await waitFor(
     async () => {
       for (const { opsPort } of services) collect(await (await fetch(`http://127.0.0.1:${opsPort}/metrics`)).text())
@@ -119,7 +120,7 @@ test('each counter of an alert begins with 0: an increase from nothing would not
   expect(uses.length).toBeGreaterThan(5)
   for (const [, metric = '', label, values = ''] of uses) {
     for (const value of values.split('|')) {
-      const series = label === undefined ? `${metric}(\\{.*\\})?` : `${metric}\\{${label}="${value}"\\}`
+      const series = label === undefined ? `${metric}(\\{.*\\})?` : `${metric}\\{(.*,)?${label}="${value}"(,.*)?\\}`
       expect.soft(fresh).toMatch(new RegExp(`^${series} \\d+$`, 'm'))
     }
   }

@@ -1,6 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import { Caller, type CallerOptions } from './caller.ts'
 
+/**
+ * How a notification goes out when it reaches no open tab (PROTOCOL.md, Reach). At least one of `push` and `webhook` is true, and the
+ * installation has it configured.
+ */
+export interface Escalate {
+  /** To the member's devices, for what none of them has received. */
+  readonly push?: boolean
+  /** To the webhook of the installation, for what the member has not seen. */
+  readonly webhook?: boolean
+  /** Time until the webhook, or without one until the push. */
+  readonly afterSeconds?: number
+  /** How soon a push service wakes a device. Default: `normal`. */
+  readonly urgency?: 'very-low' | 'low' | 'normal' | 'high'
+}
+
 interface NotificationContent {
   /** 1 to 4,000 characters. */
   readonly message: string
@@ -8,6 +23,10 @@ interface NotificationContent {
   readonly redirectPath: string
   /** A JSON object. */
   readonly data?: Readonly<Record<string, unknown>> | undefined
+  /** A name, by which inboxes are filtered, and which may have a default of `escalate`. */
+  readonly kind?: string | undefined
+  /** False turns off what the installation sets for the kind. */
+  readonly escalate?: Escalate | false | undefined
   /**
    * Identifies the notification: sent again within 24 hours it is stored once. Pass one that outlives this process, such as an order's id,
    * where the call is repeated after a crash. Default: a new one, so that the retries of this call store one notification.

@@ -1,6 +1,7 @@
 import type { Caller } from './caller.ts'
 import { isTextOffset, TaskOver, taskIsOver, taskOverWithStatus, Refused } from './problem.ts'
 import { type Report, ReportedState, type StoredTask } from './reported-state.ts'
+import type { Escalate } from './send.ts'
 import { SerialQueue } from './serial-queue.ts'
 import { TaskText } from './task-text.ts'
 import { uploadAll } from './upload.ts'
@@ -15,8 +16,13 @@ export interface FinishOptions {
   /** Any JSON value. */
   readonly result?: unknown
   readonly error?: string
-  /** Also sends the member this notification. */
-  readonly notify?: { readonly message: string; readonly redirectPath: string }
+  /** Also sends the member this notification. With `escalate`, it reaches a member that has closed the tab. */
+  readonly notify?: {
+    readonly message: string
+    readonly redirectPath: string
+    readonly kind?: string
+    readonly escalate?: Escalate | false
+  }
 }
 
 /**

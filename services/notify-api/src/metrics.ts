@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { OutboxReport } from './outbox/sweep.ts'
 import type { EscalationBacklog } from './reach/store.ts'
-import type { Way } from './reach/way.ts'
+import { type Way, ways } from './reach/way.ts'
 import type { EscalationOutcome } from './reach/worker.ts'
 import type { Retired } from './retention/store.ts'
 
@@ -116,6 +116,7 @@ export class Metrics {
   constructor() {
     // A series that begins with its first event has no increase that an alert could see.
     for (const caller of ['service', 'member']) this.jwksFailures.inc({ caller }, 0)
+    for (const way of ways) for (const outcome of ['sent', 'retry']) this.escalations.inc({ way, outcome }, 0)
   }
 
   /** Sets the function that returns the number of queued writes; it is called at each scrape. */

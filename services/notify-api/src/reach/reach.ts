@@ -20,7 +20,7 @@ interface Expedited extends Weight {
   readonly notificationIds: readonly number[]
 }
 
-const backlogIntervalMs = 10_000
+const backlogIntervalMs = 5_000
 /** Bounds of the pushes that wait to be expedited. Those beyond them are pushed after their grace period. */
 const expediteLimits = { maxRows: 1_000, maxBytes: 1_048_576, maxQueued: 10_000, maxQueuedBytes: 67_108_864, maxWaitMs: 5_000 }
 

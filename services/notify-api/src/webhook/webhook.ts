@@ -2,7 +2,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { WebhookEvent } from '@tidings/protocol'
 import type { Delivered, Deliverer, Escalated } from '../reach/deliverer.ts'
-import { retryDelaySeconds } from '../reach/retry.ts'
+import { retryDelaySeconds } from './retry.ts'
 import { type Answer, post } from './post.ts'
 import { signaturesOf } from './secret.ts'
 

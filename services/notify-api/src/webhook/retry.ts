@@ -1,6 +1,6 @@
 const firstDelaySeconds = 5
 const maxDelaySeconds = 3_600
-/** Largest part of a delay that is left out at random, so that what failed together is not tried again together. */
+/** Part of a delay that is random, so that what failed together is not tried again together. */
 const jitter = 0.2
 
 /**
@@ -9,7 +9,8 @@ const jitter = 0.2
  */
 export function retryDelaySeconds(attempts: number, retryAfter?: string): number {
   const backoff = Math.min(firstDelaySeconds * 2 ** (attempts - 1), maxDelaySeconds) * (1 - jitter * Math.random())
-  return Math.min(Math.max(backoff, retryAfterSeconds(retryAfter)), maxDelaySeconds)
+  const asked = retryAfterSeconds(retryAfter) * (1 + jitter * Math.random())
+  return Math.min(Math.max(backoff, asked), maxDelaySeconds)
 }
 
 /** Returns 0 when the header is absent, not valid or in the past. */
