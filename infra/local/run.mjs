@@ -48,9 +48,7 @@ const scripts = {
     await step('dependencies', installDependencies)
     await step('build', build)
     await step('servers', async () => (await local('install.js')).installForTests())
-    for (const file of args.length > 0 ? args : ['notify-api', 'task']) {
-      await run(process.execPath, [join(root, `infra/bench/dist/${file}.js`)], { show: true })
-    }
+    await run(process.execPath, [join(root, 'infra/bench/dist/main.js'), ...args], { show: true })
   },
   async migrate() {
     await installDependencies()

@@ -14,7 +14,7 @@ import { openTasks } from '@tidings/notify-api/task/tasks'
 import { createPool, type ResultSetHeader } from 'mysql2/promise'
 
 /**
- * The baseline of the benchmark `notify-api`: the simplest service that sends notifications. It has the same HTTP stack, validation and
+ * The baseline of posts: the simplest service that sends notifications. It has the same HTTP stack, validation and
  * table as notify-api, but runs one INSERT in autocommit and one PUBLISH for each request, and then responds. It has no outbox, so a
  * crash between the two loses the publication; it keeps no history to resume from; and `online` is always null.
  */
