@@ -31,6 +31,7 @@ let database: DatabaseServer
 const processes: OwnedProcess[] = []
 
 const file = (name: string) => join(directory, name)
+const pem = (name: string) => readFileSync(file(name), 'utf8')
 
 function openssl(...args: string[]): void {
   execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] })
@@ -210,7 +211,6 @@ test.each(Object.entries(redisUrls))(
 )
 
 test('push messages go to a push service that speaks HTTPS, and not to one whose certificate is not valid', async () => {
-  const pem = (name: string) => readFileSync(file(name), 'utf8')
   const pushService = await startPushService({ cert: pem('server.pem'), key: pem('server.key') })
   const other = await startPushService({ cert: pem('other.pem'), key: pem('other.key') })
   const lines: string[] = []
