@@ -35,11 +35,10 @@ const sent: Delivered = { outcome: 'sent' }
 function openReach(deliver: Partial<Record<Way, Deliver>>, maxInFlight = 10) {
   const database = new Database(stack.databaseUrl, { connections: 4, timeoutMs: 15_000 })
   const outcomes: string[] = []
-  const close = async () => {}
   const reach = new Reach({
     store: new EscalationStore(database),
     deliverers: Object.fromEntries(
-      Object.entries(deliver).map(([way, each]) => [way, { maxInFlight, deliver: each, close }] as const),
+      Object.entries(deliver).map(([way, each]) => [way, { maxInFlight, deliver: each, close: async () => {} }] as const),
     ),
     log: openLog('test', 'fatal'),
     onOutcome: (way, outcome) => outcomes.push(`${way} ${outcome}`),
@@ -79,18 +78,19 @@ async function rowsOf(ids: readonly number[], way: Way) {
   )
 }
 
-const untilSent = (ids: readonly number[], way: Way, deadlineMs = 10_000) =>
+const untilSent = (ids: readonly number[], way: Way) =>
   waitFor(async () => (await rowsOf(ids, way)).filter(({ state }) => state === 'sent').length === ids.length, {
-    deadlineMs,
+    deadlineMs: 10_000,
     what: `${ids.length} to be sent`,
   })
+
+const push = (afterMs: number) => ({ way: 'push', afterMs })
+const webhook = (afterMs: number) => ({ way: 'webhook', afterMs })
 
 describe('a send', () => {
   const configured = new Set(ways)
   const defaults = { order: { push: true }, chat: false, '*': { webhook: true, afterSeconds: 600 } } as const
   const policy = new EscalationPolicy({ defaults, configured, pushGraceMs: 5_000 })
-  const push = (afterMs: number) => ({ way: 'push', afterMs })
-  const webhook = (afterMs: number) => ({ way: 'webhook', afterMs })
 
   test.each([
     [{ push: true }, undefined, [push(5_000)]],
@@ -295,13 +295,14 @@ describe('what is due', () => {
   })
 })
 
+const device = (memberId: number) => api.member(memberId)
+
 test('what a member has seen, or no longer has, is not delivered; nor is what a device has received pushed', async () => {
   const escalate = { webhook: true, afterSeconds: 3_600 }
   const post = async (memberId: number, fields: Record<string, unknown> = {}) => {
     const { body } = await api.send({ ...hello, memberId, escalate, ...fields })
     return body['notificationId'] as number
   }
-  const device = (memberId: number) => api.member(memberId)
   const changes: Record<string, (memberId: number, id: number) => Promise<unknown>> = {
     seen: (memberId, id) => device(memberId).post('/notification/seen', { upTo: id }),
     read: (memberId, id) => device(memberId).post(`/notification/${id}/read`),
@@ -365,3 +366,65 @@ test('a claim reads its own rows only, however many wait, and however many of th
   expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(101)
   await stack.rows('DELETE FROM escalation WHERE notification_id > 1000000000')
 })
+
+const kills = process.env['TIDINGS_LONG'] === '1' ? 20 : 3
+const perKill = 100
+const maxBacklog = 200
+
+test(`kill -9 under load, ${kills} times, of two instances: all is delivered, and repeated at most what the instance was delivering`, async () => {
+  await api.stop()
+  const times = new Map<number, number>()
+  receiver.respond((response, { event }) => {
+    const { notificationId } = event.data
+    times.set(notificationId, (times.get(notificationId) ?? 0) + 1)
+    setTimeout(() => response.writeHead(204).end(), 10)
+  })
+  const env = { WEBHOOK_URL: receiver.url, WEBHOOK_SECRET: secret, WEBHOOK_CONCURRENCY: String(concurrency) }
+  const instances = await Promise.all([stack.start(env), stack.start(env)])
+  const load = new AbortController()
+  onTestFinished(() => load.abort())
+  const accepted: number[] = []
+  const escalate = { webhook: true }
+  const senders = [0, 1, 0, 1].map(async (at, sender) => {
+    for (let count = 0; !load.signal.aborted; count++) {
+      await waitFor(() => accepted.length - times.size < maxBacklog || load.signal.aborted, {
+        deadlineMs: 60_000,
+        what: 'deliveries',
+      })
+      const memberIds = Array.from({ length: 10 }, (_, index) => 20_000 + sender * 10 + index)
+      const response = await (instances[at] as NotifyApi)
+        .send({ memberIds, message: `${count}`, escalate })
+        .catch(() => undefined)
+      const stored = (response?.body['notifications'] ?? []) as { notificationId: number }[]
+      accepted.push(...stored.map(({ notificationId }) => notificationId))
+    }
+  })
+  for (let kill = 1; kill <= kills; kill++) {
+    const before = times.size
+    await waitFor(() => times.size >= before + perKill, { deadlineMs: 60_000, what: `${perKill} deliveries` })
+    const at = kill % 2
+    const victim = instances[at] as NotifyApi
+    await victim.kill()
+    instances[at] = await victim.again()
+  }
+  load.abort()
+  await Promise.all(senders)
+  const stored = await stack.rows<{ id: number }>(
+    'SELECT notification_id AS id FROM notification WHERE member_id BETWEEN 20000 AND 20999',
+  )
+  const ids = stored.map(({ id }) => id)
+  expect(ids).toEqual(expect.arrayContaining(accepted))
+  const mine = "state = 'waiting' AND member_id BETWEEN 20000 AND 20999"
+  const left = async (condition = 'TRUE') =>
+    (await stack.rows(`SELECT 1 FROM escalation WHERE ${mine} AND ${condition} LIMIT 1`)).length > 0
+  await waitFor(async () => receiver.open() === 0 && !(await left('due_at <= UTC_TIMESTAMP(3)')), {
+    deadlineMs: 60_000,
+    what: 'all but the claims of the killed to be sent',
+  })
+  // As if these claims had expired.
+  await stack.rows(`UPDATE escalation SET due_at = UTC_TIMESTAMP(3) WHERE ${mine}`)
+  await waitFor(async () => !(await left()), { deadlineMs: 60_000, what: 'everything to be sent' })
+  expect(ids.filter((id) => !times.has(id))).toEqual([])
+  const deliveries = ids.reduce((total, id) => total + (times.get(id) ?? 0), 0)
+  expect(deliveries - ids.length).toBeLessThanOrEqual(kills * concurrency)
+}, 600_000)

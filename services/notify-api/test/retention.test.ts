@@ -34,7 +34,7 @@ test('expired rows are deleted with their dependent rows; others stay', async ()
     [kept],
   )
   const tables = ['idempotency_key', 'broadcast_read', 'escalation']
-  await waitFor(async () => (await Promise.all(tables.map(stack.count))).every((count) => count === 1), {
+  await waitFor(async () => (await Promise.all(tables.map((table) => stack.count(table)))).every((count) => count === 1), {
     deadlineMs: 20_000,
     what: 'the expired rows to be deleted',
   })
