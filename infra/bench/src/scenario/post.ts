@@ -65,7 +65,7 @@ export const posts: Scenario = {
 
 /** A system is saturated when it answers less than this share of the rate. */
 const saturatedShare = 0.9
-const rates = (quick: boolean) => (quick ? [100, 400] : [100, 200, 500, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000])
+const rates = (quick: boolean) => (quick ? [100, 400] : [100, 200, 500, 1_000, 2_000, 4_000, 8_000])
 const latencyConnections = 128
 
 export const latency: Scenario = {
