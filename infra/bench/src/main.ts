@@ -84,11 +84,7 @@ async function bench(options: Options): Promise<void> {
     const seconds = (performance.now() - scenarioStartedAt) / 1_000
     results.push({ name, title: title(options.quick), seconds, metrics, charts, figures: recorder.figures(names) })
   }
-  log(
-    `finished; load average ${loadavg()
-      .map((value) => value.toFixed(1))
-      .join(' ')}`,
-  )
+  log('finished')
 
   load.close()
   for (const system of systems) await system.stop()
@@ -99,6 +95,7 @@ async function bench(options: Options): Promise<void> {
     quick: options.quick,
     rounds: options.rounds,
     machine,
+    loadAfter: loadavg()[0] ?? Number.NaN,
     systems: kinds.map(({ name, version }) => ({ name, version })),
     scenarios: results,
   }

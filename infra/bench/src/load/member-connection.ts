@@ -133,11 +133,11 @@ export class MemberConnection {
       if (pong !== undefined) this.#send(opcode.text, Buffer.from(pong))
       return
     }
-    const next = this.#wire.receive(text)
-    if (next === 'ready') {
-      this.#state = 'ready'
-      this.#events.onReady()
-    } else for (const each of next) this.#send(opcode.text, Buffer.from(each))
+    const { send, ready } = this.#wire.receive(text)
+    for (const each of send) this.#send(opcode.text, Buffer.from(each))
+    if (!ready) return
+    this.#state = 'ready'
+    this.#events.onReady()
   }
 
   /** Counts each message by the time that its body contains. */

@@ -12,6 +12,7 @@ interface Group {
 
 const groups = new Map<string, Group>()
 let addressCount = 0
+const openDeadlineMs = 90_000
 
 process.on('disconnect', () => process.exit())
 process.on('message', (call: Call) => {
@@ -74,6 +75,10 @@ function openGroup({ group: name, endpoint, memberIds, destinations, lastMessage
       )
     }
     if (memberIds.length === 0) return resolve(0)
+    setTimeout(() => {
+      group.firstError ??= `${settled} of ${memberIds.length} connections were ready after ${openDeadlineMs} ms`
+      resolve(settled - group.failed)
+    }, openDeadlineMs).unref()
     for (let index = 0; index < Math.min(options.concurrency, memberIds.length); index++) openNext()
   })
 }

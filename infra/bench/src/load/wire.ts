@@ -23,10 +23,17 @@ export interface Wire {
   readonly headers: Readonly<Record<string, string>>
   /** Texts to send once the WebSocket is open. */
   readonly greeting: readonly string[]
-  /** Returns texts to send in response to `text`, which arrived before the subscriptions were complete; `ready` when they are. */
-  receive(text: string): readonly string[] | 'ready'
+  /** Returns what to do after `text`, which arrived before the subscriptions were complete. */
+  receive(text: string): Reaction
   /** Returns the response to a ping of the protocol, if `text` is one. */
   pong(text: string): string | undefined
+}
+
+interface Reaction {
+  /** Texts to send. */
+  readonly send: readonly string[]
+  /** Whether the subscriptions are complete, as far as the server tells. */
+  readonly ready: boolean
 }
 
 const tokenSeconds = 86_400
@@ -38,9 +45,8 @@ export function openWire({ wire }: Endpoint, options: WireOptions): Wire {
   return stompWire(options, token, wire === 'stomp')
 }
 
-/** STOMP 1.2. With `confirmed`, the session is ready when each SUBSCRIBE has its RECEIPT, otherwise when the second frame arrives. */
+/** STOMP 1.2. With `confirmed`, the session is ready when each SUBSCRIBE has its RECEIPT, otherwise when it is sent. */
 function stompWire({ destinations, lastMessageId }: WireOptions, token: string, confirmed: boolean): Wire {
-  const awaited = confirmed ? destinations.length : 0
   let receipts = 0
   const resume = lastMessageId ? `last-message-id:${lastMessageId}\n` : ''
   return {
@@ -49,13 +55,13 @@ function stompWire({ destinations, lastMessageId }: WireOptions, token: string, 
     greeting: ['CONNECT\naccept-version:1.2\nhost:localhost\nheart-beat:0,0\n\n\0'],
     receive(text) {
       if (text.startsWith('CONNECTED')) {
-        return destinations.map(
-          (destination, id) => `SUBSCRIBE\nid:${id}\ndestination:${stompDestination(destination)}\nreceipt:${id}\n${resume}\n\0`,
-        )
+        const subscribe = (destination: Destination, id: number) =>
+          `SUBSCRIBE\nid:${id}\ndestination:${stompDestination(destination)}\nreceipt:${id}\n${resume}\n\0`
+        return { send: destinations.map(subscribe), ready: !confirmed }
       }
       if (text.startsWith('ERROR')) throw new Error(text)
       receipts += text.split('RECEIPT\n').length - 1
-      return receipts >= awaited ? 'ready' : []
+      return { send: [], ready: receipts >= destinations.length }
     },
     pong: () => undefined,
   }
@@ -73,9 +79,9 @@ function socketIoWire(token: string): Wire {
     headers: { Cookie: `access_token=${token}` },
     greeting: [],
     receive(text) {
-      if (text.startsWith('0')) return ['40']
+      if (text.startsWith('0')) return { send: ['40'], ready: false }
       if (text.startsWith('44')) throw new Error(text)
-      return text.startsWith('40') ? 'ready' : []
+      return { send: [], ready: text.startsWith('40') }
     },
     pong: (text) => (text === '2' ? '3' : undefined),
   }
@@ -97,7 +103,7 @@ function centrifugoWire({ memberId, destinations }: WireOptions, token: string):
     receive(text) {
       if (text.includes('"error"')) throw new Error(text)
       replies += text.split('"id":').length - 1
-      return replies > destinations.length ? 'ready' : []
+      return { send: [], ready: replies > destinations.length }
     },
     pong: (text) => (text === '{}' ? '{}' : undefined),
   }

@@ -1,6 +1,6 @@
 import { init, type EChartsOption, type LegendComponentOption } from 'echarts'
 import type { Metric } from '../scenario/scenario.ts'
-import { baseline, type SystemName } from '../system/system.ts'
+import { baseline, differsFromFloor, type SystemName } from '../system/system.ts'
 import { formatNumber } from './markdown.ts'
 import type { BenchResult, Figure, ScenarioResult } from './result.ts'
 
@@ -37,8 +37,6 @@ const lineChartHeight = 420
 /** A bar of the summary that is longer ends here and has its figure as text. */
 const longestRatio = 3
 const summaryTop = 92
-/** The floor is the line at 1, and the naive server differs from it in two scenarios only. */
-const inSummary = (name: SystemName) => name !== baseline && name !== 'naive ws.send'
 
 /** What the summary shows: one group of bars each. */
 const summaryRows: readonly { scenario: string; metric: string; at?: number; label: string }[] = [
@@ -75,9 +73,11 @@ export function summaryCharts(result: BenchResult): Map<string, string> {
       .find(({ name }) => name === row.scenario)
       ?.figures.find((figure) => figure.metric === row.metric && figure.system === system && figure.at === row.at)
   const rows = summaryRows.filter((row) => figureOf(row, 'Tidings') && figureOf(row, baseline))
+  // The floor is the line at 1.
   const systems = result.systems
+    .filter(differsFromFloor)
     .map(({ name }) => name)
-    .filter((name) => inSummary(name) && rows.some((row) => figureOf(row, name)))
+    .filter((name) => name !== baseline && rows.some((row) => figureOf(row, name)))
   const files = new Map<string, string>()
   if (rows.length === 0) return files
   for (const theme of themes) {
@@ -94,7 +94,7 @@ export function summaryCharts(result: BenchResult): Map<string, string> {
     const option: EChartsOption = {
       ...frame(
         'Cost as a multiple of a bare Node server on Redis (floor = 1), less is better',
-        `${machine.cores} cores, ${machine.processor}, Node ${machine.node}, load ${machine.loadBefore.toFixed(1)}, commit ${machine.commit}`,
+        `${machine.cores} cores, ${machine.processor}, Node ${machine.node}, load average ${machine.loadBefore.toFixed(1)} to ${result.loadAfter.toFixed(1)}, ${result.rounds} rounds, commit ${machine.commit}`,
         palette,
       ),
       legend: legendOf(systems, palette),

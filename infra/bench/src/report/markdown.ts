@@ -13,7 +13,7 @@ export function toMarkdown(result: BenchResult, charts: ReadonlyMap<string, read
       : `Medians of up to ${result.rounds} alternating rounds (lowest–highest), then the ratio to the floor, the median of the ratios within each round.`,
     '',
     `- ${result.startedAt}, ${Math.round(result.seconds)} s, commit ${machine.commit}`,
-    `- ${machine.cores} cores (${machine.processor}), ${machine.memoryGib} GiB, Linux ${machine.kernel}; load average before the run ${machine.loadBefore.toFixed(1)}`,
+    `- ${machine.cores} cores (${machine.processor}), ${machine.memoryGib} GiB, Linux ${machine.kernel}; load average ${machine.loadBefore.toFixed(1)} before the run, ${result.loadAfter.toFixed(1)} at its end`,
     `- Node ${machine.node}, ${machine.database}, ${machine.redis}`,
     `- ${machine.pinned ? 'The compared servers share one core; the load, the database and Redis have the others.' : 'Processes are not bound to cores.'}`,
     ...result.systems.map(({ name, version }) => `- ${name}: ${version}`),

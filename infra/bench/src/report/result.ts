@@ -32,6 +32,8 @@ export interface BenchResult {
   readonly quick: boolean
   readonly rounds: number
   readonly machine: Machine
+  /** Of the last minute of the run. */
+  readonly loadAfter: number
   /** What was compared. */
   readonly systems: readonly { readonly name: SystemName; readonly version: string }[]
   readonly scenarios: readonly ScenarioResult[]

@@ -1,4 +1,5 @@
 import { cpuSeconds, untilIdle } from '../measure/usage.ts'
+import { differsFromFloor } from '../system/system.ts'
 import { inRounds, memberIds, type Scenario } from './scenario.ts'
 
 const sessions = (quick: boolean) => (quick ? 300 : 5_000)
@@ -15,7 +16,8 @@ export const connectStorm: Scenario = {
   charts: [{ metric: 'cpu', kind: 'bars' }],
   async run(context) {
     const count = sessions(context.quick)
-    await inRounds(context, context.systems, async ({ endpoint, gateway, redis }, record) => {
+    const systems = context.systems.filter(differsFromFloor)
+    await inRounds(context, systems, async ({ endpoint, gateway, redis }, record) => {
       await untilIdle([gateway.pid])
       const before = cpuSeconds([gateway.pid])
       const redisBefore = cpuSeconds([redis.process.pid])

@@ -1,5 +1,6 @@
 import { residentKib, untilIdle } from '../measure/usage.ts'
 import type { MemberGroup } from '../load/member-load.ts'
+import { differsFromFloor } from '../system/system.ts'
 import { memberIds, type Scenario } from './scenario.ts'
 
 const steps = (quick: boolean) => (quick ? [300, 600] : [1_000, 5_000, 15_000])
@@ -13,7 +14,7 @@ export const idleMemory: Scenario = {
   ],
   charts: [{ metric: 'process', kind: 'line' }],
   async run({ kinds, environment, load, quick, record }) {
-    for (const kind of kinds) {
+    for (const kind of kinds.filter(differsFromFloor)) {
       const system = await kind.start(environment)
       const { pid } = system.gateway
       await untilIdle([pid])

@@ -3,7 +3,7 @@ import { type PostResult, post } from '../load/post-load.ts'
 import type { MemberGroup } from '../load/member-load.ts'
 import { quantile } from '../measure/statistics.ts'
 import { cpuSeconds, untilIdle } from '../measure/usage.ts'
-import type { System } from '../system/system.ts'
+import { differsFromFloor, type System } from '../system/system.ts'
 import { type Context, inRounds, memberIds, type Scenario } from './scenario.ts'
 
 const connectionCounts = [1, 16, 64, 256]
@@ -39,7 +39,7 @@ export const posts: Scenario = {
     { metric: 'throughput', kind: 'line', logarithmic: true },
   ],
   async run(context) {
-    const systems = postingSystems(context)
+    const systems = context.systems.filter(differsFromFloor)
     const groups = await openMembers(context, systems, members(context.quick))
     const seconds = context.quick ? 0.5 : 1
     const pacedSeconds = context.quick ? 1 : 3
@@ -65,7 +65,7 @@ export const posts: Scenario = {
 
 /** A system is saturated when it answers less than this share of the rate. */
 const saturatedShare = 0.9
-const rates = (quick: boolean) => (quick ? [100, 400] : [100, 200, 500, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000])
+const rates = (quick: boolean) => (quick ? [100, 400] : [100, 200, 500, 1_000, 2_000, 4_000, 8_000])
 const latencyConnections = 128
 
 export const latency: Scenario = {
@@ -81,7 +81,7 @@ export const latency: Scenario = {
     { metric: 'p99', kind: 'line', logarithmic: true },
   ],
   async run(context) {
-    const systems = postingSystems(context)
+    const systems = context.systems.filter(differsFromFloor)
     const groups = await openMembers(context, systems, members(context.quick))
     const seconds = context.quick ? 1 : 1.5
     await inRounds({ ...context, rounds: Math.min(context.rounds, 2) }, systems, async (system, record) => {
@@ -99,11 +99,6 @@ export const latency: Scenario = {
     })
     for (const group of groups.values()) await group.close()
   },
-}
-
-/** The naive gateway has the same API as the floor. */
-function postingSystems({ systems }: Context): System[] {
-  return systems.filter(({ name }) => name !== 'naive ws.send')
 }
 
 async function openMembers(context: Context, systems: readonly System[], count: number): Promise<Map<System, MemberGroup>> {

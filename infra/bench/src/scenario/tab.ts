@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { serviceToken } from '@tidings/local'
 import { connectStockClient } from '../load/stock-client.ts'
 import { Door } from '../load/door.ts'
-import type { System } from '../system/system.ts'
+import { differsFromFloor, type System } from '../system/system.ts'
 import type { Scenario } from './scenario.ts'
 
 const members = (quick: boolean) => (quick ? 2 : 5)
@@ -27,7 +27,7 @@ export const tabs: Scenario = {
   charts: [{ metric: 'lost', kind: 'bars' }],
   // All systems at the same time: nothing here is a matter of speed.
   async run({ systems, quick, record }) {
-    const compared = systems.filter(({ name }) => name !== 'naive ws.send')
+    const compared = systems.filter(differsFromFloor)
     await Promise.all(
       compared.map(async (system) => {
         const ids = Array.from({ length: members(quick) }, (_, index) => firstMemberId + index)

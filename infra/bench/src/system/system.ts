@@ -36,6 +36,11 @@ export type SystemName = 'Tidings' | 'floor' | 'naive ws.send' | 'Socket.IO' | '
 /** What a system is measured against. */
 export const baseline: SystemName = 'floor'
 
+/** Returns whether a system differs from the floor in more than how it writes frames. */
+export function differsFromFloor({ name }: { readonly name: SystemName }): boolean {
+  return name !== 'naive ws.send'
+}
+
 export interface SystemKind {
   readonly name: SystemName
   /** Name and version of what is compared, for the report. */
