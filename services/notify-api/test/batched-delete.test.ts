@@ -43,3 +43,31 @@ test('a failed batch is retried together with newer ids, and close deletes the r
   await published.close()
   expect(batches.at(-1)).toEqual([3])
 })
+
+test('a full batch is deleted at once, unless the last one failed', async () => {
+  const batches: (readonly number[])[] = []
+  let away = false
+  const published = new BatchedDelete(async (ids) => {
+    batches.push(ids)
+    if (away) throw new Error('the database is away')
+  }, log)
+  const add = (from: number, count: number) => {
+    for (let id = from; id < from + count; id++) published.add(id)
+  }
+  add(1, 499)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(batches).toEqual([])
+  published.add(500)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(batches.map(({ length }) => length)).toEqual([500])
+  away = true
+  add(501, 500)
+  await vi.advanceTimersByTimeAsync(0)
+  add(1_001, 500)
+  await vi.advanceTimersByTimeAsync(0)
+  expect(batches.map(({ length }) => length)).toEqual([500, 500])
+  away = false
+  await vi.runAllTimersAsync()
+  expect(batches.map(({ length }) => length)).toEqual([500, 500, 500, 500])
+  expect(vi.getTimerCount()).toBe(0)
+})

@@ -6,10 +6,19 @@ import { stompVersions, subprotocols } from '@tidings/protocol'
 import { type FastifyError, type FastifyInstance, fastify } from 'fastify'
 import type { WebSocket } from 'ws'
 import type { Sessions } from './session/sessions.ts'
-import { type HandshakeDeps, handshake, type Peer, peerDecorator, peerOf } from './socket/handshake.ts'
+import {
+  type Admit,
+  admission,
+  type AdmissionDeps,
+  type HandshakeDeps,
+  handshake,
+  type Peer,
+  peerDecorator,
+  peerOf,
+} from './socket/handshake.ts'
 import { type TransportDeps, WebSocketTransport } from './socket/websocket-transport.ts'
 
-export interface AppDeps extends Omit<HandshakeDeps, 'capacity'>, TransportDeps {
+export interface AppDeps extends Omit<AdmissionDeps, 'capacity'>, HandshakeDeps, TransportDeps {
   readonly sessions: Sessions
   readonly maxFrameBytes: number
 }
@@ -24,6 +33,9 @@ const lastRequestsMs = 6_000
 const minMessageBytes = 131_072
 /** The bound of one WebSocket message is at least this many frames of MAX_FRAME_BYTES. */
 const messageFrames = 2
+
+/** What the route of WebSockets matches, in its usual form. */
+const webSocketUrl = /^\/ws(?:\?|$)/
 
 /** Builds the public port: `GET /ws` and nothing else. */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -62,11 +74,31 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.websocketServer.on('headers', (headers: string[], request: IncomingMessage) => {
     headers.push(`X-Request-Id: ${requestIdOf(request)}`)
   })
-  const preValidation = handshake({ ...deps, capacity: deps.sessions })
-  app.get('/ws', { websocket: true, preValidation }, (ws, request) => {
-    const peer = peerOf(request)
-    const transport = new WebSocketTransport(ws, detachFromRequest(ws, request.raw.socket), deps)
+  const admit = admission({ ...deps, capacity: deps.sessions })
+  /** Results of the requests that take the route. */
+  const decided = new WeakMap<IncomingMessage, ReturnType<Admit>>()
+  const preValidation = handshake((request, upgrade) => decided.get(request) ?? admit(request, upgrade), deps)
+  const open = (ws: WebSocket, socket: Socket, peer: Peer): void => {
+    const transport = new WebSocketTransport(ws, socket, deps)
     transport.listen(deps.sessions.open(transport, peer))
+  }
+  app.get('/ws', { websocket: true, preValidation }, (ws, request) =>
+    open(ws, detachFromRequest(ws, request.raw.socket), peerOf(request)),
+  )
+  // A request that is admitted at once is upgraded without the router, its hooks and a reply, which cost a tenth of a connect. Any other
+  // takes the route, which responds with the refusal.
+  const { server, websocketServer } = app
+  const [route] = server.listeners('upgrade') as ((request: IncomingMessage, socket: Socket, head: Buffer) => void)[]
+  server.removeAllListeners('upgrade')
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    if (request.method === 'GET' && webSocketUrl.test(request.url ?? '')) {
+      const result = admit(request, true)
+      if (!(result instanceof Promise) && !result.refused) {
+        return websocketServer.handleUpgrade(request, socket, head, (ws) => open(ws, socket, result.peer))
+      }
+      decided.set(request, result)
+    }
+    route?.(request, socket, head)
   })
   return app
 }

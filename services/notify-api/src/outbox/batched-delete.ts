@@ -1,12 +1,13 @@
 import { type Log, RepeatedFailure } from '@tidings/chassis'
 
-const intervalMs = 50
-const intervalAfterFailureMs = 1_000
+/** Each deletion is a commit of its own. After a crash, the rows of this time at most are published a second time. */
+const intervalMs = 1_000
+/** Rows of one statement. So many are deleted before the interval ends. */
 const maxBatch = 500
 /** Beyond this the oldest ids are dropped, to bound memory: the sweep publishes their rows a second time. */
 const maxHeld = 100_000
 
-/** Deletes published rows in batches, shortly after they are added. A batch that fails is retried. */
+/** Deletes published rows in batches, about a second after they are added. A batch that fails is retried. */
 export class BatchedDelete {
   readonly #delete: (ids: readonly number[]) => Promise<void>
   readonly #failure: RepeatedFailure
@@ -22,7 +23,9 @@ export class BatchedDelete {
   add(id: number): void {
     this.#held.add(id)
     if (this.#held.size > maxHeld) this.#held.delete(this.#held.values().next().value as number)
+    if (this.#deleting) return
     this.#timer ??= setTimeout(() => this.#start(), intervalMs)
+    if (this.#held.size >= maxBatch && !this.#failure.failing) this.#start()
   }
 
   /** True from `add` until the row is deleted. */
@@ -32,15 +35,16 @@ export class BatchedDelete {
 
   /** Makes a last attempt to delete the remaining rows. Never rejects. */
   async close(): Promise<void> {
-    clearTimeout(this.#timer)
     await this.#deleting
+    clearTimeout(this.#timer)
     await this.#deleteHeld()
   }
 
   #start(): void {
+    clearTimeout(this.#timer)
     this.#deleting = this.#deleteHeld().finally(() => {
-      const delayMs = this.#failure.failing ? intervalAfterFailureMs : intervalMs
-      this.#timer = this.#held.size > 0 ? setTimeout(() => this.#start(), delayMs) : undefined
+      this.#deleting = undefined
+      this.#timer = this.#held.size > 0 ? setTimeout(() => this.#start(), intervalMs) : undefined
     })
   }
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import {
   authenticateMember,
   type Log,
@@ -5,12 +6,13 @@ import {
   type MemberVerdict,
   presentedTokens,
   type Principal,
+  requestIdOf,
   type Revocations,
   sendProblem,
   type TokenVerifier,
 } from '@tidings/chassis'
 import type { MemberId } from '@tidings/protocol'
-import type { FastifyReply, FastifyRequest, preValidationHookHandler } from 'fastify'
+import type { FastifyRequest, preValidationHookHandler } from 'fastify'
 import type { Credentials } from '../backend/credentials.ts'
 import type { Metrics } from '../ops/metrics.ts'
 import { topicPatternsOf } from '../session/topic-access.ts'
@@ -23,12 +25,15 @@ export interface Capacity {
   retryAfterMs(memberId: MemberId): number
 }
 
-export interface HandshakeDeps {
+export interface AdmissionDeps {
   readonly capacity: Capacity
   readonly allowOrigin: (origin: string | undefined) => boolean
   readonly tokens: TokenVerifier
   readonly revocations: Revocations
   readonly memberCookie: string
+}
+
+export interface HandshakeDeps {
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -44,6 +49,20 @@ export interface Peer {
   /** Patterns of the topics that the token permits. */
   readonly topics: readonly string[]
 }
+
+/** The HTTP response to an upgrade that is refused. */
+export interface Refused {
+  readonly status: number
+  /** The reason, for the client. */
+  readonly detail: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** Result of the steps before an upgrade. */
+export type Admission = { readonly peer: Peer; readonly refused?: undefined } | { readonly refused: Refused }
+
+/** Decides on a request. `upgrade` is true when its connection can be upgraded. Returns a promise only if the key of a token may have to be fetched. */
+export type Admit = (request: IncomingMessage, upgrade: boolean) => Admission | Promise<Admission>
 
 /** `Retry-After` of a gateway that is stopping: the load balancer has another one. */
 const drainingRetrySeconds = '1'
@@ -62,57 +81,66 @@ export const peerDecorator = 'peer'
  * Returns the steps before an upgrade (PROTOCOL.md §2): capacity, Origin, member, displacements. Each may refuse with an HTTP response that states the
  * reason. A refused upgrade never becomes an open socket.
  */
-export function handshake({
-  capacity,
-  allowOrigin,
-  tokens,
-  revocations,
-  memberCookie,
-  metrics,
-  log,
-}: HandshakeDeps): preValidationHookHandler {
-  const refuse = (reply: FastifyReply, status: number, detail: string): void => {
-    metrics.refused(status)
-    // Counted, and logged only to find the reason of one client: anyone can cause refusals.
-    log.debug({ requestId: reply.request.id, status, detail }, 'upgrade refused')
-    sendProblem(reply, status, detail)
-  }
-  const refuseDraining = (reply: FastifyReply): void =>
-    refuse(reply.header('retry-after', drainingRetrySeconds).header('connection', 'close'), 503, 'this gateway is stopping')
-  // With callbacks: where the key is known, a handshake needs no promise.
-  return (request, reply, done) => {
-    if (capacity.draining) return refuseDraining(reply)
-    // The plugin also routes upgrades to other protocols here, such as the `h2c` that HTTP clients offer.
-    const asked = request.ws && request.headers.upgrade?.toLowerCase() === 'websocket'
-    if (!asked) return refuse(reply.header('upgrade', 'websocket'), 426, 'this is a WebSocket endpoint')
-    if (capacity.full) return refuse(reply.header('retry-after', fullRetrySeconds), 503, 'this gateway is full')
+export function admission({ capacity, allowOrigin, tokens, revocations, memberCookie }: AdmissionDeps): Admit {
+  return (request, upgrade) => {
+    if (capacity.draining) return draining
+    // Requests for other protocols may come here, too, such as the `h2c` that HTTP clients offer.
+    const asked = upgrade && request.headers.upgrade?.toLowerCase() === 'websocket'
+    if (!asked) return refuse(426, 'this is a WebSocket endpoint', { upgrade: 'websocket' })
+    if (capacity.full) return refuse(503, 'this gateway is full', { 'retry-after': fullRetrySeconds })
     const { origin, 'user-agent': userAgent } = request.headers
     const presented = presentedTokens(request.headers, memberCookie)
     const withCookie = presented.header === 'cookie'
     // A page of another site can make a browser send the cookie, but not `Authorization`. Clients that are no browsers send no Origin.
-    if ((withCookie || origin !== undefined) && !allowOrigin(origin)) return refuse(reply, 403, 'the Origin is not allowed')
-    const admit = (member: MemberVerdict) => {
+    if ((withCookie || origin !== undefined) && !allowOrigin(origin)) return refuse(403, 'the Origin is not allowed')
+    const admit = (member: MemberVerdict): Admission => {
       // The drain began while the keys were fetched.
-      if (capacity.draining) return refuseDraining(reply)
+      if (capacity.draining) return draining
       if (member.refused !== undefined) {
         const source = withCookie ? `cookie ${memberCookie}` : 'authorization'
         const challenge = memberChallenge(presented, member.refused, memberCookie)
-        return refuse(reply.header('www-authenticate', challenge), 401, `${source}: ${member.refused}`)
+        return refuse(401, `${source}: ${member.refused}`, { 'www-authenticate': challenge })
       }
       const retryAfterMs = capacity.retryAfterMs(member.principal.memberId)
-      if (retryAfterMs > 0) return refuse(reply.header('retry-after', String(Math.ceil(retryAfterMs / 1_000))), 429, tooMany)
-      request.setDecorator<Peer>(peerDecorator, {
-        requestId: request.id,
+      if (retryAfterMs > 0) return refuse(429, tooMany, { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) })
+      const peer: Peer = {
+        requestId: requestIdOf(request),
         principal: member.principal,
         credentials: { token: copyOf(member.token), origin: withCookie ? origin : undefined },
         topics: topicPatternsOf(member.claims['topics']),
         userAgent: userAgent && copyOf(userAgent.slice(0, maxUserAgentLength)),
-      })
-      done()
+      }
+      return { peer }
     }
     const member = authenticateMember(tokens, presented.tokens, revocations)
-    if (member instanceof Promise) member.then(admit, done)
-    else admit(member)
+    return member instanceof Promise ? member.then(admit) : admit(member)
+  }
+}
+
+function refuse(status: number, detail: string, headers: Readonly<Record<string, string>> = {}): Admission {
+  return { refused: { status, detail, headers } }
+}
+
+const draining = refuse(503, 'this gateway is stopping', { 'retry-after': drainingRetrySeconds, connection: 'close' })
+
+/** Returns the hook that admits a request of the route, or responds with the refusal. */
+export function handshake(admit: Admit, { metrics, log }: HandshakeDeps): preValidationHookHandler {
+  // With callbacks: where the key is known, a handshake needs no promise.
+  return (request, reply, done) => {
+    const conclude = (result: Admission): void => {
+      if (!result.refused) {
+        request.setDecorator<Peer>(peerDecorator, result.peer)
+        return done()
+      }
+      const { status, detail, headers } = result.refused
+      metrics.refused(status)
+      // Counted, and logged only to find the reason of one client: anyone can cause refusals.
+      log.debug({ requestId: request.id, status, detail }, 'upgrade refused')
+      sendProblem(reply.headers(headers), status, detail)
+    }
+    const result = admit(request.raw, request.ws)
+    if (result instanceof Promise) result.then(conclude, done)
+    else conclude(result)
   }
 }
 
