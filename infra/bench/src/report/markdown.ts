@@ -2,6 +2,9 @@ import type { SystemName } from '../system/system.ts'
 import type { Metric } from '../scenario/scenario.ts'
 import type { BenchResult, Figure, ScenarioResult } from './result.ts'
 
+/** A metric with more points has these many rows, evenly spread. The charts and the JSON have all. */
+const maxRows = 12
+
 /** Returns the report as Markdown: where and what was measured, then one table for each scenario. */
 export function toMarkdown(result: BenchResult, charts: ReadonlyMap<string, readonly string[]>): string {
   const { machine } = result
@@ -40,12 +43,13 @@ function section({ name, title, seconds, metrics, figures }: ScenarioResult, cha
 function rowsOf(metric: Metric, figures: readonly Figure[], systems: readonly SystemName[]): string[][] {
   const own = figures.filter((figure) => figure.metric === metric.id)
   const points = [...new Set(own.map(({ at }) => at))].toSorted((a, b) => (a ?? 0) - (b ?? 0))
+  const step = Math.ceil(points.length / maxRows)
   const unit = metric.unit ? ` (${metric.unit})` : ''
   const labelOf = (at: number | undefined) =>
     `${metric.label}${at === undefined ? '' : `, ${formatNumber(at)} ${metric.at}`}${unit}`
   const cellsOf = (at: number | undefined) =>
     systems.map((system) => cell(own.find((figure) => figure.at === at && figure.system === system)))
-  return points.map((at) => [labelOf(at), cellsOf(at)].flat())
+  return points.filter((_, index) => (points.length - 1 - index) % step === 0).map((at) => [labelOf(at), cellsOf(at)].flat())
 }
 
 function cell(figure: Figure | undefined): string {

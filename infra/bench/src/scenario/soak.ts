@@ -73,6 +73,7 @@ async function soakFor({ environment, load, record }: Context, minutes: number):
       const ids = memberIds(passingSessions).map((id) => stayingSessions + id)
       const group = await load.open(system.endpoint, ids, [['all', 'personal']])
       await delay(passingMs)
+      deliveries += (await group.received(0)).messages
       await group.close()
     }
   }

@@ -10,6 +10,8 @@ import type { System, SystemName } from '../system/system.ts'
 import { type Context, inRounds, memberIds, paced, type Scenario } from './scenario.ts'
 
 const answers = (quick: boolean) => (quick ? 10 : 200)
+/** One request for each token is no match for 200 answers. */
+const appendedAnswers = (quick: boolean) => (quick ? 5 : 20)
 const seconds = (quick: boolean) => (quick ? 1 : 2)
 const tokensPerSecond = 100
 /** Every so many tokens one contains the time, from which its latency is known. */
@@ -23,7 +25,7 @@ export const tokens: Scenario = {
   name: 'token',
   title: (quick) => `Tokens: ${answers(quick)} answers of a model at ${tokensPerSecond} tokens/s, each followed by one browser`,
   metrics: [
-    { id: 'cpu', label: 'CPU per 1,000 tokens, services and Redis', unit: 'ms', lowerIsBetter: true },
+    { id: 'cpu', label: 'CPU per 1,000 tokens, services, database and Redis', unit: 'ms', lowerIsBetter: true },
     { id: 'redis', label: 'CPU per 1,000 tokens, Redis', unit: 'ms', lowerIsBetter: true },
     { id: 'redis-append', label: 'CPU of Redis per append, one token each', unit: 'µs', lowerIsBetter: true },
     { id: 'p50', label: 'Token to browser, median', unit: 'ms', lowerIsBetter: true },
@@ -33,13 +35,15 @@ export const tokens: Scenario = {
   async run(context) {
     const systems = context.systems.filter(({ name }) => compared.has(name))
     await inRounds({ ...context, rounds: Math.min(context.rounds, 3) }, systems, async (system, record) => {
-      const { cpu, redis, latenciesMs } = await measureTokens(context, system, (task, source) => task.pipe(source))
+      const { cpu, redis, latenciesMs } = await measureTokens(context, system, answers(context.quick), (task, source) =>
+        task.pipe(source),
+      )
       record('cpu', cpu)
       record('redis', redis)
       record('p50', quantile(latenciesMs, 0.5))
       record('p99', quantile(latenciesMs, 0.99))
       if (system.name !== 'Tidings') return
-      const appended = await measureTokens(context, system, async (task, source) => {
+      const appended = await measureTokens(context, system, appendedAnswers(context.quick), async (task, source) => {
         for await (const token of source) await task.append(token)
       })
       record('redis-append', appended.redis)
@@ -54,13 +58,13 @@ interface TokenFigures {
   readonly latenciesMs: readonly number[]
 }
 
-/** `produce` is how a task takes its tokens. The other systems have no tasks. */
+/** Streams `count` answers. `produce` is how a task takes its tokens; the other systems have no tasks. */
 async function measureTokens(
   { load, quick, environment }: Context,
   system: System,
+  count: number,
   produce: (task: Task, source: AsyncIterable<string>) => Promise<void>,
 ): Promise<TokenFigures> {
-  const count = answers(quick)
   const perAnswer = seconds(quick) * tokensPerSecond
   const servers = [...system.services, environment.database.process, system.redis.process].map(({ pid }) => pid)
   const used = () => [cpuSeconds(servers), cpuSeconds([system.redis.process.pid])] as const
