@@ -1,5 +1,13 @@
-import { Cluster } from 'ioredis'
+import { Cluster, Command, type Redis } from 'ioredis'
 import type { RedisConnection } from './redis.ts'
+
+/** Lua function: returns the `run_id` of the process, which costs more than the rest of a script. Where INFO is forbidden it is empty. */
+export const runIdFunction = `
+local function processRunId()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+end
+`
 
 /**
  * Lua functions that scripts of both services share, to give and to check positions (PROTOCOL.md §3).
@@ -18,16 +26,13 @@ import type { RedisConnection } from './redis.ts'
  * The tag of a recorded predecessor is never used again by its successor. Where the record is lost with all data, the tag is random, and
  * the times before the first record of the run and after `now` are excluded as well. Where INFO is forbidden, all processes look alike.
  */
-export const runFunctions = `
+export const runFunctions = `${runIdFunction}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local since, tag
 
 local function openRun(runId, key, keepSeconds)
-  if not runId then
-    local info = redis.pcall('INFO', 'server')
-    runId = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
-  end
+  runId = runId or processRunId()
   local record = redis.pcall('GET', key)
   local recorded
   if type(record) == 'string' then recorded, since, tag = string.match(record, '^(%w*) (%d+) (%d+)$') end
@@ -70,6 +75,44 @@ export function runIdOf(redis: RedisConnection): () => string | undefined {
     })
   }
   return () => runId
+}
+
+/** Sends the call of a script that concerns `key`. `call` may run twice, if the first time had no effect. */
+export type ScriptCaller = <T>(key: string, call: (redis: RedisConnection, runId: string | undefined) => Promise<T>) => Promise<T>
+
+/** Error replies of a node of a Cluster that did not execute the command, and that a Cluster connection handles. */
+const notExecuted = /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|READONLY) /
+
+/**
+ * Returns a function that sends calls of scripts with the `run_id` for `openRun`. On a Cluster it sends them straight to the node that serves
+ * the key, whose connection does not outlive the process either. If that node does not serve the key any more, or its `run_id` is not known,
+ * the Cluster connection sends the call, without a `run_id`.
+ */
+export function scriptCaller(redis: RedisConnection): ScriptCaller {
+  if (!(redis instanceof Cluster)) {
+    const runId = runIdOf(redis)
+    return (_key, call) => call(redis, runId())
+  }
+  const nodes = new Map<string, { readonly node: Redis; readonly runId: () => string | undefined }>()
+  redis.on('+node', (node: Redis) => {
+    const address = `${node.options.host}:${node.options.port}`
+    nodes.set(address, { node, runId: runIdOf(node) })
+    node.once('end', () => {
+      if (nodes.get(address)?.node === node) nodes.delete(address)
+    })
+  })
+  return async (key, call) => {
+    const serving = nodes.get(redis.slots[new Command('get', [key]).getSlot() ?? 0]?.[0] ?? '')
+    const runId = serving?.runId()
+    if (serving && runId !== undefined) {
+      try {
+        return await call(serving.node, runId)
+      } catch (error) {
+        if (!notExecuted.test((error as Error).message)) throw error
+      }
+    }
+    return call(redis, undefined)
+  }
 }
 
 /**

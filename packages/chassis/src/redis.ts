@@ -61,6 +61,7 @@ export function connectRedis(url: string, options: ConnectionOptions): RedisConn
     ...(scripts ? { scripts } : {}),
     redisOptions: {
       ...perNode,
+      ...(scripts ? { scripts } : {}),
       ...connecting,
       ...access(first),
     },

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isNotification, isReadMessage, isRemoval, isTaskAnnouncement } from './message-check.ts'
+import { isNotification, isReadMessage, isRemoval, isTaskAnnouncement, isTaskMessage } from './message-check.ts'
 
 test('a notification has an id and a message, and a path or none', () => {
   const notification = { notificationId: 7, message: 'hello', redirectPath: '/' }
@@ -26,4 +26,10 @@ test('a removal of broadcasts names them', () => {
 test('an announcement names a task', () => {
   expect(isTaskAnnouncement({ type: 'started', taskId: 'a', kind: 'answer', status: 'running' })).toBe(true)
   expect(isTaskAnnouncement({ type: 'started' })).toBe(false)
+})
+
+test('a message of a task has a known type, and data is a list', () => {
+  expect(isTaskMessage({ type: 'data', data: [{ a: 1 }] })).toBe(true)
+  for (const body of [{}, { type: 'else' }, { type: 'data' }, { type: 'data', data: { a: 1 } }])
+    expect(isTaskMessage(body)).toBe(false)
 })

@@ -57,7 +57,8 @@ const taskMessageTypes: ReadonlySet<unknown> = new Set<TaskMessage['type']>([
 ])
 
 export function isTaskMessage(body: object): body is TaskMessage {
-  return taskMessageTypes.has((body as { type?: unknown }).type)
+  const { type, data } = body as { type?: unknown; data?: unknown }
+  return taskMessageTypes.has(type) && (type !== 'data' || Array.isArray(data))
 }
 
 function areIds(ids: unknown): ids is number[] {

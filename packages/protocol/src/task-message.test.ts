@@ -8,12 +8,12 @@ test('events change the state of a task from created to finished, and do not mod
   const created = nextTaskState(undefined, { type: 'created', ...named })
   const reading = nextTaskState(created, { type: 'progress', stage: 'reading', percent: 5 })
   const first = nextTaskState(reading, { type: 'append', text: '가' })
-  const second = nextTaskState(nextTaskState(first, { type: 'append', text: '나' }), { type: 'data', data: 1 })
+  const second = nextTaskState(nextTaskState(first, { type: 'append', text: '나' }), { type: 'data', data: [1, [2]] })
   const ended = nextTaskState(second, { type: 'finished', status: 'failed', error: 'no model' })
   expect(created).toEqual({ ...named, status: 'queued', text: '', data: [] })
   expect(first).toEqual({ ...named, status: 'running', stage: 'reading', percent: 5, text: '가', data: [] })
   expect(ended).toEqual({ ...second, status: 'failed', error: 'no model' })
-  expect(second).toMatchObject({ text: '가나', data: [1] })
+  expect(second).toMatchObject({ text: '가나', data: [1, [2]] })
 })
 
 test('a snapshot or created replaces the state, and an event before either of them is ignored', () => {

@@ -111,6 +111,9 @@ export const FinishTask = z.strictObject({
 })
 export type FinishTask = z.infer<typeof FinishTask>
 
+/** A {@link TaskEvent} that adds JSON values: those of one `data` event of the producer, or of several that came soon after each other. */
+export const TaskDataAdded = z.object({ type: z.literal('data'), data: z.array(Data) })
+
 const TaskName = z.object({ taskId: TaskId, kind: Kind, title: Title.optional() })
 
 /** A publication on `member:{memberId}:task.{taskId}`. The first is `created`, the last is `finished`. */
@@ -118,10 +121,12 @@ export const TaskEvent = z.discriminatedUnion('type', [
   TaskName.extend({ type: z.literal('created') }),
   TaskProgress,
   TaskAppend,
-  TaskData,
+  TaskDataAdded,
   z.object({ type: z.literal('finished'), status: TerminalStatus, result: Data.optional(), error: TaskError.optional() }),
 ])
 export type TaskEvent = z.infer<typeof TaskEvent>
+/** A {@link TaskEvent} that producers cause: any but the first and the last. */
+export type TaskChange = Exclude<TaskEvent, { type: 'created' | 'finished' }>
 
 /** Current state of a task, in the response of `GET /task/{id}` and in a `snapshot`. */
 export const TaskState = TaskName.extend({

@@ -6,7 +6,7 @@ import { nextTaskState, TaskFold } from './task-state.ts'
 const named = { taskId: '0f8c2a1e-5b7d-4e2f-9a3c-6d1b8e4f7a20', kind: 'chat' }
 const data = fc.oneof(fc.integer(), fc.string(), fc.constant(null), fc.array(fc.boolean(), { maxLength: 2 }))
 const message: fc.Arbitrary<TaskMessage> = fc.oneof(
-  { weight: 4, arbitrary: data.map((each) => ({ type: 'data' as const, data: each })) },
+  { weight: 4, arbitrary: fc.array(data, { maxLength: 3 }).map((values) => ({ type: 'data' as const, data: values })) },
   { weight: 4, arbitrary: fc.string().map((text) => ({ type: 'append' as const, text })) },
   fc.record({ type: fc.constant('progress' as const), percent: fc.nat(100), stage: fc.string() }, { requiredKeys: ['type'] }),
   fc.constant({ type: 'created' as const, ...named }),
@@ -45,7 +45,7 @@ function foldMs(events: number): number {
     const startedAt = performance.now()
     const fold = new TaskFold()
     fold.add({ type: 'created', ...named })
-    for (let event = 0; event < events; event++) fold.add({ type: 'data', data: event })
+    for (let event = 0; event < events; event++) fold.add({ type: 'data', data: [event] })
     expect(fold.state?.data.length).toBe(events)
     return performance.now() - startedAt
   })

@@ -18,7 +18,7 @@ export function nextTaskState(state: TaskState | undefined, message: TaskMessage
 
 function applied(state: TaskState, event: Exclude<TaskEvent, { type: 'created' }>): TaskState {
   if (event.type === 'append') return { ...state, status: 'running', text: state.text + event.text }
-  if (event.type === 'data') return { ...state, status: 'running', data: [...state.data, event.data] }
+  if (event.type === 'data') return { ...state, status: 'running', data: [...state.data, ...event.data] }
   const { type, ...change } = event
   return type === 'progress' ? { ...state, status: 'running', ...change } : { ...state, ...change }
 }
@@ -43,7 +43,7 @@ export class TaskFold {
     if (message.type === 'data') {
       if (!this.#state) return
       this.#state.status = 'running'
-      this.#state.data.push(message.data)
+      for (const value of message.data) this.#state.data.push(value)
     } else {
       const state = nextTaskState(this.#state, message)
       this.#state = message.type === 'snapshot' ? withOwnData(state) : state

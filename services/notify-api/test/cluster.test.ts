@@ -3,6 +3,7 @@ import { historyKey } from '@tidings/protocol'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { hello, type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
+import { createTask } from './fixture/task.ts'
 
 let stack: Stack
 let cluster: RedisCluster
@@ -59,6 +60,39 @@ async function expectAllPublished(indexes: readonly number[]): Promise<void> {
 
 const deferred = async () =>
   (await stack.rows<{ channel: string }>('SELECT DISTINCT channel FROM outbox_deferred')).map(({ channel }) => channel)
+
+test('events of a task do not read INFO each, and continue on the node to which the slot of the task is moved', async () => {
+  const taskId = await createTask(api, 1)
+  const key = historyKey(`member:1:task.${taskId}`)
+  const append = (text: string, offset: number) => api.post(`/task/${taskId}/event?offset=${offset}`, { type: 'append', text })
+  const infoCalls = async () => {
+    const stats = await Promise.all(nodes.map((node) => node.info('commandstats')))
+    return stats.reduce((sum, text) => sum + Number(/cmdstat_info:calls=(\d+)/.exec(text)?.[1] ?? 0), 0)
+  }
+  const before = await infoCalls()
+  for (let offset = 0; offset < 30; offset++) expect((await append('x', offset)).status).toBe(202)
+  // Those of the function itself, one a node.
+  expect((await infoCalls()) - before).toBeLessThan(10)
+  const { body: last } = await append('x', 30)
+
+  const slot = Number(await nodes[0]?.cluster('KEYSLOT', key))
+  const owners = await Promise.all(nodes.map((node) => node.exists(key).catch(() => 0)))
+  const from = owners.indexOf(1)
+  const [source, target] = [nodes[from], nodes[(from + 1) % nodes.length]] as [Redis, Redis]
+  const [sourceId, targetId] = [await source.cluster('MYID'), await target.cluster('MYID')]
+  await target.cluster('SETSLOT', slot, 'IMPORTING', sourceId)
+  await source.cluster('SETSLOT', slot, 'MIGRATING', targetId)
+  const keys = await source.cluster('GETKEYSINSLOT', slot, 100)
+  await source.call('MIGRATE', '127.0.0.1', target.options.port ?? 0, '', 0, 5_000, 'KEYS', ...keys)
+  for (const node of [target, source]) await node.cluster('SETSLOT', slot, 'NODE', targetId)
+  // Another process gives the positions: the task is sent again (decision 0006).
+  expect(await append('y', 31)).toMatchObject({ status: 409, body: { textBytes: 0 } })
+  const again = await append('x'.repeat(31), 0)
+  expect(again.status).toBe(202)
+  const [position, positionBefore] = [again, { body: last }].map(({ body }) => String(body['position']))
+  expect(position?.split('-')[0]).not.toBe(positionBefore?.split('-')[0])
+  expect((await target.lindex(key, -1))?.split('\n')[0]).toBe(position)
+})
 
 test('while a master hangs, posts to members on the others are published at once; then those to its own follow, in order', async () => {
   cluster.masters[0]?.pause()

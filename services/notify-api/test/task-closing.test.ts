@@ -1,4 +1,6 @@
 import { waitFor } from '@tidings/local'
+import { historyKey } from '@tidings/protocol'
+import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
 import { createTask, listenToTask, readTask, upload } from './fixture/task.ts'
@@ -66,4 +68,35 @@ test('a repeated end is stored, and the first attempt does not undo it', async (
   await waitFor(async () => (await finish(taskId)).status === 200, { deadlineMs, what: 'the end' })
   expect(await append(taskId, '!', 3)).toMatchObject({ status: 409, body: { taskStatus: 'succeeded' } })
   expect(await readTask(other, taskId)).toMatchObject({ status: 'succeeded', text: 'all' })
+})
+
+test('nothing follows the end, even when Redis has lost its mark', async () => {
+  const taskId = await createTask(api, 1)
+  expect((await append(taskId, 'all', 0)).status).toBe(202)
+  const redis = new Redis(stack.redis.url)
+  const channel = `member:1:task.${taskId}`
+  const [taskKey, key] = [`{${channel}}:task`, historyKey(channel)]
+  const open = await redis.hgetall(taskKey)
+  expect((await finish(taskId)).status).toBe(200)
+  const publications = await redis.lrange(key, 0, -1)
+  const states = [
+    open,
+    { ...open, status: 'closing', closer: 'x', closed: '1' },
+    { ...open, status: 'closing', closer: 'x', closed: '1', last: '' },
+  ]
+  for (const state of states) {
+    await redis.hset(taskKey, state)
+    expect(await append(taskId, '!', 3)).toMatchObject({ status: 409, body: { taskStatus: 'succeeded' } })
+    expect(await redis.lrange(key, 0, -1)).toEqual(publications)
+  }
+  redis.disconnect()
+})
+
+test('an attempt to end a task that was abandoned does not keep events out', async () => {
+  const taskId = await createTask(api, 1)
+  const redis = new Redis(stack.redis.url)
+  await redis.hset(`{member:1:task.${taskId}}:task`, { status: 'closing', closer: 'x', closed: '1' })
+  redis.disconnect()
+  expect((await append(taskId, 'more', 0)).status).toBe(202)
+  expect(await readTask(other, taskId)).toMatchObject({ status: 'running', text: 'more' })
 })

@@ -98,7 +98,7 @@ test.concurrent('an open upload and an empty progress renew the lease without a 
 
 test.concurrent('silent tasks with an event that the database refuses, or that is not JSON, end without their text and hold up no other', async () => {
   const poisons = [
-    { body: '{"type":"data","data":{"x":"\\ud800"}}', logged: '"sqlState":' },
+    { body: '{"type":"data","data":[{"x":"\\ud800"}]}', logged: '"sqlState":' },
     { body: '{oops', logged: 'SyntaxError' },
   ]
   const poisonedIds = await Promise.all(poisons.map(() => createTask(api, 1)))

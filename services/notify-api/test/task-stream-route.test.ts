@@ -11,10 +11,16 @@ import { createTask, folded, listenToTask, newTaskId, readTask, upload } from '.
 let stack: Stack
 let api: NotifyApi
 let other: NotifyApi
+/** An instance that takes little data. */
+let small: NotifyApi
 
 beforeAll(async () => {
   stack = await openStack('task_stream')
-  ;[api, other] = await Promise.all([stack.start({ MAX_TASK_TEXT_BYTES: '300000' }), stack.start()])
+  ;[api, other, small] = await Promise.all([
+    stack.start({ MAX_TASK_TEXT_BYTES: '300000' }),
+    stack.start(),
+    stack.start({ MAX_TASK_DATA_BYTES: '1024' }),
+  ])
 })
 afterAll(() => stack.close())
 
@@ -126,6 +132,34 @@ describe('NDJSON', () => {
     expect(await answer).toMatchObject({ status: 202, body: { textBytes: 6 } })
     await waitFor(() => folded(channel)?.text === 'a나\nc', { what: 'the last event' })
     expect(folded(channel)).toMatchObject({ text: 'a나\nc', stage: '검색', percent: 5, data: [{ sources: ['s'] }] })
+  })
+
+  test('rolls up data, in its order among text and progress', async () => {
+    const taskId = newTaskId()
+    const channel = await listenToTask(stack, 1, taskId)
+    await createTask(api, 1, { taskId })
+    const { request, answer } = upload(api, taskId, ndjson)
+    const values = Array.from({ length: 500 }, (_, index) => (index % 2 === 0 ? index : [index]))
+    const append = { type: 'append', text: '가' }
+    const events = [append, ...values.map((data) => ({ type: 'data', data })), { type: 'progress', percent: 1 }, append]
+    request.end(`${[...events, { type: 'progress', percent: 2 }].map((event) => JSON.stringify(event)).join('\n')}\n`)
+    expect(await answer).toMatchObject({ status: 202, body: { textBytes: 6 } })
+    await waitFor(() => folded(channel)?.percent === 2, { what: 'the last event' })
+    expect(folded(channel)?.data).toEqual(values)
+    const types = channel.publications.map(({ body }) => body['type'] as string)
+    // Without the progress that marks the task as running.
+    const changes = types.filter((type, at) => type !== types[at - 1]).slice(2)
+    expect(changes).toEqual(['append', 'data', 'progress', 'append', 'progress'])
+    expect(types.filter((type) => type === 'data').length).toBeLessThan(50)
+    expect((await read(taskId))['data']).toEqual(values)
+  })
+
+  test('beyond MAX_TASK_DATA_BYTES keeps the data before the limit, although it came together', async () => {
+    const taskId = await createTask(small, 1)
+    const { request, answer } = upload(small, taskId, ndjson)
+    request.end(`${JSON.stringify({ type: 'data', data: 'x'.repeat(300) })}\n`.repeat(9))
+    expect(await answer).toMatchObject({ status: 413, body: { limit: 'MAX_TASK_DATA_BYTES' } })
+    expect((await read(taskId))['data']).toHaveLength(3)
   })
 
   test.each([

@@ -23,7 +23,7 @@ class TaskHistory implements History {
     const end = Math.min(this.length, offset + limit)
     const publications = Array.from({ length: Math.max(0, end - offset) }, (_, index) => ({
       position: { epoch: 1, offset: offset + index + 1 },
-      body: Buffer.from(JSON.stringify(offset + index === 0 ? created : { type: 'data', data: offset + index })),
+      body: Buffer.from(JSON.stringify(offset + index === 0 ? created : { type: 'data', data: [offset + index] })),
     }))
     return { publications, whole: true, last: { epoch: 1, offset: this.length } }
   }

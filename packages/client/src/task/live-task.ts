@@ -85,8 +85,7 @@ export class LiveTask implements TaskHandle {
     if (!next) return
     this.#known = next
     this.#cell.set(next as TaskState)
-    const events =
-      message.type === 'snapshot' || message.type === 'created' ? eventsOf(this.getSnapshot()) : [message as TaskEvent]
+    const events = message.type === 'snapshot' || message.type === 'created' ? eventsOf(this.getSnapshot()) : stepsOf(message)
     for (const reader of this.#readers) for (const event of events) reader.push(event, this.#snapshot)
     if (endStatuses.has(next.status)) this.#unwatch()
   }
@@ -139,6 +138,11 @@ export class LiveTask implements TaskHandle {
 
 function unknown(taskId: string): TaskState {
   return { taskId, status: 'unknown', text: '', data: [] }
+}
+
+/** Returns the steps in a message: one for each value of `data`. */
+function stepsOf(message: Exclude<TaskMessage, { type: 'snapshot' | 'created' }>): TaskEvent[] {
+  return message.type === 'data' ? message.data.map((data) => ({ type: 'data', data })) : [message as TaskEvent]
 }
 
 /** Returns a snapshot, followed by `finished` when the task has ended: every iteration ends with it. */

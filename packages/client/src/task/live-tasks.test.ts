@@ -53,3 +53,22 @@ test('a task that has to wait says so until its snapshot arrives', () => {
   expect(tasks.task('late').getSnapshot()).not.toHaveProperty('error')
   unsubscribe()
 })
+
+test('an iteration yields each value of a message with several, and the state has them all', async () => {
+  const { tasks } = open()
+  const task = tasks.task('a')
+  tasks.message('a', running('a'))
+  const events: unknown[] = []
+  const reading = (async () => {
+    for await (const event of task) events.push(event)
+  })()
+  await Promise.resolve()
+  tasks.message('a', { type: 'data', data: [1, [2]] })
+  tasks.message('a', { type: 'finished', status: 'succeeded' })
+  await reading
+  expect(events.slice(1, 3)).toEqual([
+    { type: 'data', data: 1 },
+    { type: 'data', data: [2] },
+  ])
+  expect(task.getSnapshot().data).toEqual([1, [2]])
+})

@@ -63,7 +63,7 @@ export class BodyReader {
 
   #untilWoken(deadline: number | undefined): Promise<void> {
     return new Promise((resolve) => {
-      const timer = deadline === undefined ? undefined : setTimeout(resolve, deadline - performance.now())
+      const timer = deadline === undefined ? undefined : setTimeout(resolve, Math.ceil(deadline - performance.now()))
       this.#wake = () => {
         clearTimeout(timer)
         resolve()

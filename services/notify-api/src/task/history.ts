@@ -6,15 +6,16 @@ import {
   type RedisConnection,
   type RedisTarget,
   RepeatedFailure,
-  runIdOf,
   runKey,
+  type ScriptCaller,
+  scriptCaller,
 } from '@tidings/chassis'
 import {
   decodePublication,
   historyKey,
+  type TaskChange,
   type TaskEvent,
   TaskFold,
-  type TaskProducerEvent,
   type TaskState,
   type TaskStatus,
   tracedBody,
@@ -25,6 +26,7 @@ import {
   type CloseCall,
   closeScript,
   type EventCall,
+  eventArguments,
   eventScript,
   type MarkCall,
   markScript,
@@ -49,15 +51,20 @@ export interface AppendAt {
    * whose response was lost.
    */
   readonly allowRepeat?: boolean
+  /** Records in Redis that the producer is alive: to be set when an event has not done so for `redisRenewalMs`. */
+  readonly renew?: boolean
   /** Trace of the request that appends. */
   readonly traceparent?: string | undefined
 }
 
-/** Result of appending an event. `renew`: the lease in MySQL is due for renewal. `over`: the task is closing, or over. */
+/**
+ * Result of appending an event. `over`: the task is closing, or over. `abandonedBy`: the attempt
+ * to end it that closed it, a long time ago.
+ */
 export type AppendResult =
-  | { readonly outcome: 'ok'; readonly position: string; readonly textBytes: number; readonly renew: boolean }
+  | { readonly outcome: 'ok'; readonly position: string; readonly textBytes: number }
   | { readonly outcome: 'unknown' }
-  | { readonly outcome: 'over'; readonly status: string }
+  | { readonly outcome: 'over'; readonly status: string; readonly abandonedBy: string | undefined }
   | { readonly outcome: 'offset'; readonly textBytes: number }
   | { readonly outcome: 'limit'; readonly limit: string; readonly textBytes: number }
 
@@ -72,7 +79,7 @@ type ScriptKeys = [history: string, task: string, runId: string]
 
 /** Commands that the scripts add to the connection. */
 interface TaskScripts {
-  taskEvent(...args: [...ScriptKeys, call: string, body: string]): Promise<[string, ...(string | number)[]]>
+  taskEvent(...args: [...ScriptKeys, ...(string | number)[]]): Promise<string>
   taskOpen(...args: [...ScriptKeys, call: string, body: string]): Promise<string>
   taskClose(...args: [...ScriptKeys, call: string]): Promise<string | null>
   taskMark(...args: [...ScriptKeys, call: string]): Promise<number>
@@ -101,8 +108,13 @@ export const beforeEndedTasks = '0-0'
 const decoder = new TextDecoder()
 /** A connection with a pending command is replaced after receiving nothing for this many command timeouts. */
 const commandTimeoutsUntilReconnect = 5
-/** An event renews the lease in MySQL when the last renewal is older than the lease divided by this. */
-const renewalsPerLease = 3
+/** Events record in Redis that their producer is alive when the last record is older than the lease divided by this. */
+const redisRenewalsPerLease = 10
+
+/** Returns the time after which an event records in Redis that its producer is alive. */
+export function redisRenewalMs(leaseMs: number): number {
+  return Math.floor(leaseMs / redisRenewalsPerLease)
+}
 
 /**
  * The channel of each running task in Redis, with its history. Until the end of a task is stored in MySQL, this is the only place that
@@ -113,18 +125,16 @@ const renewalsPerLease = 3
 export class TaskHistory {
   readonly #redis: RedisConnection
   readonly #scripts: TaskScripts
-  readonly #limits: Omit<TaskLimits, 'leaseMs'>
-  readonly #renewAfterMs: number
+  readonly #renewalMs: number
   readonly #cluster: boolean
   readonly #prefix: string
   readonly #endedKey: string
-  readonly #runId: () => string | undefined
+  readonly #call: ScriptCaller
 
   constructor({ url, prefix }: RedisTarget, { timeoutMs, limits, log }: { timeoutMs: number; limits: TaskLimits; log: Log }) {
-    const { leaseMs, ...sizes } = limits
-    this.#limits = sizes
-    this.#renewAfterMs = Math.floor(leaseMs / renewalsPerLease)
     this.#cluster = isCluster(url)
+    this.#renewalMs = redisRenewalMs(limits.leaseMs)
+    const settings = { ...limits, cluster: this.#cluster, renewAfterMs: this.#renewalMs }
     this.#prefix = prefix
     this.#endedKey = prefix + endedName
     this.#redis = connectRedis(url, {
@@ -135,15 +145,15 @@ export class TaskHistory {
       commandTimeout: timeoutMs,
       socketTimeout: timeoutMs * commandTimeoutsUntilReconnect,
       scripts: {
-        taskEvent: { numberOfKeys: 3, lua: eventScript(this.#cluster) },
-        taskOpen: { numberOfKeys: 3, lua: openScript(this.#cluster) },
+        taskEvent: { numberOfKeys: 3, lua: eventScript(settings) },
+        taskOpen: { numberOfKeys: 3, lua: openScript(settings) },
         taskClose: { numberOfKeys: 3, lua: closeScript },
         taskMark: { numberOfKeys: 3, lua: markScript },
         taskSilence: { numberOfKeys: 3, lua: silenceScript },
       },
     })
-    this.#scripts = this.#redis as unknown as TaskScripts
-    this.#runId = runIdOf(this.#redis)
+    this.#scripts = scriptsOf(this.#redis)
+    this.#call = scriptCaller(this.#redis)
     const failure = new RepeatedFailure(log, 'redis connection of tasks failed')
     this.#redis.on('error', (error: Error) => failure.failed(error))
     this.#redis.on('ready', () => failure.succeeded())
@@ -158,36 +168,41 @@ export class TaskHistory {
   open(task: TaskIdentity, status: TaskStatus, traceparent?: string): Promise<string> {
     const { memberId: _, ...rest } = task
     const created: TaskEvent = { type: 'created', ...rest }
-    const call: OpenCall = { status, runId: this.#runId() }
     const body = tracedBody(traceparent, JSON.stringify(created))
-    return orUnavailable(this.#scripts.taskOpen(...this.#keysOf(task), JSON.stringify(call), body))
+    const keys = this.#keysOf(task)
+    return orUnavailable(
+      this.#call(keys[0], (redis, runId) => {
+        const call: OpenCall = { status, runId }
+        return scriptsOf(redis).taskOpen(...keys, JSON.stringify(call), body)
+      }),
+    )
   }
 
   /** Appends one event. An empty `progress` of a running task is not published. */
-  async append(task: TaskIdentity, event: TaskProducerEvent, at: AppendAt): Promise<AppendResult> {
-    const { offset, allowRepeat = false, traceparent } = at
+  async append(task: TaskIdentity, event: TaskChange, at: AppendAt): Promise<AppendResult> {
+    const { offset, allowRepeat = false, renew = false, traceparent } = at
     const body = JSON.stringify(event)
     const { percent, stage } = event.type === 'progress' ? event : {}
-    const call: EventCall = {
+    const call: Omit<EventCall, 'runId'> = {
+      body: tracedBody(traceparent, body),
       textBytes: event.type === 'append' ? Buffer.byteLength(event.text) : 0,
       dataBytes: event.type === 'data' ? Buffer.byteLength(body) : 0,
       offset,
       allowRepeat,
+      renew,
+      quiet: event.type === 'progress' && percent === undefined && stage === undefined,
       percent,
       stage,
-      quiet: event.type === 'progress' && percent === undefined && stage === undefined,
-      ...this.#limits,
-      renewAfterMs: this.#renewAfterMs,
-      runId: this.#runId(),
     }
+    const keys = this.#keysOf(task)
     const reply = await orUnavailable(
-      this.#scripts.taskEvent(...this.#keysOf(task), JSON.stringify(call), tracedBody(traceparent, body)),
+      this.#call(keys[0], (redis, runId) => scriptsOf(redis).taskEvent(...keys, ...eventArguments({ ...call, runId }))),
     )
-    const [outcome, first, second, third] = reply
-    if (outcome === 'ok') return { outcome, position: String(first), textBytes: Number(second), renew: third === 1 }
-    if (outcome === 'over') return { outcome, status: String(first) }
+    const [outcome, first = '', second] = reply.split(' ')
+    if (outcome === 'ok') return { outcome, position: first, textBytes: Number(second) }
+    if (outcome === 'over') return { outcome, status: first, abandonedBy: second }
     if (outcome === 'offset') return { outcome, textBytes: Number(first) }
-    if (outcome === 'limit') return { outcome, limit: String(first), textBytes: Number(second) }
+    if (outcome === 'limit') return { outcome, limit: first, textBytes: Number(second) }
     return { outcome: 'unknown' }
   }
 
@@ -249,9 +264,10 @@ export class TaskHistory {
     return { status, percent: percent ? Number(percent) : undefined, stage: stage ?? undefined }
   }
 
-  /** Returns the time since the producer's last event, or null when Redis does not have the task. */
-  silenceMs(task: TaskIdentity): Promise<number | null> {
-    return orUnavailable(this.#scripts.taskSilence(...this.#keysOf(task)))
+  /** Returns how long the producer has been silent at least, or null when Redis does not have the task. */
+  async silenceMs(task: TaskIdentity): Promise<number | null> {
+    const sinceSeenMs = await orUnavailable(this.#scripts.taskSilence(...this.#keysOf(task)))
+    return sinceSeenMs === null ? null : Math.max(0, sinceSeenMs - this.#renewalMs)
   }
 
   disconnect(): void {
@@ -268,6 +284,10 @@ export class TaskHistory {
     const prefix = this.#prefix
     return [historyKey(channel, prefix), `{${prefix}${channel}}:task`, runKey(this.#cluster, channel, prefix)]
   }
+}
+
+function scriptsOf(redis: RedisConnection): TaskScripts {
+  return redis as unknown as TaskScripts
 }
 
 /** Error replies that a defect of a script causes, rather than an outage or the ACL of Redis. */

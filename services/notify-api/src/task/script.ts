@@ -1,33 +1,48 @@
-import { runFunctions } from '@tidings/chassis'
+import { runFunctions, runIdFunction } from '@tidings/chassis'
 import { historyLimits } from '@tidings/protocol'
 
 /**
  * Lua scripts that keep a running task consistent in Redis, each of them atomic.
  *
  * KEYS of each: the history of the task's channel, the task's hash, the record of the run of Redis. ARGV[1] is JSON of the
- * script's named arguments: a field that is undefined is absent from it, and nil in Lua. A body is an argument of its own.
+ * script's named arguments: a field that is undefined is absent from it, and nil in Lua. A body is an argument of its own. The script of
+ * events, which runs far more often than the others, has a list of arguments instead (decision 0035).
  *
  * The hash holds what the checks need, so that no event has to read the history:
  *
  *   status          queued, running, closing (its end is being stored), or a terminal status
  *   text, data      bytes of all appended text, and of all data as JSON
  *   percent, stage  from the last progress that had them
- *   seen            time in ms of the producer's last event
- *   leased          time in ms at which the lease was last due for renewal in MySQL
+ *   seen            time in ms of the producer's last event that renewed it, which one does every `renewAfterMs`
+ *   last            start and tag of the run of Redis, and position of the last publication, as of the last event
  *   lost            set when the history of a running task was lost: an append must then have an offset
  *   closer, closed  id of the attempt to end the task, and the time in ms at which it began
  */
 
 const { seconds } = historyLimits.taskEvents
 
-/** After this time an end that is not stored counts as abandoned, and events are accepted again. Longer than storing an end may take. */
+/** After this time an end that is not stored counts as abandoned. Longer than storing an end may take. */
 export const closeTimeoutMs = 15_000
 
+export interface ScriptSettings {
+  readonly cluster: boolean
+  readonly maxTextBytes: number
+  readonly maxDataBytes: number
+  /** Publications on the channel, including the last one, which ends the task. */
+  readonly maxEvents: number
+  /** While events come, one of them renews `seen` and the expiry when this time has passed since the last that did. */
+  readonly renewAfterMs: number
+}
+
+/** Time for which the keys are kept: an hour after the last publication, which may come just before the next renewal. */
+const keepSeconds = ({ renewAfterMs }: ScriptSettings) => seconds + Math.ceil(renewAfterMs / 1_000)
+
 /** Functions of the scripts that publish. On a Cluster every channel has its own record of the run, which expires with the history. */
-const publishing = (cluster: boolean) => `${runFunctions}
+const publishing = (settings: ScriptSettings) => `
 local historyKey, taskKey, runKey = KEYS[1], KEYS[2], KEYS[3]
-local call = cjson.decode(ARGV[1])
-openRun(call.runId, runKey, ${cluster ? seconds : 0})
+local channel = string.sub(historyKey, 2, -${'}:history'.length + 1})
+
+local function publish(publication) return redis.pcall('${settings.cluster ? 'SPUBLISH' : 'PUBLISH'}', channel, publication) end
 
 -- Returns epoch and offset of the last publication, or nil.
 local function lastPosition()
@@ -35,105 +50,136 @@ local function lastPosition()
   if type(last) == 'string' then return string.match(last, '^(%d+)-(%d+)\\n') end
 end
 
--- A history that an earlier run of Redis began counts as lost: positions in it could be used twice.
-local function deleteEarlierHistory()
-  local epoch = lastPosition()
-  if epoch and not ofRun(epoch) then redis.call('DEL', historyKey, taskKey) end
-end
-
-local function append(epoch, offset, body)
-  local channel = string.match(historyKey, '^{(.+)}:history$')
-  local position = epoch .. '-' .. string.format('%.0f', offset)
-  local publication = position .. '\\n' .. body
-  redis.call('RPUSH', historyKey, publication)
-  redis.call('${cluster ? 'SPUBLISH' : 'PUBLISH'}', channel, publication)
-  return position
-end
-
 local function expireLater()
-  redis.call('EXPIRE', historyKey, '${seconds}')
-  redis.call('EXPIRE', taskKey, '${seconds}')
+  redis.call('EXPIRE', historyKey, '${keepSeconds(settings)}')
+  redis.call('EXPIRE', taskKey, '${keepSeconds(settings)}')
+  ${settings.cluster ? `redis.call('EXPIRE', runKey, '${keepSeconds(settings)}')` : ''}
 end
 `
 
-/** Named arguments of {@link eventScript}. */
+/** Opens the run of Redis, after {@link publishing}. What an earlier run began counts as lost: positions in it could be used twice. */
+const openingRun = (settings: ScriptSettings, runId: string) => `${runFunctions}
+openRun(${runId}, runKey, ${settings.cluster ? keepSeconds(settings) : 0})
+local epochOfRun = lastPosition()
+if epochOfRun and not ofRun(epochOfRun) then redis.call('DEL', historyKey, taskKey) end
+`
+
+/** Arguments of {@link eventScript}. */
 export interface EventCall {
+  readonly body: string
+  readonly runId: string | undefined
   /** Bytes that the event adds to the text. */
   readonly textBytes: number
-  /** Bytes that the event adds to the data. */
-  readonly dataBytes: number
   /** Byte offset at which the text must end before the append; undefined: anywhere. */
   readonly offset: number | undefined
+  /** Bytes that the event adds to the data. */
+  readonly dataBytes: number
   /** Text that already ends at `offset + textBytes` counts as appended. */
   readonly allowRepeat: boolean
-  readonly percent: number | undefined
-  readonly stage: string | undefined
+  /** Renews `seen` and the expiry. */
+  readonly renew: boolean
   /** Publishes nothing when the task is already running. */
   readonly quiet: boolean
-  readonly maxTextBytes: number
-  readonly maxDataBytes: number
-  /** Publications on the channel, including the last one, which ends the task. */
-  readonly maxEvents: number
-  /** Time after which the lease is due for renewal in MySQL. */
-  readonly renewAfterMs: number
-  readonly runId: string | undefined
+  readonly percent: number | undefined
+  readonly stage: string | undefined
+}
+
+/** Returns the arguments in the order in which the script unpacks them, without those at the end that are not set. */
+export function eventArguments(call: EventCall): (string | number)[] {
+  const { body, runId = '', textBytes, offset = '', dataBytes, allowRepeat, renew, quiet, percent = '', stage = '' } = call
+  const rare = [dataBytes, allowRepeat ? 1 : '', renew ? 1 : '', quiet ? 1 : '', percent, stage]
+  return [body, runId, textBytes, offset, ...(rare.some(Boolean) ? rare : [])]
 }
 
 /**
- * Appends one event. ARGV[1]: {@link EventCall}. ARGV[2]: the body.
+ * Appends one event. ARGV: {@link eventArguments}. Returns words:
  *
- * Returns {'ok', position, bytes of text, 1 when the lease in MySQL is due for renewal}, {'unknown'} when Redis has lost the task,
- * {'over', status} when the task is closing or over, {'offset', bytes of text} when the text ends elsewhere, or
- * {'limit', name of the setting, bytes of text}.
+ * - `ok <position> <bytes of text>`
+ * - `unknown` when Redis has lost the task, or knows less of it than the history
+ * - `over <status>` when the task is closing or over; `over closing <closer>` when that attempt to end it is abandoned
+ * - `offset <bytes of text>` when the text ends elsewhere
+ * - `limit <name of the setting> <bytes of text>`
+ *
+ * Usually `last` tells that the history is of this run, and where it ends. Otherwise the record of the run and the history do.
  */
-export const eventScript = (cluster: boolean) => `${publishing(cluster)}
-deleteEarlierHistory()
-local task = redis.call('HMGET', taskKey, 'status', 'text', 'data', 'leased', 'lost', 'closed')
-local status, lost = task[1], task[5]
-if not status then return {'unknown'} end
-if status == 'closing' and now - tonumber(task[6]) > ${closeTimeoutMs} then
-  redis.call('HDEL', taskKey, 'closer', 'closed')
-  status = 'running'
+export const eventScript = (settings: ScriptSettings) => `${publishing(settings)}
+local body, runId, textBytes, offset, dataBytes, allowRepeat, renew, quiet, percent, stage = unpack(ARGV)
+if runId == '' then ${runIdFunction} runId = processRunId() end
+local run = redis.call('GET', runKey)
+local status, text, last = unpack(redis.call('HMGET', taskKey, 'status', 'text', 'last'))
+local since = run and string.sub(run, 1, #runId + 1) == runId .. ' ' and string.sub(run, #runId + 2)
+local epoch, offsetBefore, lost
+if since and last and string.sub(last, 1, #since) == since then
+  epoch, offsetBefore = string.match(last, '(%d+)-(%d+)', #since + 2)
+else
+  ${openingRun(settings, 'runId')}
+  since = string.sub(redis.call('GET', runKey), #runId + 2)
+  if not status or redis.call('EXISTS', taskKey) == 0 then return 'unknown' end
+  epoch, offsetBefore = lastPosition()
+  lost = redis.call('HGET', taskKey, 'lost')
 end
-if status ~= 'queued' and status ~= 'running' then return {'over', status} end
-local epoch, last = lastPosition()
+if status == 'closing' then
+  local closed, closer = unpack(redis.call('HMGET', taskKey, 'closed', 'closer'))
+  if redis.call('TIME')[1] * 1000 - closed > ${closeTimeoutMs} then return 'over closing ' .. closer end
+end
+if status ~= 'running' and status ~= 'queued' then return 'over ' .. status end
 if not epoch then
   redis.call('DEL', taskKey)
-  return {'unknown'}
+  return 'unknown'
 end
 
-local text, data, body = tonumber(task[2]), tonumber(task[3]), ARGV[2]
-local textBytes, offset = call.textBytes, call.offset
-local publishes = not (call.quiet and status == 'running')
-if textBytes > 0 then
-  if call.allowRepeat and offset and offset + textBytes == text then
+local textEnd, publishes = text + textBytes, quiet ~= '1' or status == 'queued'
+if textBytes ~= '0' then
+  if allowRepeat == '1' and offset ~= '' and offset + textBytes == tonumber(text) then
     -- The same text was appended before, and only the response was lost.
-    publishes = false
-    textBytes = 0
-  elseif offset and offset ~= text or lost and not offset then
-    return {'offset', text}
+    textEnd, publishes = tonumber(text), false
+  elseif offset ~= '' and offset ~= text or lost and offset == '' then
+    return 'offset ' .. text
   end
 end
-if text + textBytes > call.maxTextBytes then return {'limit', 'MAX_TASK_TEXT_BYTES', text} end
-if data + call.dataBytes > call.maxDataBytes then return {'limit', 'MAX_TASK_DATA_BYTES', text} end
--- One publication is reserved for the end.
-if publishes and redis.call('LLEN', historyKey) + 2 > call.maxEvents then return {'limit', 'MAX_TASK_EVENTS', text} end
-
-local position = publishes and append(epoch, last + 1, body) or epoch .. '-' .. last
-local seen = string.format('%.0f', now)
-local fields = {'status', 'running', 'text', text + textBytes, 'data', data + call.dataBytes, 'seen', seen}
-local function set(name, value)
-  fields[#fields + 1] = name
-  fields[#fields + 1] = value
+if textEnd > ${settings.maxTextBytes} then return 'limit MAX_TASK_TEXT_BYTES ' .. text end
+local data
+if dataBytes and dataBytes ~= '0' then
+  data = redis.call('HGET', taskKey, 'data') + dataBytes
+  if data > ${settings.maxDataBytes} then return 'limit MAX_TASK_DATA_BYTES ' .. text end
 end
-if call.percent then set('percent', call.percent) end
-if call.stage then set('stage', call.stage) end
-local renew = now - tonumber(task[4] or 0) > call.renewAfterMs
-if renew then set('leased', seen) end
-redis.call('HSET', taskKey, unpack(fields))
-if textBytes > 0 and lost then redis.call('HDEL', taskKey, 'lost') end
-expireLater()
-return {'ok', position, text + textBytes, renew and 1 or 0}
+-- One publication is reserved for the end.
+if publishes and offsetBefore + 2 > ${settings.maxEvents} then return 'limit MAX_TASK_EVENTS ' .. text end
+
+local position, length, expected = epoch .. '-' .. offsetBefore, nil, tonumber(offsetBefore)
+if publishes then
+  expected = expected + 1
+  position = epoch .. '-' .. expected
+  local publication = position .. '\\n' .. body
+  length = redis.pcall('RPUSHX', historyKey, publication)
+  local receivers = length == expected and publish(publication)
+  if type(receivers) == 'table' or type(length) == 'number' and length > 0 and length ~= expected then
+    redis.call('RPOP', historyKey)
+  end
+  if type(receivers) == 'table' then return receivers end
+else
+  length = redis.pcall('LLEN', historyKey)
+end
+if length ~= expected then
+  if type(length) == 'table' and not string.find(length.err, '^WRONGTYPE') then return length end
+  -- The history was lost, or has what an event did not append, such as the end of the task.
+  redis.call('HDEL', taskKey, 'last')
+  return 'unknown'
+end
+
+textEnd = string.format('%.0f', textEnd)
+redis.call('HSET', taskKey, 'text', textEnd, 'last', since .. ' ' .. position)
+if status == 'queued' then redis.call('HSET', taskKey, 'status', 'running') end
+if data then redis.call('HSET', taskKey, 'data', data) end
+if percent and percent ~= '' then redis.call('HSET', taskKey, 'percent', percent) end
+if stage and stage ~= '' then redis.call('HSET', taskKey, 'stage', stage) end
+if lost then redis.call('HDEL', taskKey, textEnd == text and 'last' or 'lost') end
+if renew == '1' then
+  local time = redis.call('TIME')
+  redis.call('HSET', taskKey, 'seen', time[1] .. string.format('%03d', time[2] / 1000))
+  expireLater()
+end
+return 'ok ' .. position .. ' ' .. textEnd
 `
 
 /** Named arguments of {@link openScript}. */
@@ -147,8 +193,9 @@ export interface OpenCall {
  * Begins the channel with its first event, once. When only the hash is lost, restores it from the history. ARGV[1]: {@link OpenCall}.
  * ARGV[2]: body of the first event. Returns the task's status.
  */
-export const openScript = (cluster: boolean) => `${publishing(cluster)}
-deleteEarlierHistory()
+export const openScript = (settings: ScriptSettings) => `${publishing(settings)}
+local call = cjson.decode(ARGV[1])
+${openingRun(settings, 'call.runId')}
 local status = redis.call('HGET', taskKey, 'status')
 if status and lastPosition() then return status end
 status = call.status
@@ -163,7 +210,9 @@ if lastPosition() then
   end
 else
   redis.call('DEL', historyKey)
-  append(newEpoch(), 1, ARGV[2])
+  local publication = newEpoch() .. '-1\\n' .. ARGV[2]
+  redis.call('RPUSH', historyKey, publication)
+  publish(publication)
   lost = status == 'running'
 end
 redis.call('DEL', taskKey)
@@ -211,7 +260,7 @@ redis.call('HDEL', taskKey, 'closer', 'closed')
 return 1
 `
 
-/** Returns the ms since the producer's last event, or nil when Redis does not have the task. */
+/** Returns the ms since `seen`, or nil when Redis does not have the task. */
 export const silenceScript = `${runFunctions}
 local seen = redis.call('HGET', KEYS[2], 'seen')
 if not seen then return false end

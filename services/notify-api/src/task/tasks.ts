@@ -54,7 +54,7 @@ export function openTasks(options: TasksOptions): OpenTasks {
   const store = new TaskStore(database, leaseMs)
   const history = new TaskHistory(redis, { timeoutMs: publishTimeoutMs, limits, log })
   const creation = new TaskCreation({ store, history, outbox, leaseMs, log })
-  const writer = new TaskWriter({ store, history, log })
+  const writer = new TaskWriter({ store, history, leaseMs, log })
   const uploads = new TaskUploads({ writer, history, leaseMs, idleMs, rollUpMs, log })
   const ending = new TaskEnding({ store, history, outbox, reach, log, onEnd })
   const reader = new TaskReader({ store, history, log })

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { FailureLog, type Log } from '@tidings/chassis'
-import type { AcceptedTaskEvent, TaskProducerEvent } from '@tidings/protocol'
+import type { AcceptedTaskEvent, TaskChange, TaskProducerEvent } from '@tidings/protocol'
 import { unavailable } from '../http/problem.ts'
-import type { AppendAt, AppendResult, TaskHistory } from './history.ts'
+import { type AppendAt, type AppendResult, redisRenewalMs, type TaskHistory } from './history.ts'
 import { noSuchTask, taskLimit, taskOver, textOffset } from './problem.ts'
 import { identityOf, isOpen, isTerminal, type TaskIdentity } from './row.ts'
 import type { TaskStore } from './store.ts'
@@ -12,6 +12,24 @@ const closingTimeoutMs = 2_000
 const closingRetryMs = 20
 const maxCachedIdentities = 10_000
 
+/** An event renews the lease in MySQL when the last renewal is older than the lease divided by this. */
+const databaseRenewalsPerLease = 3
+
+/** `performance.now()` of the last renewals of a lease. */
+interface RenewedAt {
+  readonly redisMs: number
+  readonly databaseMs: number
+}
+
+const neverRenewed: RenewedAt = { redisMs: Number.NEGATIVE_INFINITY, databaseMs: Number.NEGATIVE_INFINITY }
+
+export interface TaskWriterOptions {
+  readonly store: TaskStore
+  readonly history: TaskHistory
+  readonly leaseMs: number
+  readonly log: Log
+}
+
 /** Appends the events of producers. */
 export class TaskWriter {
   readonly #store: TaskStore
@@ -19,9 +37,13 @@ export class TaskWriter {
   readonly #failures: FailureLog
   /** Saves a query per event. An identity never changes. */
   readonly #identities = new Map<string, TaskIdentity>()
+  readonly #leaseMs: number
+  /** When this instance last renewed the lease of a task. */
+  readonly #renewed = new WeakMap<TaskIdentity, RenewedAt>()
   readonly #renewals = new Set<Promise<void>>()
 
-  constructor({ store, history, log }: { store: TaskStore; history: TaskHistory; log: Log }) {
+  constructor({ store, history, leaseMs, log }: TaskWriterOptions) {
+    this.#leaseMs = leaseMs
     this.#store = store
     this.#history = history
     this.#failures = new FailureLog(log, 'warn')
@@ -33,7 +55,7 @@ export class TaskWriter {
    * @throws Problem `not-found`, `task-over`, `text-offset`, `task-limit`, or `unavailable`, after which it may have been appended.
    */
   async writeById(taskId: string, event: TaskProducerEvent, at?: AppendAt): Promise<AcceptedTaskEvent> {
-    return this.write(this.#identities.get(taskId) ?? (await this.identify(taskId)), event, at)
+    return this.write(this.#identities.get(taskId) ?? (await this.identify(taskId)), changeOf(event), at)
   }
 
   /** @throws Problem `not-found`, or `task-over` when the member cancelled the task before it was created. */
@@ -50,12 +72,19 @@ export class TaskWriter {
   }
 
   /** Like {@link writeById}, for a caller that has the task's identity. */
-  async write(task: TaskIdentity, event: TaskProducerEvent, at: AppendAt = {}): Promise<AcceptedTaskEvent> {
-    const deadline = performance.now() + closingTimeoutMs
+  async write(task: TaskIdentity, event: TaskChange, at: AppendAt = {}): Promise<AcceptedTaskEvent> {
+    const now = performance.now()
+    const deadline = now + closingTimeoutMs
+    const { redisMs, databaseMs } = this.#renewed.get(task) ?? neverRenewed
+    const renew = now - redisMs > redisRenewalMs(this.#leaseMs)
     for (;;) {
-      const result = await this.#history.append(task, event, at)
+      const result = await this.#history.append(task, event, { ...at, renew })
       if (result.outcome === 'ok') {
-        if (result.renew) this.#renewInDatabase(task.taskId)
+        if (renew) {
+          const renewInDatabase = now - databaseMs > this.#leaseMs / databaseRenewalsPerLease
+          if (renewInDatabase) this.#renewInDatabase(task.taskId)
+          this.#renewed.set(task, { redisMs: now, databaseMs: renewInDatabase ? now : databaseMs })
+        }
         return { position: result.position, textBytes: result.textBytes }
       }
       await this.#throwUnlessRetryable(task, result)
@@ -85,8 +114,9 @@ export class TaskWriter {
       if (result.outcome === 'over') await this.#history.markEnded(task, row.status)
       throw taskOver(row.status)
     }
-    // Either Redis has lost the task, or its end is being stored, which takes some ms or fails.
+    // Either Redis has lost the task, or its end is being stored, which takes some ms or fails, or the attempt to end it was abandoned.
     if (result.outcome === 'unknown') await this.#history.open(task, row.status)
+    else if (result.abandonedBy !== undefined) await this.#history.reopen(task, result.abandonedBy)
     else await delay(closingRetryMs)
   }
 
@@ -98,4 +128,9 @@ export class TaskWriter {
       .finally(() => this.#renewals.delete(renewal))
     this.#renewals.add(renewal)
   }
+}
+
+/** Returns what is published for an event. */
+export function changeOf(event: TaskProducerEvent): TaskChange {
+  return event.type === 'data' ? { type: 'data', data: [event.data] } : event
 }
