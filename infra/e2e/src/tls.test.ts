@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -7,11 +7,15 @@ import {
   type DatabaseServer,
   freePort,
   freeServicePort,
+  localOrigin,
+  memberToken,
+  newVapidVariables,
   type OwnedProcess,
   type ServiceProcess,
   serviceToken,
   spawnOwned,
   startDatabase,
+  startPushService,
   startService,
   subscribe,
   waitFor,
@@ -27,6 +31,7 @@ let database: DatabaseServer
 const processes: OwnedProcess[] = []
 
 const file = (name: string) => join(directory, name)
+const pem = (name: string) => readFileSync(file(name), 'utf8')
 
 function openssl(...args: string[]): void {
   execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] })
@@ -204,6 +209,29 @@ test.each(Object.entries(redisUrls))(
     expect((await session.nextFrame(20_000)).command).toBe('MESSAGE')
   },
 )
+
+test('push messages go to a push service that speaks HTTPS, and not to one whose certificate is not valid', async () => {
+  const pushService = await startPushService({ cert: pem('server.pem'), key: pem('server.key') })
+  const other = await startPushService({ cert: pem('other.pem'), key: pem('other.key') })
+  const lines: string[] = []
+  const env = { ...newVapidVariables(), PUSH_PRIVATE_ADDRESSES: 'allow', MYSQL_URL: mysqlUrl() }
+  const api = await start('notify-api', { ...env, REDIS_URL: `rediss://localhost:${await startRedis()}` }, (line) =>
+    lines.push(line),
+  )
+  const browsers = [pushService.subscribe(), other.subscribe()]
+  const json = { 'content-type': 'application/json' }
+  for (const { body } of browsers) {
+    const headers = { ...json, cookie: `access_token=${memberToken(8)}`, origin: localOrigin }
+    expect((await fetch(`${api.url}/push/subscription`, { method: 'PUT', headers, body: JSON.stringify(body) })).status).toBe(204)
+  }
+  const headers = { ...json, authorization: `Bearer ${serviceToken()}` }
+  const body = JSON.stringify({ memberId: 8, message: 'hello', escalate: { push: true } })
+  expect((await fetch(`${api.url}/notification/send`, { method: 'POST', headers, body })).status).toBe(201)
+  await waitFor(() => lines.some((line) => /self-signed certificate.*a push failed/.test(line)), { what: 'the log', deadlineMs })
+  expect(browsers.map(({ messages }) => messages.length)).toEqual([1, 0])
+  await pushService.close()
+  await other.close()
+})
 
 describe('with the certificate of another authority', () => {
   const reason = /unable to verify|self-signed certificate|unable to get local issuer/

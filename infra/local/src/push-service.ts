@@ -1,5 +1,6 @@
 import { createDecipheriv, createECDH, type ECDH, hkdfSync, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { createVerifier } from 'fast-jwt'
@@ -55,7 +56,8 @@ const created: PushServiceResponse = { status: 201 }
 /** Largest body that a push service must accept (RFC 8030 §7.2). */
 const maxBodyBytes = 4_096
 
-export async function startPushService(): Promise<PushService> {
+/** Starts a push service. With `tls`, a certificate and its key in PEM, it speaks HTTPS. */
+export async function startPushService(tls?: { readonly cert: string; readonly key: string }): Promise<PushService> {
   const browsers = new Map<string, Browser>()
   const senders = new Map<string | undefined, Sender>()
   /** Senders use a token for hours. */
@@ -64,14 +66,15 @@ export async function startPushService(): Promise<PushService> {
     senders.set(authorization, sender)
     return sender
   }
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
     receive(browsers, senderOf, request).then(
       (outcome) => send(response, outcome),
       (error: unknown) => response.writeHead(400).end(String(error)),
     )
-  })
+  }
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const origin = `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
     origin,
     subscribe() {

@@ -9,20 +9,31 @@ export const maxEndpointLength = 2_048
 
 /** The URL at which a push service takes messages for one browser. */
 const Endpoint = z
-  .url()
+  .string()
   .max(maxEndpointLength)
-  .regex(/^[\x21-\x7e]+$/, 'must be ASCII without spaces')
+  .regex(/^https?:\/\/[\x21-\x7e]+$/, 'must be an https: URL in ASCII')
+  .meta({ examples: ['https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV'] })
+
+/** The keys of a browser: `keys` of `PushSubscription.toJSON()`. */
+export const PushSubscriptionKeys = z.object({
+  /** A point on P-256. */
+  p256dh: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{87}$/, 'must be 65 bytes in base64url')
+    .meta({ examples: ['BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4'] }),
+  auth: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{22}$/, 'must be 16 bytes in base64url')
+    .meta({ examples: ['BTBZMqHH6r4Tts7J_aSIgg'] }),
+})
+export type PushSubscriptionKeys = z.infer<typeof PushSubscriptionKeys>
 
 /**
- * Request of `PUT /push/subscription`: `PushSubscription.toJSON()` of a browser, to which a later one may add members, and two of our own.
+ * Request of `PUT /push/subscription`: `PushSubscription.toJSON()` of a browser, whose other members are ignored, and two of our own.
  */
 export const PutPushSubscription = z.object({
   endpoint: Endpoint,
-  expirationTime: z.number().nullish(),
-  keys: z.object({
-    p256dh: z.string().regex(/^[A-Za-z0-9_-]{87}$/, 'must be 65 bytes in base64url'),
-    auth: z.string().regex(/^[A-Za-z0-9_-]{22}$/, 'must be 16 bytes in base64url'),
-  }),
+  keys: PushSubscriptionKeys,
   /** An earlier endpoint of the same browser, which is removed. */
   replaces: Endpoint.optional(),
   /** Language of the member, a tag of BCP 47. */

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS push_subscription (
   endpoint VARCHAR(2048) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   p256dh BINARY(65) NOT NULL,
   auth BINARY(16) NOT NULL,
-  origin VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  origin VARCHAR(300) CHARACTER SET ascii COLLATE ascii_bin NULL,
   lang VARCHAR(35) CHARACTER SET ascii COLLATE ascii_bin NULL,
   changed_at DATETIME(3) NOT NULL,
   PRIMARY KEY (subscription_id),

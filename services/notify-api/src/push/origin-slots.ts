@@ -15,6 +15,8 @@ interface Origin {
   limit: number
   /** Failures since the last response. */
   failures: number
+  /** Pauses since the last response. */
+  pauses: number
   pausedUntil: number
   readonly waiting: ((slot: Slot) => void)[]
 }
@@ -38,6 +40,8 @@ export class OriginSlots {
   readonly #maxInAll: number
   readonly #maxPerOrigin: number
   readonly #origins = new Map<string, Origin>()
+  /** Those for which a request waits, in the order of their turns. */
+  readonly #waiting = new Set<Origin>()
   #inFlight = 0
 
   constructor({ inAll, perOrigin }: { inAll: number; perOrigin: number }) {
@@ -59,9 +63,11 @@ export class OriginSlots {
       }
       const timer = setTimeout(() => {
         origin.waiting.splice(origin.waiting.indexOf(granted), 1)
+        if (origin.waiting.length === 0) this.#waiting.delete(origin)
         resolve({ retryAfterMs: maxWaitMs })
       }, maxWaitMs)
       origin.waiting.push(granted)
+      this.#waiting.add(origin)
     })
   }
 
@@ -72,6 +78,7 @@ export class OriginSlots {
       inFlight: 0,
       limit: Math.min(firstRequests, this.#maxPerOrigin),
       failures: 0,
+      pauses: 0,
       pausedUntil: 0,
       waiting: [],
     }
@@ -89,8 +96,9 @@ export class OriginSlots {
     }
   }
 
-  #isFree({ inFlight, limit, failures }: Origin): boolean {
-    return this.#inFlight < this.#maxInAll && inFlight < (failures >= failuresBeforePause ? 1 : limit)
+  #isFree({ inFlight, limit, failures, pausedUntil }: Origin): boolean {
+    if (this.#inFlight >= this.#maxInAll || performance.now() < pausedUntil) return false
+    return inFlight < (failures >= failuresBeforePause ? 1 : limit)
   }
 
   #take(origin: Origin): Slot {
@@ -102,6 +110,7 @@ export class OriginSlots {
         this.#inFlight--
         if (reached) {
           origin.failures = 0
+          origin.pauses = 0
           origin.limit = Math.min(origin.limit + 1, this.#maxPerOrigin)
         } else this.#failed(origin)
         this.#grant()
@@ -111,22 +120,22 @@ export class OriginSlots {
 
   #failed(origin: Origin): void {
     origin.failures++
-    if (origin.failures < failuresBeforePause) return
+    const now = performance.now()
+    // Requests that were under way together are one reason to pause.
+    if (origin.failures < failuresBeforePause || now < origin.pausedUntil) return
     origin.limit = Math.min(firstRequests, this.#maxPerOrigin)
-    const pauseMs = Math.min(firstPauseMs * 2 ** (origin.failures - failuresBeforePause), maxPauseMs)
-    origin.pausedUntil = performance.now() + pauseMs
+    origin.pausedUntil = now + Math.min(firstPauseMs * 2 ** origin.pauses, maxPauseMs)
+    origin.pauses++
   }
 
-  /** Gives free slots to those that wait, one origin after another. */
+  /** Gives free slots to requests that wait, one origin after another. */
   #grant(): void {
-    let granted = true
-    while (granted) {
-      granted = false
-      for (const origin of this.#origins.values()) {
-        if (origin.waiting.length === 0 || !this.#isFree(origin)) continue
-        origin.waiting.shift()?.(this.#take(origin))
-        granted = true
-      }
+    for (const origin of this.#waiting) {
+      if (!this.#isFree(origin)) continue
+      this.#waiting.delete(origin)
+      origin.waiting.shift()?.(this.#take(origin))
+      // At the end of the line: the loop comes to it again, when slots are left.
+      if (origin.waiting.length > 0) this.#waiting.add(origin)
     }
   }
 }
