@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { defineConfig, type UserConfig } from 'vite'
 
 const { exports } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as {
-  exports: Record<string, { 'tidings:source': string }>
+  exports: Record<string, string | { 'tidings:source': string }>
 }
-const sources = Object.values(exports).map((entry) => entry['tidings:source'])
+const sources = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : entry['tidings:source']))
 
 const shared: UserConfig = {
   // Bundles the parts of @tidings/protocol that the client uses, from their sources.
@@ -44,4 +44,14 @@ const script: UserConfig = {
   },
 }
 
-export default defineConfig(({ mode }) => (mode === 'script' ? script : modules))
+/** The service worker: `tidings-worker.js`, a script that a product serves. */
+const worker: UserConfig = {
+  build: {
+    outDir: 'dist/worker',
+    target: 'es2023',
+    lib: { entry: 'worker/tidings-worker.ts', formats: ['iife'], name: 'tidingsWorker', fileName: () => 'tidings-worker.js' },
+    rolldownOptions: { output: { minify: true } },
+  },
+}
+
+export default defineConfig(({ mode }) => (mode === 'script' ? script : mode === 'worker' ? worker : modules))

@@ -3,12 +3,14 @@ import { build, defineConfig, type Plugin } from 'vite'
 
 const client = fileURLToPath(new URL('../client', import.meta.url))
 
-/** Puts `tidings.js` and `tidings.mjs` beside the page, for pages without a bundler. */
+/** Puts `tidings.js` and `tidings.mjs` beside the page, for pages without a bundler, and the service worker `tidings-worker.js`. */
 const clientScript: Plugin = {
   name: 'client-script',
   apply: 'build',
   async writeBundle({ dir }) {
-    await build({ root: client, mode: 'script', logLevel: 'warn', build: { outDir: dir ?? 'dist', emptyOutDir: false } })
+    for (const mode of ['script', 'worker']) {
+      await build({ root: client, mode, logLevel: 'warn', build: { outDir: dir ?? 'dist', emptyOutDir: false } })
+    }
   },
 }
 

@@ -7,6 +7,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 const maxGzipBytes = 25 * 1_024
 /** What the bell adds to the rest. */
 const maxBellGzipBytes = 10 * 1_024
+const maxPushGzipBytes = 2 * 1_024
+/** As it is, since browsers fetch it often. */
+const maxWorkerBytes = 3 * 1_024
+const client = join(import.meta.dirname, '../../../packages/client')
 
 let directory: string
 beforeAll(() => {
@@ -43,6 +47,21 @@ test('is under 25 KB gzipped with stompjs, as large as its README states, and co
   expect(length).toBeLessThan(maxGzipBytes)
   expect(statedKilobytes()).toBe(Math.ceil(length / 1_000))
   expect(code.toString()).not.toContain('ZodError')
+})
+
+test('adds at most 2 KB gzipped with web push, and its service worker is under 3 KB', async () => {
+  const [sdk, push] = await Promise.all([
+    bundle('without', `import { createTidings } from '@tidings/client'\ncreateTidings().start()`),
+    bundle(
+      'push',
+      `import { createTidings } from '@tidings/client'\nimport { webPush } from '@tidings/client/push'\ncreateTidings({ push: webPush() }).start()`,
+    ),
+  ])
+  const added = gzippedBytes(push) - gzippedBytes(sdk)
+  console.log(`@tidings/client/push: ${added} bytes gzipped over the SDK (at most ${maxPushGzipBytes})`)
+  expect(added).toBeLessThan(maxPushGzipBytes)
+  await build({ root: client, mode: 'worker', logLevel: 'error', build: { outDir: join(directory, 'worker') } })
+  expect(readFileSync(join(directory, 'worker/tidings-worker.js')).length).toBeLessThan(maxWorkerBytes)
 })
 
 test('adds at most 10 KB gzipped with the bell', async () => {

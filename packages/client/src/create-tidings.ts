@@ -14,6 +14,7 @@ import { showOnIcon } from './page/badge.ts'
 import { BrowserNotifications, focusTimeoutMs, requestPermission } from './page/browser-notification.ts'
 import { wakeLeaderForRetry } from './page/retry-reminder.ts'
 import { onWorkerBlocked, workerBlocked } from './page/worker-blocked.ts'
+import { noPush } from './push/push.ts'
 import { showInTitle } from './page/title.ts'
 import { isFocused, isVisible, onLeave, onWake } from './page/wake.ts'
 import { callAll } from './store.ts'
@@ -21,6 +22,12 @@ import { LiveTasks } from './task/live-tasks.ts'
 import type { Tidings } from './tidings.ts'
 
 const page = { isFocused, isVisible }
+
+/**
+ * How long nothing must change before what is shown and over is closed. A push must be seen to have been shown, and Chromium forgets a
+ * notification that appears while others are listed.
+ */
+const closeAfterMs = 500
 
 /** Creates the page's {@link Tidings}. Nothing happens before `start()`, so that a module may call it, also while a server renders the page. */
 export function createTidings<Data extends object = AnyData>(options: TidingsOptions<Data> = {}): Tidings<Data> {
@@ -56,7 +63,20 @@ function createUntyped(options: TidingsOptions): Tidings {
     memberKnown(memberId) {
       if (connection.memberId !== undefined && connection.memberId !== memberId) connection.reopen()
       gate.open()
+      void push?.resume(memberId)
+      closeShown(true)
     },
+    received(notificationIds, live) {
+      if (!live || connection.leading) connection.received(notificationIds)
+    },
+  })
+  const push = settings.push?.({
+    api,
+    apiUrl: settings.apiUrl,
+    open: settings.open,
+    failed: (error) => diagnostics.failed(error),
+    member: () => inbox.memberId,
+    shown: () => closeShown(false),
   })
   const gate = new MemberGate({
     pageMember: () => inbox.memberId,
@@ -109,16 +129,36 @@ function createUntyped(options: TidingsOptions): Tidings {
       inbox.reset()
       notifications.clear()
     },
-    endSession: () => api.endSession(),
+    async endSession() {
+      // Sent before the token is refused.
+      const unsubscribed = push?.forget()
+      const ended = await api.endSession()
+      await unsubscribed
+      return ended
+    },
   })
-  const notifications = new BrowserNotifications(
-    settings,
-    async () => isFocused() || (await connection.ask('looking', focusTimeoutMs)),
+  const notifications = new BrowserNotifications(settings, push, {
+    isAnyTabFocused: async () => isFocused() || (await connection.ask('looking', focusTimeoutMs)),
+    member: () => inbox.memberId,
+  })
+  /** Closes what is shown and over, soon. `ask`: also what only the server knows to be over. */
+  const closeShown = debounced(
+    closeAfterMs,
+    (ask) =>
+      void notifications.close(async ({ notificationId, memberId }) => {
+        const { memberId: own } = inbox
+        return own !== undefined && ((memberId !== undefined && memberId !== own) || (await inbox.isOver(notificationId, ask)))
+      }),
   )
 
   const unreadCount = () => inbox.getSnapshot().unreadCount
   const attach = (): (() => void)[] => [
-    onWake(() => connection.wake()),
+    onWake(() => {
+      connection.wake()
+      closeShown(true)
+    }),
+    inbox.subscribe(() => closeShown(false)),
+    push?.attach() ?? (() => {}),
     onLeave(
       () => void connection.stop(),
       () => connection.start(),
@@ -131,6 +171,7 @@ function createUntyped(options: TidingsOptions): Tidings {
     connection.state.subscribe(() => {
       if (connection.state.getSnapshot().status !== 'connected') return inbox.disconnected()
       inbox.connected(connection.memberId)
+      if (connection.leading) connection.received(inbox.unreceivedIds)
       tasks.connected()
     }),
     settings.updateTitle ? showInTitle(unreadCount, inbox.subscribe) : () => {},
@@ -179,5 +220,22 @@ function createUntyped(options: TidingsOptions): Tidings {
     task: tasks.task,
     tasks,
     requestPermission,
+    push: push ?? noPush,
+    enablePush: (push ?? noPush).enable,
+    disablePush: (push ?? noPush).disable,
+  }
+}
+
+/** Returns a function that calls `work` once there was no call for `quietMs`; with true if one of the calls was with true. */
+function debounced(quietMs: number, work: (flag: boolean) => void): (flag: boolean) => void {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let any = false
+  return (flag) => {
+    any ||= flag
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      work(any)
+      any = false
+    }, quietMs)
   }
 }

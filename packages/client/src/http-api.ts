@@ -1,12 +1,10 @@
 import type { SessionList } from '@tidings/protocol'
+import type { ApiResult } from './api-result.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import type { Settings } from './options.ts'
-import { codeOfStatus, type TidingsError } from './tidings-error.ts'
+import { codeOfStatus } from './tidings-error.ts'
 
-/** Result of an HTTP call. `status` is 0 when there was no response. */
-export type ApiResult<T> =
-  | { readonly ok: true; readonly body: T }
-  | { readonly ok: false; readonly status: number; readonly error: TidingsError }
+export type { ApiResult }
 
 const noContent = 204
 
@@ -23,22 +21,21 @@ export class HttpApi {
     this.#renew = renew
   }
 
-  get<T>(path: string): Promise<ApiResult<T>> {
-    return this.#call<T>(path, {})
+  /** A response with the status `expected` is not reported as a failure. */
+  get<T>(path: string, expected?: number): Promise<ApiResult<T>> {
+    return this.#call<T>(path, {}, expected)
   }
 
   post<T>(path: string, body: object = {}): Promise<ApiResult<T>> {
-    return this.#call<T>(path, {
-      method: 'POST',
-      // The page may be left meanwhile, as when a notification is opened.
-      keepalive: true,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    })
+    return this.#write<T>('POST', path, body)
   }
 
-  delete<T>(path: string): Promise<ApiResult<T>> {
-    return this.#call<T>(path, { method: 'DELETE', headers: { 'content-type': 'application/json' } })
+  put<T>(path: string, body: object): Promise<ApiResult<T>> {
+    return this.#write<T>('PUT', path, body)
+  }
+
+  delete<T>(path: string, body?: object): Promise<ApiResult<T>> {
+    return this.#write<T>('DELETE', path, body)
   }
 
   /** Has the server end the session of the connection, and refuse its token. Resolves to whether it has. */
@@ -55,10 +52,20 @@ export class HttpApi {
     return result.status === 401 ? 'unauthorized' : 'unreachable'
   }
 
-  async #call<T>(path: string, init: RequestInit): Promise<ApiResult<T>> {
+  #write<T>(method: string, path: string, body: object | undefined): Promise<ApiResult<T>> {
+    return this.#call<T>(path, {
+      method,
+      // The page may be left meanwhile, as when a notification is opened.
+      keepalive: true,
+      headers: { 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+  }
+
+  async #call<T>(path: string, init: RequestInit, expected?: number): Promise<ApiResult<T>> {
     let result = await this.#send<T>(path, init)
     if (!result.ok && result.status === 401 && (await this.#renew())) result = await this.#send<T>(path, init)
-    if (!result.ok) this.#diagnostics.failed(result.error)
+    if (!result.ok && result.status !== expected) this.#diagnostics.failed(result.error)
     return result
   }
 

@@ -1,5 +1,6 @@
 import type { AnyData, InboxItem } from './inbox/inbox.ts'
 import { plainTitle } from './page/title.ts'
+import type { WebPush } from './push/push.ts'
 import type { TidingsError } from './tidings-error.ts'
 
 /** All options may be omitted. */
@@ -35,6 +36,8 @@ export interface TidingsOptions<Data extends object = AnyData> {
   readonly describe?: (item: InboxItem<Data>) => { readonly title: string; readonly body?: string; readonly icon?: string }
   /** Called when a browser notification is clicked. Default: `location.assign(redirectPath)`. */
   readonly open?: (redirectPath: string) => void
+  /** `webPush()` of `@tidings/client/push`: notifications while no tab is open. Default: none. */
+  readonly push?: WebPush
   /** Shows the unread count before the page's title, as in `(3) Orders`. Default: false. */
   readonly updateTitle?: boolean
   /** Shows the unread count on the icon of the installed app. Default: false. */
@@ -46,8 +49,9 @@ export interface TidingsOptions<Data extends object = AnyData> {
 }
 
 /** The options, with defaults for those that were omitted. */
-export interface Settings extends Required<Omit<TidingsOptions, 'refreshSession'>> {
+export interface Settings extends Required<Omit<TidingsOptions, 'refreshSession' | 'push'>> {
   readonly refreshSession?: () => Promise<boolean>
+  readonly push?: WebPush
 }
 
 export function settingsOf(options: TidingsOptions): Settings {

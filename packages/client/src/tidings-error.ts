@@ -4,6 +4,7 @@
  * - `rate-limited`: too many requests. `unavailable`: the server responded with 5xx. `refused`: with any other status.
  * - `member-changed`: another member has signed in; the inbox is read again.
  * - `foreign-message`: a program other than notify-api has published something that is no notification; it was dropped.
+ * - `push-failed`: the browser could not subscribe to web push, or the worker file is missing; see the guide, When no tab is open.
  * - `worker-blocked`: the Content-Security-Policy permits no worker; see the guide, Deployment.
  */
 export type TidingsErrorCode =
@@ -17,6 +18,7 @@ export type TidingsErrorCode =
   | 'refused'
   | 'member-changed'
   | 'foreign-message'
+  | 'push-failed'
   | 'worker-blocked'
 
 /** What failed: a code for the application, which can translate it, and a text in English for its developers. */

@@ -1,6 +1,7 @@
 import type { ConnectionState } from './connection/connection-state.ts'
 import type { AnyData, Inbox, InboxItem } from './inbox/inbox.ts'
 import type { MessageStream } from './message/message-stream.ts'
+import type { Push } from './push/push.ts'
 import type { Store } from './store.ts'
 import type { TaskHandle, TasksState } from './task/task.ts'
 
@@ -30,4 +31,10 @@ export interface Tidings<Data extends object = AnyData> {
   readonly tasks: Store<TasksState>
   /** Asks the user whether the browser may show notifications. Call it from a click: browsers refuse or hide the prompt otherwise. */
   readonly requestPermission: () => Promise<NotificationPermission>
+  /** Notifications of this browser while no tab is open. */
+  readonly push: Push
+  /** `push.enable()`. Call it from a click. */
+  readonly enablePush: () => Promise<boolean>
+  /** `push.disable()`. */
+  readonly disablePush: () => Promise<boolean>
 }

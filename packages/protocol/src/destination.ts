@@ -31,6 +31,9 @@ export const readDestination = '/member/queue/read'
 /** Destination of a `BroadcastMessage`. */
 export const broadcastDestination = '/topic/all'
 
+/** Destination of a SEND with a `ReceivedNotifications`. */
+export const receivedDestination = '/publish/notification/received'
+
 /** The destinations that SUBSCRIBE accepts, as text for the ERROR of any other destination. */
 export const subscribable = '/member/queue/{name} and /topic/{name}, where name is [A-Za-z0-9][A-Za-z0-9._-]{0,127}'
 

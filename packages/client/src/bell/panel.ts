@@ -1,9 +1,11 @@
 import type { ConnectionState } from '../connection/connection-state.ts'
 import type { InboxItem, InboxViewState } from '../inbox/inbox.ts'
+import type { PushState } from '../push/push.ts'
 import { h, icon, set, setText } from './element.ts'
 import { ItemList } from './item-list.ts'
 import type { ItemRowHost } from './item-row.ts'
 import type { Locale } from './locale.ts'
+import { PushRow } from './push-row.ts'
 import { type Tab, TabRow } from './tab-row.ts'
 import type { BellTexts } from './text.ts'
 
@@ -15,6 +17,8 @@ export interface PanelHost extends ItemRowHost {
   reload(): void
   select(tab: number): void
   reconnect(): void
+  /** Turns web push on or off. */
+  switchPush(on: boolean): void
   /** The browser or the user has closed the panel. */
   close(): void
 }
@@ -27,6 +31,7 @@ export interface PanelState {
   readonly list: InboxViewState
   readonly unreadCount: number
   readonly connection: ConnectionState
+  readonly push: PushState
   /** The server has refused the last call. */
   readonly refused: boolean
 }
@@ -52,6 +57,7 @@ export class Panel {
   readonly #blank = h('div', { part: 'blank', class: 'blank' })
   readonly #end = h('div', { part: 'end', class: 'end' })
   readonly #body: HTMLElement
+  readonly #push: PushRow
   #state: PanelState | undefined
   /** What arrives later is held back until the user asks for it, so that no row moves under the pointer. */
   #newestShownId: number | undefined
@@ -60,6 +66,7 @@ export class Panel {
     this.#host = host
     this.#list = new ItemList(host)
     this.#tabs = new TabRow((tab) => this.#selectTab(tab))
+    this.#push = new PushRow((on) => host.switchPush(on))
     this.#close = h('button', { type: 'button', part: 'action', class: 'plain icon', onclick: () => host.close() }, icon('close'))
     this.#body = h(
       'div',
@@ -76,6 +83,7 @@ export class Panel {
       this.#noteRow,
       this.#refused,
       this.#body,
+      this.#push.element,
       h('slot', { name: 'footer' }),
     )
   }
@@ -102,7 +110,7 @@ export class Panel {
   /** Shows a state. The panel must be open: its messages are measured. */
   update(state: PanelState): void {
     this.#state = state
-    const { locale, tabs, selected, list, unreadCount, connection, refused } = state
+    const { locale, tabs, selected, list, unreadCount, connection, push, refused } = state
     const { texts } = locale
     const hadFocus = this.element.matches(':focus-within')
     const heldCount = this.#hold(list.items)
@@ -124,6 +132,7 @@ export class Panel {
     this.#showBlank(list, tabs[selected], texts)
     this.#list.update(list.items.slice(heldCount), locale)
     this.#showEnd(list, texts)
+    this.#push.update(push, texts)
     if (hadFocus && !this.element.matches(':focus-within')) this.#title.focus()
     this.#preload()
   }

@@ -84,6 +84,13 @@ h3 { color: var(--ink); font-size: inherit; font-weight: 600 }
 .blank[role=status] { align-content: start; gap: 1.5rem; justify-items: stretch }
 .skeleton { background: linear-gradient(var(--line) 0 0) 0 0/100% .75rem no-repeat, linear-gradient(var(--line) 0 0) 0 1.25rem/35% .625rem no-repeat; height: 2rem }
 .end { color: var(--muted); display: grid; font-size: .8125rem; min-height: 4rem; place-items: center }
+.push { border-top: 1px solid var(--line); color: var(--muted); font-size: .8125rem; padding: .25rem .75rem }
+.push p { padding: .25rem .5rem .5rem }
+[role=switch] { border-color: transparent; color: var(--ink); gap: .75rem; justify-content: space-between; text-align: start; width: 100% }
+[role=switch] i { border: 1px solid var(--muted); border-radius: 999px; flex: none; padding: 2px; width: 2.125rem }
+[role=switch] i::after { border: .4375rem solid var(--muted); border-radius: 50%; content: ""; display: block; width: 0 }
+[aria-checked=true] i { background: var(--accent); border-color: var(--accent) }
+[aria-checked=true] i::after { border-color: var(--on-accent); margin-inline-start: auto }
 @media (width < 40rem) {
   dialog, dialog:dir(rtl) { border-radius: var(--radius) var(--radius) 0 0; border-width: 1px 0 0; height: 85dvh; inset: auto 0 0; padding-bottom: env(safe-area-inset-bottom); width: 100% }
   :host { --control: 2.5rem }
@@ -102,6 +109,8 @@ dialog:popover-open::backdrop { background: none }
   button { border-color: ButtonBorder }
   [role=tab], [role=tab][aria-selected=true] { border-color: Canvas }
   [role=tab][aria-selected=true] { border-color: Highlight }
+  [aria-checked=true] i { background: Highlight; border-color: Highlight; forced-color-adjust: none }
+  [aria-checked=true] i::after { border-color: HighlightText }
   .quiet { background: Canvas; border-color: CanvasText; color: CanvasText }
 }
 `

@@ -41,6 +41,10 @@ export const en = {
   signedOut: 'Your session has ended. Sign in again.',
   stopped: 'Paused. New notifications appear after you reconnect.',
   reconnect: 'Reconnect',
+  /** Label of the switch for web push. */
+  push: 'Notify me when no tab is open',
+  pushDenied: 'Your browser blocks notifications from this site. Allow them in its settings to be notified when no tab is open.',
+  pushFailed: 'That did not work. Try again.',
 }
 
 export type BellTexts = typeof en

@@ -1,6 +1,7 @@
 import { createTidings } from '../create-tidings.ts'
 import type { Inbox, InboxFilter, InboxItem, InboxState, InboxView, InboxViewState } from '../inbox/inbox.ts'
 import type { TidingsOptions } from '../options.ts'
+import { noPush, type WebPush } from '../push/push.ts'
 import type { Tidings } from '../tidings.ts'
 import { h, icon, set, setText } from './element.ts'
 import { localeOf } from './locale.ts'
@@ -39,6 +40,8 @@ const Base = globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement)
 /** The element `<tidings-bell>`: a bell with the unread count, and a panel with the inbox. BELL.md has its attributes, events and parts. */
 export class TidingsBell extends Base {
   static readonly observedAttributes = ['lang']
+  /** The option `push` of the inbox that a bell makes for itself. */
+  static push: WebPush | undefined
 
   /** The name of the bell, as text: one in `aria-label` would have to contain that of the badge. */
   readonly #label = h('span', { class: 'hidden' })
@@ -59,6 +62,7 @@ export class TidingsBell extends Base {
     reload: () => void (this.#view ? this.#view.loadMore() : this.#tidings?.inbox.reload()),
     select: (tab) => this.#select(tab),
     reconnect: () => this.#tidings?.start(),
+    switchPush: (on) => void (on ? this.#tidings?.enablePush() : this.#tidings?.disablePush()),
     close: () => (this.open = false),
   })
   #tidings: Tidings | undefined
@@ -162,7 +166,7 @@ export class TidingsBell extends Base {
 
   #startOwn(): void {
     if (this.#tidings !== undefined && this.#tidings !== this.#own) return
-    this.#own ??= createTidings(optionsOf(this))
+    this.#own ??= createTidings({ ...optionsOf(this), ...(TidingsBell.push && { push: TidingsBell.push }) })
     this.tidings = this.#own
     this.#own.start()
   }
@@ -239,7 +243,7 @@ export class TidingsBell extends Base {
     this.#selected = tab
     this.#view = this.#filter && inbox?.view(this.#filter)
     this.#counts = this.#kinds.length > 0 ? inbox?.countsByKind(this.#kinds.map(({ kind }) => kind)) : undefined
-    this.#leaveTab = [this.#view, this.#counts].flatMap((store) => (store ? [store.subscribe(render)] : []))
+    this.#leaveTab = [this.#view, this.#counts, this.#tidings?.push].flatMap((store) => (store ? [store.subscribe(render)] : []))
     // After the new ones: counts that stay subscribed to are not read again.
     for (const undo of leaveTab) undo()
     render()
@@ -334,6 +338,7 @@ export class TidingsBell extends Base {
       list,
       unreadCount: this.#filter?.kind === undefined ? unreadCount : this.#unreadOf(this.#filter.kind),
       connection,
+      push: (this.#tidings?.push ?? noPush).getSnapshot(),
       refused: this.#refused,
     })
     this.#markSeen(unseenCount)

@@ -140,6 +140,11 @@ export class Link {
     for (const session of [this.#live, this.#opening]) session?.subscribe(destination, lastMessageId)
   }
 
+  /** Sends a request to the application. `handled` is not called if the session ends before it was handled, or if there is none. */
+  send(destination: string, body: object, handled: () => void): void {
+    this.#live?.send(destination, body, handled)
+  }
+
   unsubscribe(destination: string): void {
     for (const session of [this.#live, this.#opening]) session?.unsubscribe(destination)
   }

@@ -76,8 +76,8 @@ export class StompSession {
   readonly #connectTimer: ReturnType<typeof setTimeout>
   /** Destinations whose RECEIPT is outstanding. */
   readonly #awaited = new Set<string>()
-  /** The destination of each SUBSCRIBE whose RECEIPT is outstanding, by the `receipt` header. */
-  readonly #subscribing = new Map<string, string>()
+  /** The destination of each SUBSCRIBE and SEND whose RECEIPT is outstanding, by the `receipt` header. */
+  readonly #requested = new Map<string, string>()
   #receipts = 0
   /** When a frame or heart-beat was last received. */
   #heardAt = Date.now()
@@ -143,11 +143,11 @@ export class StompSession {
         ...(headers['position'] && { position: headers['position'] }),
         outcome: lastMessageId === undefined ? 'fresh' : headers['recovered'] === 'false' ? 'lost' : 'recovered',
       })
-      this.#subscribing.delete(receipt)
+      this.#requested.delete(receipt)
       this.#awaited.delete(destination)
       this.#checkReady()
     })
-    this.#subscribing.set(receipt, destination)
+    this.#requested.set(receipt, destination)
     // The same id in every browser: the gateway encodes a MESSAGE once for each distinct id.
     this.#client.subscribe(
       destination,
@@ -157,6 +157,17 @@ export class StompSession {
       },
       { id: destination, receipt, ...(lastMessageId !== undefined && { 'last-message-id': lastMessageId }) },
     )
+  }
+
+  /** Sends a request to the application. `handled` is called when it has reached the HTTP API, refused or not. */
+  send(destination: string, body: object, handled: () => void): void {
+    if (!this.#client.connected) return
+    const receipt = this.#receipt(() => {
+      this.#requested.delete(receipt)
+      handled()
+    })
+    this.#requested.set(receipt, destination)
+    this.#client.publish({ destination, body: JSON.stringify(body), headers: { receipt } })
   }
 
   unsubscribe(destination: string): void {
@@ -200,7 +211,7 @@ export class StompSession {
   }
 
   #refused(receipt: string): void {
-    const destination = this.#subscribing.get(receipt)
+    const destination = this.#requested.get(receipt)
     if (destination !== undefined && !this.#over) this.#listener.refused(destination)
   }
 

@@ -24,6 +24,7 @@ async function openFollowingInbox() {
     leading: false,
     shareCount: shared,
     memberKnown: () => {},
+    received: () => {},
   })
   inbox.start()
   inbox.connected(1)
@@ -60,6 +61,7 @@ describe('a notification that the first page contains', () => {
       leading: true,
       shareCount: () => {},
       memberKnown: () => {},
+      received: () => {},
     })
     inbox.start()
     inbox.connected(1)

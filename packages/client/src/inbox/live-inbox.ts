@@ -30,6 +30,7 @@ import {
   newestId,
   type Pending,
   reaches,
+  withPending,
 } from './item-list.ts'
 import { KindCounts } from './kind-counts.ts'
 import { LiveView } from './live-view.ts'
@@ -43,6 +44,8 @@ export interface InboxHost {
   readonly leading: boolean
   /** Passes a count that this tab has read to the other tabs. */
   shareCount(count: UnreadCount): void
+  /** These notifications of the member have arrived here, and are neither read nor seen. `live`: at all tabs at the same time. */
+  received(notificationIds: readonly number[], live: boolean): void
   /** The inbox was read: the cookie of the page is that of this member. */
   memberKnown(memberId: MemberId): void
 }
@@ -222,6 +225,7 @@ export class LiveInbox implements Inbox {
       archivedRevision: 0,
     })
     if (entry) {
+      this.#host.received(unreceived([entry]), true)
       this.#setModel(addArrival(this.#model, entry))
       for (const each of this.#views) each.offer(entry)
     }
@@ -253,6 +257,28 @@ export class LiveInbox implements Inbox {
     this.#setModel(applyCount(this.#model, unread, { sameRevision: true }))
     this.#leftToLeader = false
     this.#recount.countedElsewhere()
+  }
+
+  /** What a tab reports that leads from now on: the last leading tab may not have done so. */
+  get unreceivedIds(): number[] {
+    return unreceived(this.#model.list.entries)
+  }
+
+  /**
+   * Returns whether the member has read or archived a notification, or it is gone. The server is asked for one that is not known here, if `ask` is
+   * set.
+   */
+  async isOver(notificationId: number, ask: boolean): Promise<boolean> {
+    const known = this.#find(notificationId)
+    const unknown = { notificationId, readAt: null, archived: false } as InboxItem
+    const entry = this.#log.applyTo(known ?? { item: unknown, readRevision: 0, archivedRevision: 0 })
+    const item = entry && withPending(entry.item, this.#model.pending)
+    if (!item || item.readAt !== null || item.archived) return true
+    if (known || !ask || this.#memberId === undefined) return false
+    const page = await this.#pages.readOne(notificationId, false)
+    if (!page.ok || page.body.memberId !== this.#memberId) return false
+    const [stored] = page.body.items
+    return stored?.notificationId !== notificationId || stored.readAt !== null
   }
 
   readonly reload = (): Promise<boolean> => {
@@ -478,7 +504,9 @@ export class LiveInbox implements Inbox {
   }
 
   #entriesOf(page: InboxPage): Entry[] {
-    return entriesOf(page).flatMap((entry) => this.#log.applyTo(entry) ?? [])
+    const entries = entriesOf(page).flatMap((entry) => this.#log.applyTo(entry) ?? [])
+    this.#host.received(unreceived(entries), false)
+    return entries
   }
 
   #setList(list: ItemList): void {
@@ -672,6 +700,13 @@ export class LiveInbox implements Inbox {
     for (const each of this.#views) each.refresh()
     this.#expire()
   }
+}
+
+/** Returns the ids of the member's own notifications that no device is known to have seen. */
+function unreceived(entries: readonly Entry[]): number[] {
+  return entries.flatMap(({ item: { notificationId, broadcast, readAt, seen } }) =>
+    broadcast || readAt !== null || seen ? [] : notificationId,
+  )
 }
 
 function idsOf(items: readonly InboxItem[]): Set<number> {

@@ -33,7 +33,7 @@ test('after a gap, devices read the inbox at random times within five seconds', 
     )
   })
   const api = new HttpApi(settings, new Diagnostics(settings), () => Promise.resolve(false))
-  const host = { announce: () => {}, leading: false, shareCount: () => {}, memberKnown: () => {} }
+  const host = { announce: () => {}, leading: false, shareCount: () => {}, memberKnown: () => {}, received: () => {} }
   const inboxes = Array.from({ length: instances }, () => new LiveInbox(settings, api, host))
   let gapAtMs: number | undefined
   const page = { isFocused: () => false, isVisible: () => false }

@@ -3,11 +3,13 @@ import {
   errorDestination,
   notificationDestination,
   readDestination,
+  receivedDestination,
   sessionDestination,
 } from '@tidings/protocol/destination'
 import type { MemberId, UnreadCount } from '@tidings/protocol'
 import type { ConnectionState, StopReason } from '../connection/connection-state.ts'
 import { Link, type LinkState } from '../connection/link.ts'
+import { ReceivedReports } from '../connection/received-reports.ts'
 import { ResumePoints } from '../connection/resume-points.ts'
 import type { SessionRenewal } from '../connection/session-renewal.ts'
 import type { Message, Subscribed, Subscription } from '../connection/stomp-session.ts'
@@ -98,6 +100,7 @@ export class SharedConnection {
   readonly #watchers: TaskWatchers
   readonly #listeners: MessageListeners
   readonly #questions: TabQuestions
+  readonly #reports: ReceivedReports
   readonly #page: TabPage
   readonly #log: (line: string) => void
   readonly #watch: LeaderWatch
@@ -127,8 +130,11 @@ export class SharedConnection {
         state: (state) => this.#linkChanged(state),
         message: (message) => this.#broadcast({ type: 'message', ...message }),
         subscribed: (subscribed) => this.#broadcast({ type: 'subscribed', ...subscribed }),
-        refused: (destination) => this.#listeners.refused(destination),
+        refused: (destination) => this.#reports.refused(destination) || this.#listeners.refused(destination),
       },
+    )
+    this.#reports = new ReceivedReports((notificationIds, handled) =>
+      this.#link.send(receivedDestination, { notificationIds }, handled),
     )
     this.#watch = new LeaderWatch({
       // Without a call of `start()`, nothing is attempted in these states.
@@ -192,6 +198,7 @@ export class SharedConnection {
     this.#signingOut = false
     await this.stop('signed-out')
     this.#resumePoints.clear()
+    this.#reports.clear()
     this.#memberId = undefined
   }
 
@@ -267,6 +274,11 @@ export class SharedConnection {
     this.#tabs.post({ type: 'count', ...count })
   }
 
+  /** Reports to the server that these notifications of the member have arrived in this browser. The leading tab does so for all tabs. */
+  received(notificationIds: readonly number[]): void {
+    if (notificationIds.length > 0) this.#sendToLeader({ type: 'received', notificationIds })
+  }
+
   #lead(): void {
     this.#watch.stop()
     this.#leader = this.#tabs.tab
@@ -305,6 +317,8 @@ export class SharedConnection {
 
   #linkChanged(state: LinkState): void {
     if (!this.leading || this.#signingOut) return
+    // What the previous session has not confirmed is sent again.
+    this.#reports.connected = state.status === 'connected'
     this.#linkState = state
     this.#setState(state)
     this.#postState()
@@ -355,7 +369,10 @@ export class SharedConnection {
   }
 
   #handleRequest(
-    message: Extract<TabMessage, { type: 'check' | 'start' | 'wake' | 'reopen' | 'watch' | 'unwatch' | 'listen' | 'unlisten' }>,
+    message: Extract<
+      TabMessage,
+      { type: 'check' | 'start' | 'wake' | 'reopen' | 'received' | 'watch' | 'unwatch' | 'listen' | 'unlisten' }
+    >,
   ): void {
     switch (message.type) {
       case 'check':
@@ -367,6 +384,8 @@ export class SharedConnection {
         return this.#link.wake()
       case 'reopen':
         return this.#link.reopen()
+      case 'received':
+        return this.#reports.add(message.notificationIds)
       case 'watch':
         return this.#watchers.watch(message)
       case 'unwatch':
@@ -406,6 +425,7 @@ export class SharedConnection {
     this.#memberId = memberId
     if (before === undefined || before === memberId) return false
     this.#resumePoints.clear()
+    this.#reports.clear()
     this.#listener.memberChanged()
     return true
   }
@@ -417,6 +437,7 @@ export class SharedConnection {
     if (isTask && typeOf(body) === 'snapshot') this.#resumePoints.set(destination, messageId)
     else if (isTask && !this.#resumePoints.isNext(destination, messageId)) return this.#requestSnapshot(destination)
     else if (!this.#resumePoints.accept(destination, messageId)) return
+    if (destination === errorDestination) this.#reports.failed(body)
     if (isTask && this.leading && typeOf(body) === 'finished') this.#watchers.finished(destination)
     this.#listener.message(destination, body)
   }

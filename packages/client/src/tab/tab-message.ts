@@ -39,6 +39,8 @@ export type TabMessage =
   /** `after`: the last message that the tab received; undefined when it listens from now on. */
   | { readonly type: 'listen'; readonly tab: string; readonly destination: string; readonly after: string | undefined }
   | { readonly type: 'unlisten'; readonly tab: string; readonly destination: string }
+  /** The tab has read these notifications of the member. */
+  | { readonly type: 'received'; readonly notificationIds: readonly number[] }
   // From any tab to the others:
   | { readonly type: 'ask'; readonly question: Question; readonly id: string }
   | { readonly type: 'answer'; readonly id: string; readonly answer: boolean }

@@ -1,4 +1,5 @@
 import { createTidings } from '@tidings/client'
+import { webPush } from '@tidings/client/push'
 import { TidingsProvider } from '@tidings/client/react'
 import type { MemberId } from '@tidings/protocol'
 import { type ReactNode, useEffect, useState } from 'react'
@@ -12,6 +13,7 @@ export function SignedIn({ memberId }: { readonly memberId: MemberId }): ReactNo
     createTidings({
       scope: String(memberId),
       open: openPath,
+      push: webPush({ worker: '/tidings-worker.js?icon=/mark.svg' }),
       updateTitle: true,
       updateBadge: true,
       describe: ({ message }) => ({ title: 'Tidings', body: message, icon: '/mark.svg' }),
