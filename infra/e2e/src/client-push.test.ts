@@ -216,10 +216,11 @@ test('says in the bell that the browser blocks notifications, and shows no switc
 
 test('ends with the sign-out, and when another member uses the browser', async () => {
   const first = await openPushDevice(7)
-  expect(await first.page.evaluate(() => window.tidings.enablePush())).toBe(true)
-  await waitForEndpoints(7, endpointsOf(first.subscriptions))
+  const phone = await openPushDevice(7)
+  for (const each of [first, phone]) expect(await each.page.evaluate(() => window.tidings.enablePush())).toBe(true)
+  await waitForEndpoints(7, [...endpointsOf(first.subscriptions), ...endpointsOf(phone.subscriptions)])
   expect(await first.page.evaluate(() => window.tidings.signOut())).toBe(true)
-  await waitForEndpoints(7, [])
+  await waitForEndpoints(7, endpointsOf(phone.subscriptions))
 
   const { device, page, push, subscriptions } = await openPushDevice(8)
   expect(await page.evaluate(() => window.tidings.enablePush())).toBe(true)

@@ -17,7 +17,7 @@ interface StoredSubscription {
 
 const storageKey = 'tidings push'
 /** At a start after this time, a subscription is stored again: the server may have lost it. */
-const putAgainMs = 3_600_000
+const putAgainMs = 60_000
 
 /** The push subscription of this browser. It belongs to one member: that of another one is removed. */
 export class LivePush implements PagePush {

@@ -80,7 +80,8 @@ export function memberSessionRoutes(app: Api, guards: Guards, { sessions }: Sess
     },
     async (request, reply) => {
       const { sessionId } = request.params
-      if (!(await orUnavailable(sessions.revokeSession(memberOf(request), sessionId)))) throw noSession('path', sessionId)
+      const revoked = sessions.revokeSession(memberOf(request), sessionId, tokenHashOf(tokenOf(request)))
+      if (!(await orUnavailable(revoked))) throw noSession('path', sessionId)
       audit(request, { sessionId })
       return reply.code(204).send(null)
     },

@@ -66,15 +66,18 @@ export class SessionControl {
   }
 
   /**
-   * Refuses the token of one session, and closes all sessions that use it. Resolves to false when no gateway has the session.
+   * Refuses the token of one session, and closes all sessions that use it. Resolves to false when no gateway has the session. `callerHash`
+   * is the hash of the caller's own token: a device that signs out itself removes its own push subscription, and those of others stay.
    *
    * @throws TooManyRevocations, SessionsUnknown
    */
-  async revokeSession(memberId: MemberId, sessionId: string): Promise<boolean> {
+  async revokeSession(memberId: MemberId, sessionId: string, callerHash?: string): Promise<boolean> {
     const { sessions } = await this.of(memberId)
     const session = sessions.find((each) => each.sessionId === sessionId)
     if (!session) return false
-    await this.#revoke(() => this.#deps.store.revokeToken(memberId, session.tokenHash, session.expiresAt))
+    const { tokenHash, expiresAt } = session
+    const keepSubscriptions = tokenHash === callerHash
+    await this.#revoke(() => this.#deps.store.revokeToken(memberId, { tokenHash, expiresAt, keepSubscriptions }))
     return true
   }
 

@@ -12,6 +12,15 @@ export interface Revoked {
   readonly event: OutboxRow
 }
 
+/** A single token to revoke. */
+export interface RevokedToken {
+  readonly tokenHash: string
+  /** Its `exp`, Unix seconds. */
+  readonly expiresAt: number
+  /** Whether the push subscriptions of the member stay. */
+  readonly keepSubscriptions: boolean
+}
+
 /** What {@link RevocationStore.changes} found. */
 export interface Changes {
   readonly revocations: readonly Revocation[]
@@ -64,14 +73,20 @@ export class RevocationStore {
     return this.#insert({ memberId, tokenHash: '', issuedBefore, expiresAt })
   }
 
-  /** Revokes a single token, which expires at `tokenExpiresAt`, Unix seconds. */
-  revokeToken(memberId: MemberId, tokenHash: string, tokenExpiresAt: number): Promise<Revoked> {
-    const expiresAt = tokenExpiresAt + this.#leewaySeconds + marginSeconds
-    return this.#insert({ memberId, tokenHash, issuedBefore: 0, expiresAt })
+  /** Revokes a single token. */
+  revokeToken(memberId: MemberId, { tokenHash, expiresAt, keepSubscriptions }: RevokedToken): Promise<Revoked> {
+    const until = expiresAt + this.#leewaySeconds + marginSeconds
+    return this.#insert({ memberId, tokenHash, issuedBefore: 0, expiresAt: until }, keepSubscriptions)
   }
 
-  #insert(revocation: Revocation): Promise<Revoked> {
-    return this.#database.transaction((connection) => insert(connection, revocation))
+  #insert(revocation: Revocation, keepSubscriptions = false): Promise<Revoked> {
+    return this.#database.transaction(async (connection) => {
+      const revoked = await insert(connection, revocation)
+      // A revoked device must not be pushed to either. Those of the member that stay subscribe again when they next start. After the INSERT: a
+      // subscription that is being stored is either refused or removed.
+      if (!keepSubscriptions) await removeSubscriptions(connection, revocation.memberId)
+      return revoked
+    })
   }
 
   /** Returns what changed since `after`, oldest first, and once more what changed shortly before. Without `after`: everything. */
@@ -114,8 +129,6 @@ async function insert(connection: Connection, revocation: Revocation): Promise<R
        expires_at = GREATEST(expires_at, VALUES(expires_at)), changed_at = VALUES(changed_at)`,
     [String(memberId), tokenHash, issuedBefore, expiresAt],
   )
-  // A revoked device must not be pushed to either. Those of the member that stay subscribe again when they next start.
-  await removeSubscriptions(connection, memberId)
   const message: ControlMessage = { type: 'revoke', ...revocation }
   return { revocation, event: await insertOutboxRow(connection, controlChannel, JSON.stringify(message)) }
 }
