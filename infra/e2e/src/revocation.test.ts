@@ -3,6 +3,7 @@ import {
   createDatabase,
   localOrigin,
   memberToken,
+  queryDatabase,
   openRawSession,
   type RawSession,
   type RedisServer,
@@ -26,12 +27,13 @@ let redis: RedisServer
 let link: Link
 let apis: ServiceProcess[]
 let gateways: ServiceProcess[]
+let databaseUrl: string
 
 beforeAll(async () => {
   redis = await startRedis()
   link = await openLink(redis.port)
-  const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'e2e_revocation')
-  const api = { MYSQL_URL, REDIS_URL: redis.url }
+  databaseUrl = await createDatabase(inject('databaseServerUrl'), 'e2e_revocation')
+  const api = { MYSQL_URL: databaseUrl, REDIS_URL: redis.url }
   apis = [await startService('notify-api', api), await startService('notify-api', api)]
   gateways = await Promise.all(
     [`redis://127.0.0.1:${link.port}`, redis.url].map((REDIS_URL) =>
@@ -172,7 +174,14 @@ test('a member sees all sessions, and signs out one device: its token is refused
   const [other] = seen.sessions
   const stranger = await callAs(memberToken(7), `/session/${other?.sessionId}/revoke`, { method: 'POST' })
   expect(stranger.status).toBe(404)
+  await queryDatabase(
+    databaseUrl,
+    `INSERT INTO push_subscription (member_id, endpoint_hash, endpoint, p256dh, auth, changed_at)
+     VALUES (6, REPEAT('h', 32), 'https://push.example/phone', REPEAT('k', 65), REPEAT('a', 16), NOW(3))`,
+  )
   expect((await callAs(laptop, `/session/${other?.sessionId}/revoke`, { method: 'POST' })).status).toBe(204)
+  // Which subscription is that of the phone is not known.
+  expect(await queryDatabase(databaseUrl, 'SELECT endpoint FROM push_subscription WHERE member_id = 6')).toEqual([])
   await expectRevoked(onPhone)
   await untilRefused(phone)
   expect((await listOf(laptop)).sessions).toMatchObject([{ current: true }])
