@@ -192,6 +192,7 @@ test('a message is given up after twelve attempts, and when its time is over', a
   browser.respond({ status: 500 })
   const id = await send(6)
   await escalation(id, failedOnce)
+  await stack.rows('UPDATE notification SET created_at = created_at - INTERVAL 2 HOUR WHERE notification_id = ?', [id])
   await stack.rows('UPDATE escalation SET attempts = 11, due_at = NOW(3) WHERE notification_id = ?', [id])
   expect(await escalation(id, dead)).toMatchObject({ attempts: 12 })
   const short = await send(6, { expiresAt: new Date(Date.now() + 4_000).toISOString() })
