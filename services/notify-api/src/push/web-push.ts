@@ -23,6 +23,8 @@ type Pushed =
     }
 
 const deliverMs = 7_500
+/** Longest read of subscriptions: with the wait for a slot and the request, it stays below {@link deliverMs}. */
+const maxReadMs = 900
 /** Push services keep a message for four weeks at most. */
 const maxTtlSeconds = 2_419_200
 const maxAttempts = 12
@@ -153,9 +155,6 @@ export class WebPush implements Deliverer {
     return Math.min(Math.max(0, (until - Date.now()) / 1_000), maxTtlSeconds)
   }
 }
-
-/** Longest read of subscriptions. With the wait for a slot and the request, it stays below {@link deliverMs}. */
-const maxReadMs = 900
 
 /** Returns the time until the next attempt, at most as long as the notification is old: attempts that only waited do not add to it. */
 function backoffSeconds(item: Escalated): number {
