@@ -1,4 +1,6 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -14,6 +16,7 @@ import {
   waitFor,
 } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { makeCertificate } from './fixture/certificate.ts'
 import { installed } from './fixture/installed.ts'
 import { read } from './fixture/repository.ts'
 import { npmPackages, pythonPackages } from './fixture/tool.ts'
@@ -51,6 +54,12 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
+function send(api: ServiceProcess, message: string): Promise<Response> {
+  const headers = { authorization: `Bearer ${serviceToken()}`, 'content-type': 'application/json' }
+  const body = JSON.stringify({ memberId: 'auth0|a1', message, escalate: { webhook: true } })
+  return fetch(`${api.url}/notification/send`, { method: 'POST', headers, body })
+}
+
 describe.each(receivers.filter(({ file, needs }) => installed(`${file} of docs/WEBHOOK.md`, ...needs)))('$file', (each) => {
   const { file, command, prepare } = each
   let api: ServiceProcess | undefined
@@ -69,18 +78,43 @@ describe.each(receivers.filter(({ file, needs }) => installed(`${file} of docs/W
     const url = await createDatabase(inject('databaseServerUrl'), `acceptance_webhook_${file.replace('.', '_')}`)
     const webhook = { WEBHOOK_URL: `http://127.0.0.1:${port}/tidings`, WEBHOOK_SECRET: `whsec_${'A'.repeat(44)} ${secret}` }
     api = await startService('notify-api', { MYSQL_URL: url, REDIS_URL: redis.url, ...webhook })
-    const headers = { authorization: `Bearer ${serviceToken()}`, 'content-type': 'application/json' }
-    const send = (message: string) =>
-      fetch(`${api?.url}/notification/send`, {
-        method: 'POST',
-        headers,
-        body: JSON.stringify({ memberId: 'auth0|a1', message, escalate: { webhook: true } }),
-      })
-    for (const message of ['오래된 소식', 'a later one']) expect((await send(message)).status).toBe(201)
+    for (const message of ['오래된 소식', 'a later one']) expect((await send(api, message)).status).toBe(201)
     const unseen = () => lines.filter((line) => line.startsWith('unseen: ')).toSorted()
     await waitFor(() => unseen().length === 2, { what: 'both events', deadlineMs: 20_000 })
     expect(unseen()).toEqual(['a later one', '오래된 소식'].map((message) => `unseen: ${message} (member auth0|a1)`))
-    const forged = { ...headers, 'webhook-id': 'esc_1', 'webhook-timestamp': '1', 'webhook-signature': 'v1,x' }
+    const forged = { 'webhook-id': 'esc_1', 'webhook-timestamp': '1', 'webhook-signature': 'v1,x' }
     expect((await fetch(webhook.WEBHOOK_URL, { method: 'POST', headers: forged, body: '{}' })).status).toBe(401)
   })
 })
+
+test.skipIf(!installed('a webhook with TLS', 'openssl'))(
+  'a certificate is verified: the event is sent once its authority is known',
+  { timeout: 60_000 },
+  async () => {
+    const { authority, certificate, key } = await makeCertificate(directory)
+    let requests = 0
+    const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (_, response) => {
+      requests++
+      response.writeHead(204).end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const lines: string[] = []
+    const options = { onLine: (line: string) => lines.push(line) }
+    const WEBHOOK_URL = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const MYSQL_URL = await createDatabase(inject('databaseServerUrl'), 'acceptance_webhook_tls')
+    const env = { MYSQL_URL, REDIS_URL: redis.url, WEBHOOK_URL, WEBHOOK_SECRET: secret }
+    let api = await startService('notify-api', env, options)
+    try {
+      await send(api, 'secret')
+      const refused = () => lines.some((line) => line.includes('UNABLE_TO_VERIFY_LEAF_SIGNATURE'))
+      await waitFor(refused, { what: 'the refusal of the certificate', deadlineMs: 20_000 })
+      expect(requests).toBe(0)
+      await api.kill()
+      api = await startService('notify-api', { ...env, NODE_EXTRA_CA_CERTS: authority })
+      await waitFor(() => requests === 1, { what: 'the event', deadlineMs: 20_000 })
+    } finally {
+      await api.kill()
+      server.close()
+    }
+  },
+)
