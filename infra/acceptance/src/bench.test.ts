@@ -35,7 +35,7 @@ let report: Report
 beforeAll(async () => {
   await succeeds(`"${process.execPath}" infra/bench/dist/main.js --quick --out "${out}"`, { cwd: root })
   report = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Report
-}, 300_000)
+}, 500_000)
 afterAll(() => rmSync(out, { recursive: true, force: true }))
 
 test('each scenario has a plausible figure of each metric', () => {

@@ -45,7 +45,7 @@ const summaryRows: readonly { scenario: string; metric: string; at?: number; lab
   { scenario: 'post', metric: 'paced-cpu', label: 'post at 200/s:\nCPU per post' },
   { scenario: 'post', metric: 'cpu', at: 64, label: 'post, 64 clients:\nCPU per post' },
   { scenario: 'connect', metric: 'cpu', label: 'connect:\nCPU per session' },
-  { scenario: 'memory', metric: 'session', at: 5_000, label: '5,000 idle:\nmemory per session' },
+  { scenario: 'memory', metric: 'session', at: 5_000, label: '5,000 idle:\nmemory of each' },
 ]
 
 /** Returns the charts of a scenario as SVG by file name, each for light and dark pages. */
@@ -94,7 +94,7 @@ export function summaryCharts(result: BenchResult): Map<string, string> {
     const option: EChartsOption = {
       ...frame(
         'Cost as a multiple of a bare Node server on Redis (floor = 1), less is better',
-        `${machine.cores} cores, ${machine.processor}, Node ${machine.node}, load average ${machine.loadBefore.toFixed(1)} to ${result.loadAfter.toFixed(1)}, ${result.rounds} rounds, commit ${machine.commit}`,
+        `${machine.cores} cores, ${machine.processor}, Node ${machine.node}, load average ${machine.loadBefore.toFixed(1)} to ${result.loadAfter.toFixed(1)}, ${result.rounds} ${result.rounds === 1 ? 'round' : 'rounds'}, commit ${machine.commit}`,
         palette,
       ),
       legend: legendOf(systems, palette),
