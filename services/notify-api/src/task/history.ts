@@ -57,10 +57,7 @@ export interface AppendAt {
   readonly traceparent?: string | undefined
 }
 
-/**
- * Result of appending an event. `over`: the task is closing, or over. `abandonedBy`: the attempt
- * to end it that closed it, a long time ago.
- */
+/** Result of appending an event. `over`: the task is closing, or over. `abandonedBy`: the attempt to end it that closed it, a long time ago. */
 export type AppendResult =
   | { readonly outcome: 'ok'; readonly position: string; readonly textBytes: number }
   | { readonly outcome: 'unknown' }

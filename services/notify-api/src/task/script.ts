@@ -212,7 +212,11 @@ else
   redis.call('DEL', historyKey)
   local publication = newEpoch() .. '-1\\n' .. ARGV[2]
   redis.call('RPUSH', historyKey, publication)
-  publish(publication)
+  local receivers = publish(publication)
+  if type(receivers) == 'table' then
+    redis.call('DEL', historyKey)
+    return receivers
+  end
   lost = status == 'running'
 end
 redis.call('DEL', taskKey)

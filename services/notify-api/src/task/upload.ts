@@ -35,8 +35,8 @@ const alignMs = 5
 
 /**
  * Appends the body of one request to a task. Events are rolled up: adjacent ones of the same type that come within `rollUpMs` are one
- * publication. The first event of a burst is written at once. While an append is in flight the body is not read: a slow Redis slows the producer down, a slow reader of the task
- * does not.
+ * publication. The first event of a burst is written at once. While a write is in flight the body is not read: a slow Redis slows the
+ * producer down, a slow reader of the task does not.
  */
 export class TaskUpload {
   readonly task: TaskIdentity
@@ -124,8 +124,8 @@ export class TaskUpload {
     this.#writtenAt = performance.now()
     const { change, length } = this.#pending[0] as Pending
     const written = change.type === 'append' && length > maxAppendLength ? cutAt(change.text, maxAppendLength) : length
-    if (change.type !== 'append') await this.#writeEach(change)
-    else await this.#writeText(change.text.slice(0, written))
+    if (change.type === 'append') await this.#writeText(change.text.slice(0, written))
+    else await this.#writeEach(change)
     if (change.type === 'append' && written < length) {
       this.#pending[0] = { change: { type: 'append', text: change.text.slice(written) }, length: length - written }
     } else this.#pending.shift()

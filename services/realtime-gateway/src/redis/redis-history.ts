@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Log, loggable, type RedisConnection, runIdOf, runKey } from '@tidings/chassis'
+import { type Log, loggable, type RedisConnection, runKey, type ScriptCaller, scriptCaller } from '@tidings/chassis'
 import { historyKey, historyLimitOf, parsePosition, type Position } from '@tidings/protocol'
 import type { History, HistoryPage } from './broker.ts'
 import { deniesAccess, isErrorReply } from './error-reply.ts'
@@ -39,11 +39,10 @@ const reportEveryMs = 10_000
 
 /** Reads histories on a connection that queues commands while Redis is away, so that a read waits rather than fails. */
 export class RedisHistory implements History {
-  readonly #scripts: HistoryScripts
+  readonly #call: ScriptCaller
   readonly #cluster: boolean
   /** Precedes every key. */
   readonly #prefix: string
-  readonly #runId: () => string | undefined
   readonly #maxKeys: number
   readonly #listener: HistoryListener
   readonly #log: Log
@@ -54,19 +53,21 @@ export class RedisHistory implements History {
   constructor(redis: RedisConnection, { cluster, prefix, listener, log }: RedisHistoryOptions) {
     this.#listener = listener
     this.#log = log
-    this.#scripts = redis as unknown as HistoryScripts
+    this.#call = scriptCaller(redis)
     this.#cluster = cluster
     this.#prefix = prefix
-    this.#runId = runIdOf(redis)
     this.#maxKeys = cluster ? 1 : batchLength
   }
 
   async after(channel: string, after: Position, limit: number): Promise<HistoryPage> {
     const lifetimeSeconds = historyLimitOf(channel)?.seconds ?? 0
     const { epoch, offset } = after
-    const call: HistoryCall = { ...this.#run(channel), epoch: String(epoch), offset, limit, lifetimeSeconds }
+    const keys = [this.#historyKey(channel), this.#runKey(channel)] as const
     const reply = await this.#untilPermitted(channel, () =>
-      this.#scripts.historyAfterBuffer(this.#historyKey(channel), this.#runKey(channel), JSON.stringify(call)),
+      this.#call(keys[0], (redis, runId) => {
+        const call: HistoryCall = { ...this.#run(channel, runId), epoch: String(epoch), offset, limit, lifetimeSeconds }
+        return scriptsOf(redis).historyAfterBuffer(...keys, JSON.stringify(call))
+      }),
     )
     if (!reply) return { publications: [], last: after, whole: false }
     const [last, whole, ...publications] = reply
@@ -93,7 +94,10 @@ export class RedisHistory implements History {
   async #lastOf(batch: readonly string[], onRead: (channel: string, last: Position) => void): Promise<void> {
     const [first = ''] = batch
     const keys = [...batch.map((channel) => this.#historyKey(channel)), this.#runKey(first)]
-    const read = () => this.#scripts.historyLast(keys.length, ...keys, JSON.stringify(this.#run(first)))
+    const read = () =>
+      this.#call(keys[0] as string, (redis, runId) =>
+        scriptsOf(redis).historyLast(keys.length, ...keys, JSON.stringify(this.#run(first, runId))),
+      )
     const reply = batch.length === 1 ? await this.#untilPermitted(first, read) : await this.#retry(read)
     if (reply instanceof Error) {
       const middle = Math.floor(batch.length / 2)
@@ -113,8 +117,8 @@ export class RedisHistory implements History {
   }
 
   /** The record of a whole server is kept for ever; on a Cluster, that of a channel as long as its history. */
-  #run(channel: string): RunCall {
-    return { runId: this.#runId(), runSeconds: this.#cluster ? (historyLimitOf(channel)?.seconds ?? idleRunSeconds) : 0 }
+  #run(channel: string, runId: string | undefined): RunCall {
+    return { runId, runSeconds: this.#cluster ? (historyLimitOf(channel)?.seconds ?? idleRunSeconds) : 0 }
   }
 
   /** Ends the retries. Reads that fail from now on stay pending: their callers are closing too. */
@@ -156,4 +160,8 @@ export class RedisHistory implements History {
     this.#reportedAt = now
     this.#log.warn({ err: loggable(error) }, 'history not read: trying again')
   }
+}
+
+function scriptsOf(redis: RedisConnection): HistoryScripts {
+  return redis as unknown as HistoryScripts
 }
