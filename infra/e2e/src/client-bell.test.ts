@@ -298,6 +298,14 @@ test('has no accessibility violation in any state, theme and size, and recovers 
   await page.getByRole('tab', { name: 'Archived' }).click()
   await shown(page.getByText('Nothing archived'))
   await expectNoViolations(page, { forcedColors: true })
+  await stack.post('/notification/send', { memberId: 9, message: 'of a kind', kind: 'order' })
+  await page.evaluate(() => {
+    const element = document.querySelector('tidings-bell')
+    if (element) element.kinds = ['Order', 'Payment', 'Delivery', 'Return'].map((label) => ({ kind: label.toLowerCase(), label }))
+  })
+  await page.getByRole('tab', { name: 'Order 1' }).click()
+  await shown(page.getByRole('tabpanel', { name: 'Order 1' }).getByText('of a kind'))
+  await expectNoViolations(page, { forcedColors: true })
   await page.getByRole('tab', { name: 'All' }).click()
   await page.route('**/notification/*/read', (route) => route.fulfill({ status: 503, json: { title: 'busy' } }))
   await page

@@ -47,7 +47,7 @@ async function checkOnDesktop(state: PageState): Promise<void> {
   const context = await openDevice(browser, { url: stack.url, reducedMotion: 'reduce' })
   const page = await pageStates[state]({ context, stack, language: 'en' })
   expect(await page.locator('html').getAttribute('lang')).toBe('en')
-  await expectNoViolations(page)
+  await expectNoViolations(page, { forcedColors: true })
   await context.close()
 }
 
