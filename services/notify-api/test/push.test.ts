@@ -10,6 +10,7 @@ import {
   startPushService,
   waitFor,
 } from '@tidings/local'
+import type { MemberId } from '@tidings/protocol'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PushClient } from '../src/push/push-client.ts'
 import { type NotifyApi, openStack, type Stack } from './fixture/notify-api.ts'
@@ -33,14 +34,14 @@ afterAll(async () => {
 })
 
 /** Subscribes a new browser of a member. */
-async function browserOf(memberId: number): Promise<PushServiceSubscription> {
+async function browserOf(memberId: MemberId): Promise<PushServiceSubscription> {
   const browser = pushService.subscribe()
   expect((await api.member(memberId).put(path, browser.body)).status).toBe(204)
   return browser
 }
 
 /** Sends to a member with no connection, and resolves to the id. */
-async function send(memberId: number, more: Record<string, unknown> = {}): Promise<number> {
+async function send(memberId: MemberId, more: Record<string, unknown> = {}): Promise<number> {
   const { status, body } = await api.send({ memberId, message: 'hello', ...push, ...more })
   expect(status).toBe(201)
   return body['notificationId'] as number
@@ -82,8 +83,8 @@ async function stored(memberId: number): Promise<number> {
 const hasten = (id: number) => stack.rows('UPDATE escalation SET due_at = NOW(3) WHERE notification_id = ?', [id])
 
 test('each browser of a member decrypts the notification, and verifies that this server sent it', async () => {
-  const browsers = [await browserOf(1), await browserOf(1)]
-  const id = await send(1, { message: '새 주문\n두 개', redirectPath: '/order/1', kind: 'order', data: { total: 2 } })
+  const browsers = [await browserOf('auth0|a'), await browserOf('auth0|a')]
+  const id = await send('auth0|a', { message: '새 주문\n두 개', redirectPath: '/order/1', kind: 'order', data: { total: 2 } })
   await escalation(id, sent)
   for (const { messages } of browsers) {
     expect(messages).toHaveLength(1)
@@ -95,7 +96,7 @@ test('each browser of a member decrypts the notification, and verifies that this
           body: '두 개',
           navigate: `${localOrigin}/order/1`,
           tag: String(id),
-          data: { notificationId: id, memberId: 1, redirectPath: '/order/1', kind: 'order', data: { total: 2 } },
+          data: { notificationId: id, memberId: 'auth0|a', redirectPath: '/order/1', kind: 'order', data: { total: 2 } },
         },
       },
       urgency: 'normal',
@@ -191,6 +192,7 @@ test('a message is given up after twelve attempts, and when its time is over', a
   browser.respond({ status: 500 })
   const id = await send(6)
   await escalation(id, failedOnce)
+  await stack.rows('UPDATE notification SET created_at = created_at - INTERVAL 2 HOUR WHERE notification_id = ?', [id])
   await stack.rows('UPDATE escalation SET attempts = 11, due_at = NOW(3) WHERE notification_id = ?', [id])
   expect(await escalation(id, dead)).toMatchObject({ attempts: 12 })
   const short = await send(6, { expiresAt: new Date(Date.now() + 4_000).toISOString() })

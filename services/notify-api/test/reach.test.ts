@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { openLog } from '@tidings/chassis'
-import { waitFor } from '@tidings/local'
+import { newVapidVariables, startPushService, waitFor } from '@tidings/local'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { Database } from '../src/database/database.ts'
 import type { Delivered, Escalated } from '../src/reach/deliverer.ts'
@@ -365,6 +365,46 @@ test('a claim reads its own rows only, however many wait, and however many of th
   expect(step?.Extra).not.toMatch(/filesort|temporary/i)
   expect(await stack.rowsRead(sql, values)).toBeLessThanOrEqual(101)
   await stack.rows('DELETE FROM escalation WHERE notification_id > 1000000000')
+})
+
+test('a push goes out at once when no device is connected, and otherwise after the grace period', async () => {
+  const other = await openStack('reach_push')
+  onTestFinished(() => other.close())
+  const pushService = await startPushService()
+  onTestFinished(() => pushService.close())
+  const pushing = await other.start({
+    ...newVapidVariables(),
+    PUSH_PRIVATE_ADDRESSES: 'allow',
+    PUSH_GRACE_SECONDS: '3600',
+    ESCALATE: '{"chat":{"push":true}}',
+  })
+  const [away, here] = ['away', 7]
+  const browsers = new Map([away, here].map((memberId) => [memberId, pushService.subscribe()] as const))
+  for (const [memberId, { body }] of browsers) await pushing.member(memberId).put('/push/subscription', body)
+  const messagesOf = (memberId: string | number) => browsers.get(memberId)?.messages ?? []
+  await other.listen(`member:${here}:notification`)
+
+  const fields = { memberIds: [here, away], message: 'hello', escalate: { push: true } }
+  expect((await pushing.send(fields)).body['notifications']).toMatchObject([{ online: true }, { online: false }])
+  await pushing.send({ ...fields, collapseKey: 'k' })
+  await pushing.send({ memberIds: [here, away], message: 'hello', kind: 'chat' })
+  for (const memberId of [here, away]) {
+    const { body } = await pushing.post('/task', { memberId, kind: 'chat' })
+    const notify = { message: 'hello', redirectPath: '/', kind: 'chat' }
+    await pushing.post(`/task/${String(body['taskId'])}/finish`, { status: 'succeeded', notify })
+  }
+  await waitFor(() => messagesOf(away).length === 4, { what: 'the pushes' })
+  const waiting = () =>
+    other.rows<{ id: number }>("SELECT notification_id AS id FROM escalation WHERE state = 'waiting' AND member_id = ?", [here])
+  const [first, ...rest] = (await waiting()).map(({ id }) => id)
+  expect(rest).toHaveLength(3)
+
+  // When the grace period is over, what was received in it is not pushed.
+  await pushing.member(here).post('/notification/received', { notificationIds: rest })
+  await other.rows('UPDATE escalation SET due_at = NOW(3) WHERE member_id = ?', [here])
+  await waitFor(async () => (await waiting()).length === 0, { what: 'the end of the grace period' })
+  expect(messagesOf(here).map(({ payload }) => payload)).toMatchObject([{ notification: { data: { notificationId: first } } }])
+  expect(await pushing.ops('/metrics')).toContain('tidings_escalations_total{way="push",outcome="unneeded"} 3\n')
 })
 
 const kills = process.env['TIDINGS_LONG'] === '1' ? 20 : 3

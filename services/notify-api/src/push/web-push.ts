@@ -26,6 +26,8 @@ const deliverMs = 7_500
 /** Push services keep a message for four weeks at most. */
 const maxTtlSeconds = 2_419_200
 const maxAttempts = 12
+/** So many attempts take longer than this, unless some of them only waited for a busy push service. */
+const minAttemptsSeconds = 3_600
 const firstRetrySeconds = 5
 const maxRetrySeconds = 3_600
 
@@ -139,7 +141,7 @@ export class WebPush implements Deliverer {
 
   /** Returns after how many seconds a push message is repeated; undefined when it is given up. */
   #retryAfter(item: Escalated, { afterSeconds = 0, asked }: Extract<Pushed, { outcome: 'retry' }>): number | undefined {
-    if (asked && item.attempts >= maxAttempts) return undefined
+    if (asked && item.attempts >= maxAttempts && ageSeconds(item) >= minAttemptsSeconds) return undefined
     const backoff = asked ? backoffSeconds(item) : 0
     const seconds = Math.min(Math.max(afterSeconds, backoff), maxRetrySeconds)
     return seconds < this.#secondsLeft(item) ? seconds : undefined
@@ -155,8 +157,14 @@ export class WebPush implements Deliverer {
 /** Longest read of subscriptions. With the wait for a slot and the request, it stays below {@link deliverMs}. */
 const maxReadMs = 900
 
-function backoffSeconds({ attempts }: Escalated): number {
-  return Math.min(firstRetrySeconds * 2 ** (attempts - 1), maxRetrySeconds)
+/** Returns the time until the next attempt, at most as long as the notification is old: attempts that only waited do not add to it. */
+function backoffSeconds(item: Escalated): number {
+  const doubled = firstRetrySeconds * 2 ** (item.attempts - 1)
+  return Math.max(firstRetrySeconds, Math.min(doubled, ageSeconds(item), maxRetrySeconds))
+}
+
+function ageSeconds({ createdAt }: Escalated): number {
+  return (Date.now() - createdAt.getTime()) / 1_000
 }
 
 function databaseAway(item: Escalated): Delivered {
