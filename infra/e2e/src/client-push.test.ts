@@ -73,6 +73,9 @@ const waitForEndpoints = (memberId: number, endpoints: readonly string[]) =>
     deadlineMs,
     what: `${endpoints.length} subscriptions of member ${memberId}`,
   })
+/** The frame of a report may be recorded after the server has handled it. */
+const waitForReported = (reports: readonly (readonly number[])[], notificationId: number) =>
+  waitFor(() => Promise.resolve(reports.flat().includes(notificationId)), { deadlineMs, what: `a report of ${notificationId}` })
 const waitForReceived = (memberId: number, ids: readonly number[]) =>
   waitFor(async () => (await stored.received(memberId)).join() === ids.join(), { deadlineMs, what: `${ids.length} received` })
 const endpointsOf = (subscriptions: readonly PushServiceSubscription[]) => subscriptions.map(({ body }) => body.endpoint)
@@ -292,6 +295,7 @@ test('reports what has arrived once for all tabs, and nothing of it is pushed', 
   await waitForReceived(12, ids)
   await waitFor(async () => (await stored.waiting()) === 0, { deadlineMs, what: 'the end of all escalations' })
   expect(subscriptions.flatMap(({ messages }) => messages)).toEqual([])
+  for (const id of ids) await waitForReported(reports, id)
   expect(reports.flat().toSorted((a, b) => a - b)).toEqual(ids)
   // What a further tab reads of the inbox was reported.
   const count = reports.length
@@ -299,6 +303,7 @@ test('reports what has arrived once for all tabs, and nothing of it is pushed', 
   await waitForUnread(late, 30)
   const last = await sendToPush(12, 'last')
   await waitForReceived(12, [...ids, last])
+  await waitForReported(reports, last)
   expect(reports.slice(count)).toEqual([[last]])
 })
 
@@ -322,6 +327,7 @@ test('repeats a report that a lost connection took, and not with the session of 
   expect(await stored.received(13)).toEqual([])
   stack.proxy.dropConnections()
   await waitForReceived(13, [id])
+  await waitFor(() => Promise.resolve(reports.length === 2), { deadlineMs, what: 'the repeated report' })
   expect(reports).toEqual([[id], [id]])
 
   await page.reload()
@@ -335,6 +341,7 @@ test('repeats a report that a lost connection took, and not with the session of 
   await waitForUnread(page, 0)
   const own = await stack.send(14, 'own')
   await waitForReceived(14, [own])
+  await waitForReported(reports, own)
   expect(reports.slice(3).filter((ids) => ids.includes(unreported)).length).toBeLessThan(2)
   expect(reports.at(-1)).toEqual([own])
 })
