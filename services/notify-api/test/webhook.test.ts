@@ -12,6 +12,8 @@ import { openWebhookReceiver, type Responder, type WebhookReceiver } from './fix
 const kills = process.env['TIDINGS_LONG'] === '1' ? 20 : 1
 const newSecret = () => `whsec_${randomBytes(32).toString('base64')}`
 const secret = newSecret()
+/** For a busy machine. */
+const deadlineMs = 20_000
 /** Short, so that a receiver that hangs is given up soon. */
 const timeoutMs = 300
 
@@ -175,7 +177,8 @@ describe('the outcome, when the receiver', () => {
 })
 
 const received = (id: number) => receiver.received.filter(({ event }) => event.data.notificationId === id)
-const untilReceived = (id: number, times = 1) => waitFor(() => received(id).length >= times, { what: `event ${times} of ${id}` })
+const untilReceived = (id: number, times = 1) =>
+  waitFor(() => received(id).length >= times, { deadlineMs, what: `event ${times} of ${id}` })
 
 /** The statements of a section of OPERATIONS.md. */
 function documentedStatements(heading: string): string[] {
@@ -220,7 +223,7 @@ describe('notify-api', () => {
     return (await call(`${api.url}/notification/${id}/status`, { headers: api.bearer })).body
   }
   const untilState = (id: number, state: string | null) =>
-    waitFor(async () => (await statusOf(id))['webhook'] === state, { what: `${id} to be ${state}` })
+    waitFor(async () => (await statusOf(id))['webhook'] === state, { deadlineMs, what: `${id} to be ${state}` })
   async function rowOf(id: number) {
     const [row] = await stack.rows<{ state: string; attempts: number; reason: string | null; waits: number }>(
       `SELECT state, attempts, reason, due_at > UTC_TIMESTAMP(3) + INTERVAL 1 SECOND AS waits FROM escalation WHERE notification_id = ?`,
@@ -229,7 +232,7 @@ describe('notify-api', () => {
     return row
   }
   const untilFailed = (id: number) =>
-    waitFor(async () => typeof (await rowOf(id))?.reason === 'string', { what: `a failed attempt of ${id}` })
+    waitFor(async () => typeof (await rowOf(id))?.reason === 'string', { deadlineMs, what: `a failed attempt of ${id}` })
   /** Ends the wait for the next attempt, and the claim of an instance that was killed. */
   const hurry = () => stack.rows("UPDATE escalation SET due_at = UTC_TIMESTAMP(3) WHERE state = 'waiting'")
 
@@ -265,7 +268,7 @@ describe('notify-api', () => {
       const notify = { message: `the answer to ${taskId}`, redirectPath: '/chat/1', ...escalation }
       expect(await api.post(`/task/${taskId}/finish`, { status: 'succeeded', notify })).toMatchObject({ status: 200 })
       const ofTask = () => receiver.received.find(({ event }) => event.data.message === notify.message)
-      await waitFor(() => ofTask() !== undefined, { what: 'the event of the task' })
+      await waitFor(() => ofTask() !== undefined, { deadlineMs, what: 'the event of the task' })
       const { kind } = notify as { kind?: string }
       expect(ofTask()?.event.data).toMatchObject({ memberId, redirectPath: '/chat/1', ...(kind && { kind }) })
       const id = ofTask()?.event.data.notificationId ?? 0
@@ -283,7 +286,7 @@ describe('notify-api', () => {
     receiver.respond(status(500))
     await hurry()
     await untilReceived(id)
-    await waitFor(async () => (await rowOf(id))?.reason === 'HTTP 500', { what: 'the second failure' })
+    await waitFor(async () => (await rowOf(id))?.reason === 'HTTP 500', { deadlineMs, what: 'the second failure' })
     expect(await rowOf(id)).toMatchObject({ state: 'waiting', attempts: 2, waits: 1 })
     receiver.respond(status(204))
     await hurry()
@@ -300,7 +303,7 @@ describe('notify-api', () => {
       else answer()
     })
     const waiting = await Promise.all(Array.from({ length: concurrency - 1 }, () => send({ message: 'late' })))
-    await waitFor(() => late.length === waiting.length, { what: 'the requests that wait' })
+    await waitFor(() => late.length === waiting.length, { deadlineMs, what: 'the requests that wait' })
     const others = await Promise.all(Array.from({ length: 30 }, () => send()))
     await Promise.all(others.map((id) => untilState(id, 'sent')))
     expect(receiver.open()).toBe(waiting.length)
@@ -314,9 +317,9 @@ describe('notify-api', () => {
     const late: (() => void)[] = []
     receiver.respond((response) => late.push(() => void response.writeHead(204).end()))
     const waiting = await Promise.all(Array.from({ length: 3 * concurrency }, () => send()))
-    await waitFor(() => late.length === concurrency, { what: 'the requests that wait' })
+    await waitFor(() => late.length === concurrency, { deadlineMs, what: 'the requests that wait' })
     const pushed = await send({ memberId: 6, escalate: { push: true } })
-    await waitFor(async () => (await statusOf(pushed))['push'] === 'sent', { what: 'the push' })
+    await waitFor(async () => (await statusOf(pushed))['push'] === 'sent', { deadlineMs, what: 'the push' })
     expect(browser.messages).toHaveLength(1)
     expect(late).toHaveLength(concurrency)
     receiver.respond(status(204))
@@ -336,6 +339,7 @@ describe('notify-api', () => {
   })
 
   test('gives up on 410; dead letters are listed, replayed and discarded as OPERATIONS.md says', async () => {
+    await stack.rows('DELETE FROM escalation')
     receiver.respond(status(410))
     const [id, refused, seen] = [await send(), await send(), await send({ memberId: 5 })]
     await Promise.all([id, refused, seen].map((each) => untilState(each, 'dead')))
@@ -389,7 +393,7 @@ describe('notify-api', () => {
       const ids = (await Promise.allSettled(Array.from({ length: 12 }, () => send()))).flatMap((sent) =>
         sent.status === 'fulfilled' ? [sent.value] : [],
       )
-      await waitFor(() => killed !== undefined, { what: 'as many open requests as there may be' })
+      await waitFor(() => killed !== undefined, { deadlineMs, what: 'as many open requests as there may be' })
       await killed
       receiver.respond(status(204))
       api = await api.again()
