@@ -85,7 +85,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.get('/ws', { websocket: true, preValidation }, (ws, request) =>
     open(ws, detachFromRequest(ws, request.raw.socket), peerOf(request)),
   )
-  // A request that is admitted at once is upgraded without the router, its hooks and a reply, which cost a fifth of a connect. Any other
+  // A request that is admitted at once is upgraded without the router, its hooks and a reply, which cost a sixth of a connect. Any other
   // takes the route, which responds with the refusal.
   const { server, websocketServer } = app
   const [route] = server.listeners('upgrade') as ((request: IncomingMessage, socket: Socket, head: Buffer) => void)[]
