@@ -273,7 +273,8 @@ describe('notify-api', () => {
       expect(ofTask()?.event.data).toMatchObject({ memberId, redirectPath: '/chat/1', ...(kind && { kind }) })
       const id = ofTask()?.event.data.notificationId ?? 0
       await untilState(id, 'sent')
-      expect(await statusOf(id)).toMatchObject({ published: true, received: false })
+      await waitFor(async () => (await statusOf(id))['published'] === true, { deadlineMs, what: 'the publication' })
+      expect(await statusOf(id)).toMatchObject({ received: false })
     }
   })
 

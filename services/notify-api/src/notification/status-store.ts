@@ -40,7 +40,10 @@ export class StatusStore {
       const escalations = await readEscalations(connection, [...found.keys()])
       return [...new Set(notificationIds)].flatMap((id) => {
         const row = found.get(id)
-        return row ? [{ ...statusOf(row), published: !unpublished.has(id), ...escalations.get(id) }] : []
+        if (!row) return []
+        const status = statusOf(row)
+        // What was published leaves the outbox a second later.
+        return [{ ...status, published: status.received || !unpublished.has(id), ...escalations.get(id) }]
       })
     })
   }
