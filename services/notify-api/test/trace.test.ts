@@ -88,8 +88,13 @@ test('in one group, each notification has the trace of its own request; one that
   listener.close()
 })
 
+const outboxEmptied = () =>
+  waitFor(async () => (await stack.count('outbox')) === 0, { what: 'the outbox to be empty', deadlineMs: 20_000 })
+
 test('a publication that waits in the outbox keeps its trace', async () => {
   const listener = await stack.listen('member:5:notification')
+  // What was published before.
+  await outboxEmptied()
   stack.redis.pause()
   expect(await api.send(notification(5), traced)).toMatchObject({ status: 201, body: { online: null } })
   expect(await api.send(notification(5))).toMatchObject({ status: 201, body: { online: null } })
@@ -102,7 +107,7 @@ test('a publication that waits in the outbox keeps its trace', async () => {
   const traces = () => new Map(listener.publications.map(({ body, traceparent: trace }) => [body['notificationId'], trace]))
   await waitFor(() => traces().size === 2, { what: 'both publications', deadlineMs: 20_000 })
   expect([...traces().values()]).toEqual([traceparent, undefined])
-  await waitFor(async () => (await stack.count('outbox')) === 0, { what: 'the outbox to be empty', deadlineMs: 20_000 })
+  await outboxEmptied()
   expect([...traces().values()]).toEqual([traceparent, undefined])
   listener.close()
 })
