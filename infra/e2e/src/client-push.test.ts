@@ -1,4 +1,5 @@
 import {
+  memberToken,
   newVapidVariables,
   openStoredReach,
   type PushService,
@@ -14,6 +15,7 @@ import { type ClientStack, type Device, startClientStack } from './fixture/clien
 import { deadlineMs, waitForNotifications, waitForStatus, waitForUnread } from './fixture/client-state.ts'
 import { replacePushManager } from './fixture/push-manager.ts'
 import { openPushWorker, type PushWorker } from './fixture/push-worker.ts'
+import { longRun } from './fixture/streamed-answer.ts'
 
 let service: PushService
 let stack: ClientStack
@@ -305,6 +307,31 @@ test('reports what has arrived once for all tabs, and nothing of it is pushed', 
   await waitForReceived(12, [...ids, last])
   await waitForReported(reports, last)
   expect(reports.slice(count)).toEqual([[last]])
+})
+
+test.runIf(longRun)('pushes nothing of 1,000 sends to ten members who have a tab open', { timeout: 180_000 }, async () => {
+  const members = Array.from({ length: 10 }, (_, at) => ({
+    memberId: 101 + at,
+    subscription: service.subscribe(),
+    ids: [] as number[],
+  }))
+  for (const { memberId, subscription } of members) {
+    const page = await (await stack.openDevice(memberId)).openTab()
+    await waitForStatus(page, 'connected')
+    const authorization = `Bearer ${memberToken(memberId)}`
+    const response = await fetch(`${stack.api.url}/push/subscription`, {
+      method: 'PUT',
+      headers: { authorization, origin: stack.origin, 'content-type': 'application/json' },
+      body: JSON.stringify(subscription.body),
+    })
+    expect(response.status).toBe(204)
+  }
+  for (let number = 0; number < 100; number += 1) {
+    for (const { memberId, ids } of members) ids.push(await sendToPush(memberId, `message-${number}`))
+  }
+  for (const { memberId, ids } of members) await waitForReceived(memberId, ids)
+  await waitFor(async () => (await stored.waiting()) === 0, { deadlineMs, what: 'the end of all escalations' })
+  expect(members.map(({ subscription }) => subscription.messages.length)).toEqual(members.map(() => 0))
 })
 
 test('repeats a report that a lost connection took, and not with the session of another member', async () => {
