@@ -141,6 +141,7 @@ test('publint and attw find nothing in the packages', async () => {
   const target = await install('lint', [])
   for (const tarball of Object.values(tarballs)) {
     await run(target, 'npx', 'publint', 'run', tarball, '--strict')
-    await run(target, 'npx', 'attw', tarball, '--profile', 'esm-only')
+    // A script for browsers, which nothing imports.
+    await run(target, 'npx', 'attw', tarball, '--profile', 'esm-only', '--exclude-entrypoints', 'tidings-worker.js')
   }
 }, 180_000)

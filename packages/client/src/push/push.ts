@@ -1,4 +1,3 @@
-import type { MemberId } from '@tidings/protocol'
 import type { ApiResult } from '../api-result.ts'
 import { Cell, type Store } from '../store.ts'
 import type { TidingsError } from '../tidings-error.ts'
@@ -38,7 +37,7 @@ export interface PushPage {
   /** Reports a failure to the application. */
   failed(error: TidingsError): void
   /** To whom the cookie of the page belongs; undefined until it is known. */
-  member(): MemberId | undefined
+  member(): number | string | undefined
   /** The service worker has shown a notification. */
   shown(): void
 }
@@ -59,7 +58,7 @@ export interface PagePush extends Push {
   /** Resolves to the notifications that the service worker shows. */
   shown(): Promise<readonly Notification[]>
   /** The member of the page is known: keeps their subscription alive, and ends that of another member. */
-  resume(memberId: MemberId): Promise<void>
+  resume(memberId: number | string): Promise<void>
   /** Unsubscribes: the push service accepts nothing more for this browser, even if the server cannot be reached. */
   forget(): Promise<void>
 }
