@@ -49,16 +49,15 @@ const mysqlCommitFlags = ['--log-bin=binlog', '--sync-binlog=1', '--server-id=1'
 try {
   const options = parseOptions(process.argv.slice(2), join(root, '.local/bench/report'))
   if (options === 'help') console.log(usage)
-  else await bench(options)
   // Clients that reconnect would keep the process alive.
-  process.exit(0)
+  process.exit(options === 'help' || (await bench(options)) ? 0 : 1)
 } catch (error) {
   console.error(error)
   process.exit(1)
 }
 
-/** Starts all systems, runs the scenarios one after another, and writes the report. */
-async function bench(options: Options): Promise<void> {
+/** Starts all systems, runs the scenarios one after another, and writes the report. Resolves to whether none has failed. */
+async function bench(options: Options): Promise<boolean> {
   const startedAt = performance.now()
   const log = (text: string) => console.log(`${((performance.now() - startedAt) / 1_000).toFixed(0).padStart(4)} s  ${text}`)
   const scenarios = chosenScenarios(options)
@@ -80,9 +79,15 @@ async function bench(options: Options): Promise<void> {
     const scenarioStartedAt = performance.now()
     log(title(options.quick))
     const record = recorder.record.bind(recorder)
-    await run({ systems, kinds, environment, load, record, rounds: options.rounds, quick: options.quick })
+    const context = { systems, kinds, environment, load, record, rounds: options.rounds, quick: options.quick }
+    // The other scenarios, and what this one has measured so far, are still worth a report.
+    const failure = await run(context).then(
+      () => undefined,
+      (error: unknown) => String(error),
+    )
+    if (failure !== undefined) log(failure)
     const seconds = (performance.now() - scenarioStartedAt) / 1_000
-    results.push({ name, title: title(options.quick), seconds, metrics, charts, figures: recorder.figures(names) })
+    results.push({ name, title: title(options.quick), seconds, failure, metrics, charts, figures: recorder.figures(names) })
   }
   log('finished')
 
@@ -101,6 +106,7 @@ async function bench(options: Options): Promise<void> {
   }
   const directory = resolve(options.out)
   console.log(`\n${writeReport(result, directory)}\nwritten to ${directory}`)
+  return results.every(({ failure }) => failure === undefined)
 }
 
 function chosenScenarios({ only, soakMinutes }: Options): readonly Scenario[] {

@@ -25,12 +25,13 @@ export function toMarkdown(result: BenchResult, charts: ReadonlyMap<string, read
   return [...header, ...result.scenarios.flatMap((scenario) => section(scenario, charts.get(scenario.name) ?? []))].join('\n')
 }
 
-function section({ name, title, seconds, metrics, figures }: ScenarioResult, charts: readonly string[]): string[] {
+function section({ name, title, seconds, failure, metrics, figures }: ScenarioResult, charts: readonly string[]): string[] {
   const systems = [...new Set(figures.map(({ system }) => system))]
   const rows = metrics.flatMap((metric) => rowsOf(metric, figures, systems))
   return [
     `## ${title}`,
     '',
+    ...(failure === undefined ? [] : [`**Ended early**: ${failure}`, '']),
     ...table(['', ...systems], rows),
     '',
     ...charts.map((file) => `![${title}](${file})`),

@@ -21,6 +21,8 @@ export interface ScenarioResult {
   readonly name: string
   readonly title: string
   readonly seconds: number
+  /** Why it ended early. */
+  readonly failure: string | undefined
   readonly metrics: readonly Metric[]
   readonly charts: Scenario['charts']
   readonly figures: readonly Figure[]
