@@ -10,8 +10,8 @@ const httpsPort = 443
 const firstUserPort = 1_024
 
 /**
- * Returns why nothing is sent to an endpoint, or undefined. Whoever subscribes chooses the endpoint, which must not become a way into the
- * network of this service. The addresses of a name are checked by {@link publicLookup} when it is connected to.
+ * Returns why nothing is sent to an endpoint, or undefined. The client chooses the endpoint, so it could name a host in the private network of
+ * this service. The addresses of a name are checked by {@link publicLookup} when it is connected to.
  */
 export function endpointFault(endpoint: string, allowed: PrivateAddresses): string | undefined {
   if (!URL.canParse(endpoint)) return 'must be an absolute URL'

@@ -106,7 +106,7 @@ export class EscalationStore {
     const deleted = idsWith('deleted')
     const failed = settlements.filter(({ outcome }) => outcome === 'retry' || outcome === 'dead')
     await this.#database.run(async (connection) => {
-      // Whoever has claimed it meanwhile: another delivery would be a repetition.
+      // Also when another instance has claimed it since: delivering it again would repeat it.
       if (sent.length > 0) {
         await connection.write(
           "UPDATE escalation FORCE INDEX (PRIMARY) SET state = 'sent', reason = NULL WHERE notification_id IN (?) AND way = ?",
